@@ -1,0 +1,39 @@
+# Two commands are all anybody needs: `make demo` and `make test`.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SUDO := $(shell test "$$(id -u)" = 0 || echo sudo)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench train clean
+
+help:  ## what can be made
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## */  make \1\t/' | expand -t 14
+
+# A plain Debian or Ubuntu has python3 without ensurepip, which its package python3-venv brings.
+# torch comes from the pin before anything that depends on it: asked for by another package, it is the CUDA build.
+$(BIN)/ready: pyproject.toml constraints.txt Makefile
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Nightlight needs Python 3.11 or newer; try make PYTHON=python3.11"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { $(SUDO) apt-get update -q && $(SUDO) apt-get install -q -y python3-venv; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch==2.13.0
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: $(BIN)/ready  ## watch the bot work on a pretend Reddit, about a minute
+	$(BIN)/nightlight demo
+
+check: $(BIN)/ready  ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy bot models prompts
+
+test: check  ## the checks and every test
+	$(BIN)/python -m pytest
+
+bench: $(BIN)/ready  ## posts a second, start-up and memory, beside transformers.pipeline
+	$(BIN)/python tests/bench.py
+
+clean:  ## forget the virtual environment and what was built
+	rm -rf $(VENV) build dist *.egg-info

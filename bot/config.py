@@ -1,0 +1,260 @@
+"""config.toml and the secrets in the environment, read once into one frozen Config; an unknown key is an error."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic.types import SecretStr
+
+from bot.errors import ConfigError
+from bot.types import DeliveryKind
+from models.labels import Level, Risk, Severity
+
+Probability = Annotated[float, Field(ge=0.0, le=1.0)]
+SubredditName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_]{1,20}$")]
+
+
+class _Section(BaseModel):
+    """Settings are frozen, and a key we do not know is an error rather than a wish nobody hears."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Reddit(_Section):
+    """Where Reddit is and what to watch there."""
+
+    base_url: str | None = Field(None, description="another host that plays Reddit; left out: Reddit itself")
+    subreddits: tuple[SubredditName, ...] = Field((), description="the communities to watch, without r/")
+    poll_seconds: float = Field(10.0, gt=0, description="seconds between two looks at each subreddit's new posts")
+    backfill_hours: float = Field(
+        24.0, gt=0, description="at the very first start, posts older than this are left alone"
+    )
+    operator: str = Field(
+        "", description="the Reddit user who runs this bot, named in its User-Agent; empty: the bot itself"
+    )
+    timeout_seconds: int = Field(16, ge=1, description="how long one call to Reddit may take")
+
+    @field_validator("base_url")
+    @classmethod
+    def _http_only(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("http://", "https://")):
+            raise ValueError("must start with http:// or https://")
+        return None if value is None else value.rstrip("/")
+
+    @field_validator("subreddits")
+    @classmethod
+    def _no_repeats(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if len({name.casefold() for name in value}) != len(value):
+            raise ValueError("names a subreddit twice")
+        return value
+
+
+class Store(_Section):
+    """The database."""
+
+    path: Path = Field(
+        Path("nightlight.db"), description="the SQLite file; a relative path counts from the config file"
+    )
+
+
+class Deliver(_Section):
+    """Whether anything is written to Reddit at all."""
+
+    dry_run: bool = Field(True, description="true: write down what would be sent and send nothing")
+
+
+class Model(_Section):
+    """What judges a post."""
+
+    path: Path | None = Field(
+        None, description="a model folder made by `nightlight train`; left out: the model in the box"
+    )
+    threads: int = Field(0, ge=0, description="processor threads for the encoder; 0: all cores")
+    batch_size: int = Field(32, ge=1, le=1024, description="posts judged together at most")
+
+
+class Alerts(_Section):
+    """How moderators hear of a post."""
+
+    modmail: bool = Field(True, description="send alerts and the daily summary as internal discussions")
+    digest_hour_utc: int = Field(8, ge=0, le=23, description="hour of the day at which the watch digest is due")
+
+
+class Replies(_Section):
+    """What may be written under a post, and in whose name."""
+
+    auto: tuple[Literal["crisis", "urgent", "watch"], ...] = Field(
+        (), description="levels whose reply is sent without a moderator's approval"
+    )
+    country: str = Field(
+        "",
+        pattern=r"^([A-Z]{2})?$",
+        description="ISO code of the country whose lines are named first; empty: the directory only",
+    )
+    opt_out_url: str = Field(
+        "",
+        pattern=r"^(https://[^\s()]+)?$",
+        description="where an author can ask for no more replies; empty: a message to the moderators",
+    )
+
+
+class Rule(_Section):
+    """Matches a post whose calibrated probabilities reach every bound that is stated."""
+
+    risk: Risk | None = Field(None, description="this risk or a higher one ...")
+    severity: Severity | None = Field(None, description="this severity or a higher one ...")
+    min_probability: Probability = Field(0.5, description="... is at least this likely")
+    min_relevance: Probability = Field(
+        0.0, description="the post is about mental health with at least this probability"
+    )
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Rule:
+        if self.risk is None and self.severity is None and self.min_relevance == 0.0:
+            raise ValueError("a rule needs risk, severity or min_relevance")
+        return self
+
+
+class Policy(_Section):
+    """The table from assessment to triage level: the highest level with a matching rule holds."""
+
+    crisis: tuple[Rule, ...] = Field(
+        (
+            Rule(risk=Risk.BEHAVIOR, min_probability=0.5),
+            Rule(risk=Risk.IDEATION, min_probability=0.6),
+        )
+    )
+    urgent: tuple[Rule, ...] = Field(
+        (
+            Rule(risk=Risk.IDEATION, min_probability=0.35),
+            Rule(risk=Risk.INDICATOR, min_probability=0.6),
+            Rule(severity=Severity.SEVERE, min_probability=0.5, min_relevance=0.5),
+        )
+    )
+    watch: tuple[Rule, ...] = Field(
+        (
+            Rule(risk=Risk.INDICATOR, min_probability=0.4),
+            Rule(severity=Severity.MODERATE, min_probability=0.5, min_relevance=0.5),
+        )
+    )
+    crisis_does: tuple[DeliveryKind, ...] = (DeliveryKind.ALERT, DeliveryKind.REPLY)
+    urgent_does: tuple[DeliveryKind, ...] = (DeliveryKind.ALERT, DeliveryKind.REPLY)
+    watch_does: tuple[DeliveryKind, ...] = (DeliveryKind.DIGEST,)
+
+    def rules(self, level: Level) -> tuple[Rule, ...]:
+        """The rules that lead to a level; none for `none` and `unassessed`."""
+        return {Level.CRISIS: self.crisis, Level.URGENT: self.urgent, Level.WATCH: self.watch}.get(level, ())
+
+    def actions(self, level: Level) -> tuple[DeliveryKind, ...]:
+        """What is done at a level. An unassessed post is always an alert: a failure is never silence."""
+        return {
+            Level.CRISIS: self.crisis_does,
+            Level.URGENT: self.urgent_does,
+            Level.WATCH: self.watch_does,
+            Level.UNASSESSED: (DeliveryKind.ALERT,),
+        }.get(level, ())
+
+
+class Log(_Section):
+    """What is said on stderr."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "pretty", "json"] = Field("auto", description="auto: pretty on a terminal, JSON elsewhere")
+
+
+class Team(_Section):
+    """The settings that one subreddit's moderators may have for themselves."""
+
+    alerts: Alerts = Alerts()
+    replies: Replies = Replies()
+    policy: Policy = Policy()
+
+
+class Config(_Section):
+    """Everything that can be set. `overrides` holds, by subreddit, changes to alerts, replies and policy."""
+
+    reddit: Reddit = Reddit()
+    store: Store = Store()
+    deliver: Deliver = Deliver()
+    model: Model = Model()
+    alerts: Alerts = Alerts()
+    replies: Replies = Replies()
+    policy: Policy = Policy()
+    log: Log = Log()
+    overrides: Mapping[SubredditName, Mapping[str, Mapping[str, Any]]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _overrides_hold(self) -> Config:
+        for name in self.overrides:
+            self.team(name)
+        return self
+
+    def team(self, subreddit: str) -> Team:
+        """The settings in force in one subreddit: the common ones with its own laid over them, key by key."""
+        own = {name.casefold(): changes for name, changes in self.overrides.items()}.get(subreddit.casefold(), {})
+        common = {part: getattr(self, part).model_dump(exclude_unset=True) for part in Team.model_fields}
+        return Team.model_validate({part: {**common.get(part, {}), **own.get(part, {})} for part in {**common, **own}})
+
+
+class Secrets(_Section):
+    """Credentials. They come from the environment alone, and print as stars."""
+
+    client_id: str = ""
+    client_secret: SecretStr = SecretStr("")
+    username: str = ""
+    password: SecretStr = SecretStr("")
+    refresh_token: SecretStr = SecretStr("")
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Secrets:
+        """Reads `NIGHTLIGHT_REDDIT_CLIENT_ID`, `_CLIENT_SECRET`, `_USERNAME`, `_PASSWORD` and `_REFRESH_TOKEN`."""
+        return cls.model_validate(
+            {
+                field: environ[key]
+                for field in cls.model_fields
+                if (key := f"NIGHTLIGHT_REDDIT_{field.upper()}") in environ
+            }
+        )
+
+    def missing(self) -> list[str]:
+        """The environment variables still needed to sign in, by name; empty when there are enough."""
+        wanted = {"CLIENT_ID": self.client_id, "CLIENT_SECRET": self.client_secret.get_secret_value()}
+        if not self.refresh_token.get_secret_value():
+            wanted |= {"USERNAME": self.username, "PASSWORD": self.password.get_secret_value()}
+        return [f"NIGHTLIGHT_REDDIT_{name}" for name, value in wanted.items() if not value]
+
+
+def load(path: Path) -> Config:
+    """Reads a configuration file; relative paths in it count from its folder.
+
+    Raises ConfigError with one line that names the file, the key and what is wrong with it.
+    """
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror or error}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from error
+    try:
+        config = Config.model_validate(raw)
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {_first_problem(error)}") from error
+    base = path.resolve().parent
+    changes: dict[str, Any] = {"store": config.store.model_copy(update={"path": base / config.store.path})}
+    if config.model.path is not None:
+        changes["model"] = config.model.model_copy(update={"path": base / config.model.path})
+    return config.model_copy(update=changes)
+
+
+def _first_problem(error: ValidationError) -> str:
+    problem = error.errors()[0]
+    key = ".".join(str(part) for part in problem["loc"]) or "the file"
+    if problem["type"] == "extra_forbidden":
+        return f"unknown key {key}"
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    return f"{key}: {problem['msg']}{more}"

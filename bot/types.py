@@ -1,0 +1,113 @@
+"""The words of the project: Post, Decision, Delivery, Review. All frozen; a change makes a new object."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from models.labels import Level
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """One submission, ours. Nothing of asyncpraw or of a dump format passes this point.
+
+    `id` is Reddit's id without the `t3_` prefix, or whatever id an archive gives. `author` is None when Reddit no
+    longer names one. `created_utc` is seconds since the epoch, None when the source does not know it.
+    """
+
+    id: str
+    subreddit: str
+    author: str | None
+    title: str
+    text: str
+    created_utc: float | None
+    permalink: str
+
+    @property
+    def fullname(self) -> str:
+        """Reddit's name for the submission, `t3_` and the id."""
+        return f"t3_{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a decision came out as it did: a stable `code` for counting and the `words` a moderator reads."""
+
+    code: str
+    words: str
+
+
+class DeliveryKind(StrEnum):
+    """What is to be done in the world."""
+
+    ALERT = "alert"  # an internal modmail discussion about one post, at once
+    DIGEST = "digest"  # a line in the daily modmail summary
+    REPLY = "reply"  # a public comment under the post, made of vetted words only
+
+
+class DeliveryState(StrEnum):
+    """The life of a delivery: held -> pending -> sending -> sent, or one of the ends dismissed and dead."""
+
+    HELD = "held"  # waits for a moderator's approval
+    PENDING = "pending"  # may be sent once due
+    SENDING = "sending"  # written down before the call; after a crash it is looked for on Reddit first
+    SENT = "sent"
+    DISMISSED = "dismissed"  # a moderator said no
+    DEAD = "dead"  # the dead letter: Reddit refuses it for good; a moderator sees it
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A delivery that a decision asks for, before the outbox has given it a number."""
+
+    kind: DeliveryKind
+    state: DeliveryState
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the team's policy makes of an assessment: a triage level, its reasons, and what is to be done."""
+
+    level: Level
+    reasons: tuple[Reason, ...]
+    deliveries: tuple[Planned, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One row of the outbox.
+
+    `body` is what will be written, complete, at the moment of the decision; `reddit_id` is what Reddit called it once
+    sent. Times are seconds since the epoch.
+    """
+
+    id: int
+    post_id: str
+    subreddit: str
+    kind: DeliveryKind
+    state: DeliveryState
+    subject: str
+    body: str
+    due_utc: float
+    attempts: int = 0
+    reddit_id: str | None = None
+    error: str | None = None
+
+
+class ReviewAction(StrEnum):
+    """What a moderator did."""
+
+    APPROVED = "approved"
+    DISMISSED = "dismissed"
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """One act of a moderator on one delivery: an event, never changed afterwards."""
+
+    delivery_id: int
+    action: ReviewAction
+    actor: str
+    at_utc: float
+    note: str = ""

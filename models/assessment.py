@@ -1,0 +1,67 @@
+"""What the models say of one post."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from models.document import Document
+from models.labels import Disorder, Risk, Severity
+
+L = TypeVar("L", Severity, Risk)
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The characters `start` to `end` (exclusive) of `Document.text` that support `label`.
+
+    `label` is a member of `models.labels`; `source` is `rules`, `encoder` or `llm`; `note` says in plain words why the
+    span counts (or why it was set aside), for a moderator to read.
+    """
+
+    start: int
+    end: int
+    label: str
+    source: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ordinal(Generic[L]):
+    """Calibrated probabilities over every level of one ordinal scale, adding up to 1."""
+
+    probs: Mapping[L, float]
+
+    def at_least(self, level: L) -> float:
+        """Probability that the post stands at `level` or above."""
+        return sum(p for other, p in self.probs.items() if other >= level)
+
+    @property
+    def level(self) -> L:
+        """The decided level: the highest one that is more likely reached than not (the median of the scale)."""
+        return max((level for level in self.probs if self.at_least(level) >= 0.5), default=min(self.probs))
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """Judgement of one post, never of its author.
+
+    `relevance` and the values of `disorders` are calibrated probabilities in [0, 1]; `disorders` names all nine.
+    `versions` names whatever produced the judgement, for instance `{"rules": "3f2a…", "encoder": "minilm 91bc…"}`.
+    """
+
+    relevance: float
+    disorders: Mapping[Disorder, float]
+    severity: Ordinal[Severity]
+    risk: Ordinal[Risk]
+    evidence: tuple[Evidence, ...]
+    versions: Mapping[str, str]
+
+
+class Classifier(Protocol):
+    """Whatever turns documents into assessments: rules, encoder, LLM, hybrid."""
+
+    def assess(self, documents: Sequence[Document]) -> list[Assessment]:
+        """One assessment a document, in the same order; blocking, so it is run off the event loop."""
+        ...

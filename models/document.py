@@ -1,0 +1,21 @@
+"""The text a model reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A title and a body, either of which may be empty.
+
+    Every character offset in the project (evidence spans, highlights) counts Unicode code points of `text`.
+    """
+
+    title: str
+    body: str
+
+    @property
+    def text(self) -> str:
+        """Title and body joined by one blank line; the one that is there when the other is empty."""
+        return "\n\n".join(part for part in (self.title, self.body) if part)

@@ -1,0 +1,119 @@
+"""config.toml: what is not understood is an error, what is left out has its default, secrets never show."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bot.config import Config, Secrets, load
+from bot.errors import ConfigError
+
+ROOT = Path(__file__).parents[2]
+
+PROMISED = """\
+[reddit]
+base_url = "http://127.0.0.1:8123"
+subreddits = ["testsub"]
+poll_seconds = 1
+[store]
+path = "nightlight.db"
+[deliver]
+dry_run = false
+[alerts]
+modmail = true
+[replies]
+auto = ["crisis"]
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    """A config.toml with this text."""
+    path = folder / "config.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_the_promised_configuration_is_understood(tmp_path: Path) -> None:
+    """The documented minimal file loads, and everything it leaves out is at its default."""
+    config = load(write(tmp_path, PROMISED))
+    assert config.reddit.subreddits == ("testsub",)
+    assert config.replies.auto == ("crisis",)
+    assert config.policy == Config().policy
+    assert config.store.path == tmp_path / "nightlight.db"
+
+
+def test_the_example_names_every_setting_with_its_default() -> None:
+    """config.example.toml, read as it stands, is the default configuration, and no setting is missing from it."""
+    path = ROOT / "config.example.toml"
+    example, default = load(path), Config()
+    assert example.model_copy(update={"store": default.store}) == default
+    text = path.read_text(encoding="utf-8")
+    for name, section in Config.model_fields.items():
+        assert f"[{name}]" in text
+        for key in getattr(section.annotation, "model_fields", {}):
+            assert any(line.lstrip("# ").startswith(f"{key} =") for line in text.splitlines()), f"{name}.{key}"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[reddit]\nsubredits = []", "unknown key reddit.subredits"),
+        ("[replies]\nauto = ['none']", "replies.auto"),
+        ("[reddit]\npoll_seconds = 0", "reddit.poll_seconds"),
+        ("[reddit]\nsubreddits = ['a/b']", "reddit.subreddits"),
+        ("[reddit]\nsubreddits = ['abc', 'ABC']", "twice"),
+        ("[policy]\ncrisis = [{min_probability = 0.5}]", "policy.crisis"),
+        ("[policy]\ncrisis = [{risk = 'ideation', min_probability = 2}]", "min_probability"),
+        ("[overrides.abc.replies]\nnonsense = 1", "replies.nonsense"),
+        ("[overrides.abc.store]\npath = 'x'", "store"),
+        ("[reddit]\nbase_url = 'ftp://x'", "base_url"),
+        ("not toml", "not valid TOML"),
+    ],
+)
+def test_a_mistake_is_one_line_that_names_it(tmp_path: Path, text: str, words: str) -> None:
+    """The error names the file and the key, on one line."""
+    path = write(tmp_path, text)
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    assert words in str(caught.value)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_is_one_line_that_names_it(tmp_path: Path) -> None:
+    """No traceback for a wrong path."""
+    with pytest.raises(ConfigError, match=r"nothing\.toml: No such file"):
+        load(tmp_path / "nothing.toml")
+
+
+def test_a_subreddit_has_its_own_settings_and_the_rest_from_all(tmp_path: Path) -> None:
+    """An override changes one key in one subreddit, whatever the case of its name."""
+    text = PROMISED + "[overrides.TestSub.replies]\ncountry = 'IE'\n"
+    config = load(write(tmp_path, text))
+    assert (config.team("testsub").replies.country, config.team("testsub").replies.auto) == ("IE", ("crisis",))
+    assert config.team("other").replies.country == ""
+
+
+def test_secrets_come_from_the_environment_and_do_not_print() -> None:
+    """A password is read from its variable, and no way of printing the object shows it."""
+    secrets = Secrets.from_environment(
+        {
+            "NIGHTLIGHT_REDDIT_CLIENT_ID": "id",
+            "NIGHTLIGHT_REDDIT_CLIENT_SECRET": "hush-1",
+            "NIGHTLIGHT_REDDIT_USERNAME": "bot",
+            "NIGHTLIGHT_REDDIT_PASSWORD": "hush-2",
+        }
+    )
+    assert secrets.password.get_secret_value() == "hush-2"
+    assert "hush" not in f"{secrets!r} {secrets} {secrets.model_dump_json()}"
+    assert secrets.missing() == []
+
+
+def test_missing_secrets_are_named() -> None:
+    """A refresh token stands in for name and password; without either both are asked for."""
+    assert Secrets.from_environment({"NIGHTLIGHT_REDDIT_REFRESH_TOKEN": "t"}).missing() == [
+        "NIGHTLIGHT_REDDIT_CLIENT_ID",
+        "NIGHTLIGHT_REDDIT_CLIENT_SECRET",
+    ]
+    assert "NIGHTLIGHT_REDDIT_PASSWORD" in Secrets.from_environment({}).missing()
