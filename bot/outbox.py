@@ -1,0 +1,147 @@
+"""The outbox: enqueue, claim, finish, retry.
+
+A delivery is written down as `sending` before the call to Reddit. Whoever claims one with `attempts` above 1 must look
+for it on Reddit before sending it: an earlier call may have done the work.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from bot.clock import Clock
+from bot.errors import UsageError
+from bot.store import Store
+from bot.types import Delivery, DeliveryKind, DeliveryState, Planned, Review, ReviewAction
+from models.labels import Level
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A planned delivery with its words, ready to be stored."""
+
+    post_id: str
+    subreddit: str
+    level: Level
+    planned: Planned
+    subject: str
+    body: str
+    due_utc: float
+
+
+class Outbox:
+    """Deliveries in the store. Each method is one transaction unless it says otherwise."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    async def enqueue(self, drafts: Sequence[Draft]) -> None:
+        """Stores drafts inside the caller's transaction; a second one of a kind for a post is left out."""
+        for draft in drafts:
+            await self._store.execute(
+                "add_delivery",
+                {
+                    "post_id": draft.post_id,
+                    "subreddit": draft.subreddit,
+                    "kind": draft.planned.kind,
+                    "state": draft.planned.state,
+                    "priority": draft.level.rank,
+                    "subject": draft.subject,
+                    "body": draft.body,
+                    "due_utc": draft.due_utc,
+                    "now": self._clock.now(),
+                },
+            )
+
+    async def reclaim(self) -> int:
+        """Makes whatever a crash left in `sending` due again; for the start, while nothing is being sent."""
+        async with self._store.transaction():
+            return await self._store.execute("reclaim", {"now": self._clock.now()})
+
+    async def claim(self) -> tuple[Delivery, ...]:
+        """The most pressing delivery that is due, now `sending`; all lines of a digest together; empty when none is."""
+        now = self._clock.now()
+        async with self._store.transaction():
+            due = await self._store.fetch("next_due", {"now": now})
+            if due and due[0]["kind"] == DeliveryKind.DIGEST:
+                due = await self._store.fetch("due_together", {"subject": due[0]["subject"], "now": now})
+            for row in due:
+                await self._store.execute("claim", {"id": row["id"], "now": now})
+            return tuple(
+                replace(_delivery(row), state=DeliveryState.SENDING, attempts=row["attempts"] + 1) for row in due
+            )
+
+    async def finish(self, deliveries: Sequence[Delivery], reddit_id: str) -> None:
+        """They are on Reddit under this id."""
+        await self._settle("finish", deliveries, reddit_id=reddit_id)
+
+    async def retry(self, deliveries: Sequence[Delivery], due_utc: float, error: str) -> None:
+        """To be tried again, not before `due_utc`."""
+        await self._settle("retry", deliveries, due_utc=due_utc, error=error)
+
+    async def bury(self, deliveries: Sequence[Delivery], error: str) -> None:
+        """Dead letters: trying again cannot help, a moderator must see them."""
+        await self._settle("bury", deliveries, error=error)
+
+    async def _settle(self, query: str, deliveries: Sequence[Delivery], **values: object) -> None:
+        async with self._store.transaction():
+            for each in deliveries:
+                await self._store.execute(query, {"id": each.id, "now": self._clock.now(), **values})
+
+    async def review(self, delivery_id: int, action: ReviewAction, actor: str, note: str = "") -> Delivery:
+        """A moderator's word on a held delivery, stored as an event; the delivery as it then stands.
+
+        Raises UsageError when there is no such delivery or it no longer waits for a word.
+        """
+        now = self._clock.now()
+        query = {ReviewAction.APPROVED: "approve", ReviewAction.DISMISSED: "dismiss"}[action]
+        async with self._store.transaction():
+            changed = await self._store.execute(query, {"id": delivery_id, "now": now})
+            rows = await self._store.fetch("get_delivery", {"id": delivery_id})
+            if not rows:
+                raise UsageError(f"there is no delivery {delivery_id}; see `nightlight reviews list`")
+            if not changed:
+                raise UsageError(f"delivery {delivery_id} is not waiting for a review: it is {rows[0]['state']}")
+            await self._store.execute(
+                "add_review",
+                {"delivery_id": delivery_id, "action": action, "actor": actor, "at_utc": now, "note": note},
+            )
+        return _delivery(rows[0])
+
+    async def find(self, state: DeliveryState | None = None) -> list[Delivery]:
+        """Deliveries in one state, or all; the most pressing first."""
+        return [_delivery(row) for row in await self._store.fetch("find_deliveries", {"state": state})]
+
+    async def get(self, delivery_id: int) -> Delivery | None:
+        """One delivery by its number."""
+        rows = await self._store.fetch("get_delivery", {"id": delivery_id})
+        return _delivery(rows[0]) if rows else None
+
+    async def of_post(self, post_id: str) -> list[Delivery]:
+        """Every delivery that a post led to."""
+        return [_delivery(row) for row in await self._store.fetch("deliveries_of_post", {"post_id": post_id})]
+
+    async def reviews(self, delivery_id: int) -> list[Review]:
+        """What moderators did with a delivery, in order."""
+        return [
+            Review(row["delivery_id"], ReviewAction(row["action"]), row["actor"], row["at_utc"], row["note"])
+            for row in await self._store.fetch("reviews_of_delivery", {"delivery_id": delivery_id})
+        ]
+
+
+def _delivery(row: sqlite3.Row) -> Delivery:
+    return Delivery(
+        id=row["id"],
+        post_id=row["post_id"],
+        subreddit=row["subreddit"],
+        kind=DeliveryKind(row["kind"]),
+        state=DeliveryState(row["state"]),
+        subject=row["subject"],
+        body=row["body"],
+        due_utc=row["due_utc"],
+        attempts=row["attempts"],
+        reddit_id=row["reddit_id"],
+        error=row["error"],
+    )

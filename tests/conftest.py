@@ -1,0 +1,128 @@
+"""What every test may use: a clock that only tests move, a Reddit on loopback, and a store in a file."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from bot.config import Config, Secrets
+from bot.reddit import Gateway
+from bot.sandbox.server import SandboxServer
+from bot.sandbox.state import CLIENT_ID, CLIENT_SECRET, PASSWORD, USERNAME, SandboxReddit
+from bot.store import Store
+from models.assessment import Assessment, Evidence, Ordinal
+from models.document import Document
+from models.labels import Disorder, Risk, Severity
+
+NOON = 1_767_268_800.0  # 2026-01-01 12:00 UTC
+
+
+class HandClock:
+    """A clock that moves only when it is told to, or when somebody waits."""
+
+    def __init__(self, now: float = NOON) -> None:
+        self._now = now
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        return self._now
+
+    def advance(self, seconds: float) -> None:
+        """Moves the hands."""
+        self._now += seconds
+
+    async def sleep(self, seconds: float) -> None:
+        """Moves the hands at once, and lets other tasks run."""
+        self.advance(seconds)
+        await asyncio.sleep(0)
+
+    async def wait(self, event: asyncio.Event, seconds: float) -> bool:
+        """Moves the hands at once, and lets other tasks run."""
+        if not event.is_set():
+            await self.sleep(seconds)
+        return event.is_set()
+
+
+class KeywordClassifier:
+    """Judges by one word, so that a test can say what a post is worth: `attempt`, `ideation`, `indicator`, `severe`."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def assess(self, documents: Sequence[Document]) -> list[Assessment]:
+        """One assessment a document; `poison` in a text raises."""
+        return [self._assess(document) for document in documents]
+
+    def _assess(self, document: Document) -> Assessment:
+        if "poison" in document.text:
+            raise RuntimeError("this post cannot be read")
+        self.seen.append(document.title)
+        risk = next((level for level in sorted(Risk, reverse=True) if level in document.text), Risk.NONE)
+        severity = Severity.SEVERE if "severe" in document.text else Severity.MINIMAL
+        moderate = Severity.MODERATE if "struggle" in document.text else severity
+        return Assessment(
+            relevance=0.0 if risk is Risk.NONE and moderate is Severity.MINIMAL else 1.0,
+            disorders=dict.fromkeys(Disorder, 0.0),
+            severity=Ordinal({level: float(level is moderate) for level in Severity}),
+            risk=Ordinal({level: float(level is risk) for level in Risk}),
+            evidence=(Evidence(0, len(document.text), risk, "rules", "a test word"),) if risk is not Risk.NONE else (),
+            versions={"keyword": "1"},
+        )
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    """A clock at noon of the first day of 2026."""
+    return HandClock()
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    """A new database file."""
+    async with Store(tmp_path / "test.db") as store:
+        yield store
+
+
+@pytest.fixture
+def secrets() -> Secrets:
+    """What the sandbox accepts."""
+    return Secrets.model_validate(
+        {"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET, "username": USERNAME, "password": PASSWORD}
+    )
+
+
+@pytest.fixture
+def reddit(clock: HandClock) -> SandboxReddit:
+    """A pretend Reddit with one subreddit that the bot moderates."""
+    reddit = SandboxReddit(clock)
+    reddit.add_subreddit("testsub")
+    return reddit
+
+
+@pytest.fixture
+async def server(reddit: SandboxReddit) -> AsyncIterator[SandboxServer]:
+    """The pretend Reddit on loopback."""
+    async with SandboxServer(reddit) as server:
+        yield server
+
+
+@pytest.fixture
+def config(server: SandboxServer, tmp_path: Path) -> Config:
+    """A live set-up against the sandbox: sends for real, everything else at its default."""
+    return Config.model_validate(
+        {
+            "reddit": {"base_url": server.base_url, "subreddits": ["testsub"], "poll_seconds": 1},
+            "store": {"path": tmp_path / "nightlight.db"},
+            "deliver": {"dry_run": False},
+        }
+    )
+
+
+@pytest.fixture
+async def gateway(config: Config, secrets: Secrets) -> AsyncIterator[Gateway]:
+    """The real client, signed in to the sandbox."""
+    async with Gateway.open(config, secrets) as gateway:
+        yield gateway
