@@ -1,0 +1,102 @@
+"""The sandbox on the loopback interface: a Reddit that the real client talks to over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Generator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Self
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from bot.sandbox import api, site
+from bot.sandbox.gate import WithoutLastSlash, refusal
+from bot.sandbox.state import SandboxReddit, UnknownThing
+
+HOST = "127.0.0.1"
+
+
+def create_app(reddit: SandboxReddit) -> ASGIApp:
+    """The API, the pages and the control API of one sandbox, as an ASGI application."""
+
+    async def refuse(request: Request, problem: Exception) -> Response:
+        return refusal(problem)
+
+    routes = api.routes(reddit) + site.routes(reddit)
+    return WithoutLastSlash(Starlette(routes=routes, exception_handlers={HTTPException: refuse, UnknownThing: refuse}))
+
+
+class SandboxServer:
+    """Serves a sandbox inside the running event loop, on loopback alone, for as long as the context lasts.
+
+    Port 0 takes a free one; OSError when the port is in use.
+
+        async with SandboxServer(reddit) as server:
+            ...  # server.base_url
+    """
+
+    base_url: str
+
+    def __init__(self, reddit: SandboxReddit, port: int = 0) -> None:
+        self._reddit = reddit
+        self._port = port
+        self._app = create_app(reddit)
+        config = uvicorn.Config(
+            self._serve,
+            http=H11Protocol,
+            interface="asgi3",
+            ws="none",
+            proxy_headers=False,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=1,
+        )
+        self._server = _Server(config)
+
+    async def __aenter__(self) -> Self:
+        listener = socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((HOST, self._port))
+        except OSError:
+            listener.close()
+            raise
+        self.base_url = self._reddit.site_url = f"http://{HOST}:{listener.getsockname()[1]}"
+        self._running = asyncio.create_task(self._server.serve(sockets=[listener]))
+        while not self._server.started and not self._running.done():  # noqa: ASYNC110 - uvicorn has no event
+            await asyncio.sleep(0.005)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._server.should_exit = True
+        # A client may keep its connection open for ever; it is not waited for.
+        self._server.force_exit = True
+        await self._running
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["drop_connection"] = lambda: self._drop(scope["client"])
+        await self._app(scope, receive, send)
+
+    def _drop(self, client: tuple[str, int]) -> None:
+        for connection in self._server.server_state.connections:
+            if isinstance(connection, H11Protocol) and connection.client == client:
+                connection.transport.abort()
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn as a guest: the signals belong to the program around it."""
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
