@@ -1,0 +1,233 @@
+"""Decision -> the words to the moderators: one alert a post, one digest a day. Never public.
+
+The post was written by a stranger and modmail is Markdown, so whatever comes from the post passes `inert` first: no
+link, no mention and no formatting of theirs works here, and no character that hides or turns text around gets through.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+from jinja2 import PackageLoader, StrictUndefined
+from jinja2.sandbox import SandboxedEnvironment
+
+from bot.policy import RISK_WORDS, SEVERITY_WORDS
+from bot.resources import Catalogue, Help
+from bot.types import Decision, DeliveryKind, DeliveryState, Post
+from models.assessment import Assessment, Evidence
+from models.document import Document
+from models.labels import Disorder, Level, Risk, Severity
+
+REDDIT = "https://www.reddit.com"
+LONGEST_BODY = 9000  # exclusive, in characters; Reddit takes 10,000
+
+_EXCERPTS, _EXCERPT_LENGTH, _CONTEXT = 5, 120, 30
+_REASONS, _REASON_LENGTH = 8, 160
+_TOPICS = 2
+_TITLE_LENGTH = 80
+
+_FIRST = {
+    Level.CRISIS: "Crisis: please read this post now, before anything else.",
+    Level.URGENT: "Urgent: please read this post soon, today if you can.",
+    Level.WATCH: "Watch: please look at this post when you have time.",
+    Level.UNASSESSED: "Not read: the bot could not read this post, so a person has to. Please look at it soon.",
+    Level.NONE: "For your information: the bot found nothing pressing in this post.",
+}
+
+# The text is Markdown, not HTML; `inert` takes the place of escaping.
+_ENVIRONMENT = SandboxedEnvironment(
+    loader=PackageLoader("bot", "templates"),
+    undefined=StrictUndefined,
+    autoescape=False,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A modmail: a subject of at most 100 characters and a body in Markdown of fewer than 9,000.
+
+    The subject belongs to one alert, one digest or one gap, so that a message can be found again by it.
+    """
+
+    subject: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Excerpt:
+    text: str
+    meaning: str
+
+
+def compose_alert(
+    post: Post, assessment: Assessment | None, decision: Decision, catalogue: Catalogue, base_url: str = REDDIT
+) -> Message:
+    """The alert about one post; `base_url` is the Reddit its link leads to. Never raises for what is in the post."""
+    states = {planned.kind: planned.state for planned in decision.deliveries}
+    reply = states.get(DeliveryKind.REPLY)
+    body = _ENVIRONMENT.get_template("alert.md.j2").render(
+        first=_FIRST[decision.level],
+        link=_link(post, base_url),
+        reasons=[inert(reason.words, _REASON_LENGTH) for reason in decision.reasons[:_REASONS]],
+        excerpts=list(_excerpts(post, assessment, catalogue)) if assessment else [],
+        reply=_reply_words(reply),
+        show_command=reply is DeliveryState.HELD,
+        urgent=decision.level in (Level.CRISIS, Level.URGENT),
+        unread=decision.level is Level.UNASSESSED,
+        topics=_topics(assessment, catalogue) if assessment else [],
+        post_id=_id(post),
+        marker=alert_marker(post),
+    )
+    return Message(_subject(decision.level, post), body.strip())
+
+
+def alert_marker(post: Post) -> str:
+    """The last line of the alert about this post."""
+    return f"nightlight alert t3_{_id(post)}"
+
+
+def compose_digest_line(post: Post, decision: Decision, day: date) -> Message:
+    """One post's line in the digest of a day, under the subject that all lines of that digest share."""
+    why = f": {inert(decision.reasons[0].words, _REASON_LENGTH)}" if decision.reasons else ""
+    return Message(
+        f"[Nightlight] posts to look at in r/{_name(post.subreddit)}, {day.isoformat()}",
+        f"- “{inert(post.title, _TITLE_LENGTH) or 'no title'}”{why}. {_link(post, REDDIT)}",
+    )
+
+
+def compose_digest(subreddit: str, lines: Sequence[str]) -> str:
+    """The body of a digest made of such lines, in their order; what does not fit is counted."""
+    template = _ENVIRONMENT.get_template("digest.md.j2")
+    subreddit = _name(subreddit)
+    kept: list[str] = []
+    room = LONGEST_BODY - len(template.render(lines=[], more=len(lines), subreddit=subreddit)) - 1
+    for line in lines:
+        room -= len(line) + 1
+        if room < 0:
+            break
+        kept.append(line)
+    return template.render(lines=kept, more=len(lines) - len(kept), subreddit=subreddit).strip()
+
+
+def compose_gap(subreddit: str, until_utc: float) -> Message:
+    """Tells that posts from before a time (seconds since the epoch) can no longer be fetched and were not read."""
+    name, until = _name(subreddit), f"{datetime.fromtimestamp(until_utc, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    body = _ENVIRONMENT.get_template("gap.md.j2").render(subreddit=name, until=until, link=f"{REDDIT}/r/{name}/new")
+    return Message(f"[Nightlight] some posts in r/{name} from before {until} were not read", body.strip())
+
+
+# Markdown's own signs; a backslash before one makes it a plain character on old and new Reddit alike.
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~^&])")
+# What Reddit, mail and chat programs turn into a link or a call without any sign of Markdown.
+_SELF_ACTING = (
+    (re.compile(r"://"), ": //"),
+    (re.compile(r"\bwww\.", re.IGNORECASE), "www ."),
+    (re.compile(r"(?<![A-Za-z0-9])([ur])/", re.IGNORECASE), r"\1 /"),
+    (re.compile(r"@"), "@ "),
+)
+
+
+def inert(text: str, longest: int) -> str:
+    """A stranger's text on one line, at most `longest` characters before escaping, with nothing in it that acts."""
+    text = "".join(_visible(character) for character in text[: 4 * longest])
+    for pattern, replacement in _SELF_ACTING:
+        text = pattern.sub(replacement, text)
+    text = " ".join(text.split())
+    if len(text) > longest:
+        text = text[: longest - 1].rstrip() + "…"
+    return _MARKDOWN.sub(r"\\\1", text)
+
+
+def _visible(character: str) -> str:
+    """Nothing for characters that hide or turn text around or that no encoding takes; a space for line ends."""
+    category = unicodedata.category(character)
+    if category in {"Zl", "Zp"} or character.isspace():
+        return " "
+    return "" if category in {"Cc", "Cf", "Cs", "Co", "Cn"} else character
+
+
+def _excerpts(post: Post, assessment: Assessment, catalogue: Catalogue) -> Iterator[_Excerpt]:
+    """Up to five places, the gravest first, none of them inside one that is already shown."""
+    text = Document(post.title, post.text).text
+    shown: list[range] = []
+    for evidence in sorted(assessment.evidence, key=_gravity, reverse=True):
+        window = _window(evidence, text)
+        if any(evidence.start in other and evidence.end - 1 in other for other in shown):
+            continue
+        if len(shown) == _EXCERPTS:
+            return
+        before, after = "…" if window.start > 0 else "", "…" if window.stop < len(text) else ""
+        if excerpt := inert(text[window.start : window.stop], _EXCERPT_LENGTH - len(before) - len(after)):
+            shown.append(window)
+            yield _Excerpt(before + excerpt + after, _meaning(evidence, catalogue))
+
+
+def _window(evidence: Evidence, text: str) -> range:
+    """The span with a little of what stands around it, in whole words where there are words."""
+    start = max(0, min(evidence.start, len(text)))
+    end = min(max(start, evidence.end), start + _EXCERPT_LENGTH, len(text))
+    around = min(_CONTEXT, (_EXCERPT_LENGTH - (end - start)) // 2)
+    first, last = max(0, start - around), min(len(text), end + around)
+    if first > 0:
+        first = text.find(" ", first, start) + 1 or first
+    if last < len(text):
+        last = max(text.rfind(" ", end, last), end)
+    return range(first, last)
+
+
+def _gravity(evidence: Evidence) -> tuple[int, int]:
+    if evidence.label in list(Risk):
+        return (2, Risk(evidence.label).rank)
+    if evidence.label in list(Severity):
+        return (1, Severity(evidence.label).rank)
+    return (0, 0)
+
+
+def _meaning(evidence: Evidence, catalogue: Catalogue) -> str:
+    if evidence.label in list(Disorder):
+        return catalogue.help_for(Disorder(evidence.label)).topic  # the topic alone: a note might name a condition
+    if evidence.note:
+        return inert(evidence.note, _EXCERPT_LENGTH)
+    if evidence.label in list(Risk):
+        return RISK_WORDS[Risk(evidence.label)]
+    return SEVERITY_WORDS[Severity(evidence.label)] if evidence.label in list(Severity) else ""
+
+
+def _topics(assessment: Assessment, catalogue: Catalogue) -> list[Help]:
+    likely: Iterable[Disorder] = sorted(assessment.disorders, key=lambda d: assessment.disorders[d], reverse=True)
+    return [catalogue.help_for(disorder) for disorder in likely if assessment.disorders[disorder] >= 0.5][:_TOPICS]
+
+
+def _reply_words(state: DeliveryState | None) -> str:
+    match state:
+        case None:
+            return "No reply is proposed. If something should be said, it is yours to say."
+        case DeliveryState.HELD:
+            return "A reply of vetted words is ready and waits for one of you. Nothing is posted before. To see it:"
+        case _:
+            return "As your team has set it, a reply of vetted words goes out without waiting for approval."
+
+
+def _subject(level: Level, post: Post) -> str:
+    what = "the bot could not read a post" if level is Level.UNASSESSED else "a post needs a person"
+    return f"[Nightlight] {level}: {what} (t3_{_id(post)})"
+
+
+def _link(post: Post, base_url: str) -> str:
+    """The full link; by id alone when an archive's permalink is not the path that Reddit would give."""
+    path = post.permalink.removeprefix(REDDIT)
+    return base_url + (path if re.fullmatch(r"/r/[\w%/-]{1,300}", path) else f"/comments/{_id(post)}")
+
+
+def _id(post: Post) -> str:
+    return re.sub(r"[^A-Za-z0-9_-]", "", post.id)[:32] or "unknown"
+
+
+def _name(subreddit: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_]", "", subreddit)[:21] or "unknown"

@@ -1,0 +1,117 @@
+"""(Post, Assessment, Team) -> Decision: the team's table, applied. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+
+from bot.config import Rule, Team
+from bot.types import Decision, DeliveryKind, DeliveryState, Planned, Post, Reason
+from models.assessment import Assessment
+from models.labels import Level, Risk, Severity
+
+RISK_WORDS: dict[Risk, str] = {
+    Risk.NONE: "nothing about suicide or self-harm",
+    Risk.INDICATOR: "signs that somebody may not be safe",
+    Risk.IDEATION: "thoughts of dying or of self-harm",
+    Risk.BEHAVIOR: "a plan, preparation or harm already begun",
+    Risk.ATTEMPT: "an attempt to end one's life",
+}
+SEVERITY_WORDS: dict[Severity, str] = {
+    Severity.MINIMAL: "little distress",
+    Severity.MILD: "some distress",
+    Severity.MODERATE: "marked distress",
+    Severity.SEVERE: "severe distress",
+}
+
+_UNREAD = Reason("unassessed", "The bot could not read this post; a person needs to look at it")
+_NOTHING = Reason("none", "Nothing in the post reaches the watch level")
+
+# Beyond these, more of the dictionary's notes tell a moderator nothing new.
+_NOTES_LISTED = 3
+_GRAVEST_FIRST: tuple[str, ...] = (*reversed(list(Risk)[1:]), *reversed(list(Severity)[1:]))
+
+
+def decide(post: Post, assessment: Assessment | None, team: Team) -> Decision:
+    """The highest level of the team's policy with a matching rule, why, and what is to be done about it.
+
+    More risk never means a lower level. Without a usable assessment (None, or a probability that is no number) the
+    level is `unassessed`. Never raises. A reason never quotes the post.
+    """
+    if assessment is None or not _is_sound(assessment):
+        return Decision(Level.UNASSESSED, (_UNREAD,), _planned(post, Level.UNASSESSED, team))
+    for level in (Level.CRISIS, Level.URGENT, Level.WATCH):
+        matching = [rule for rule in team.policy.rules(level) if _matches(rule, assessment)]
+        if matching:
+            reasons = (*_reasons(matching, assessment), *_explicit_words(assessment))
+            return Decision(level, _once(reasons), _planned(post, level, team))
+    return Decision(Level.NONE, (_NOTHING,), _planned(post, Level.NONE, team))
+
+
+def _is_sound(assessment: Assessment) -> bool:
+    # NaN is below every bound, so a broken model would otherwise pass for a calm post.
+    probabilities = (assessment.relevance, *assessment.risk.probs.values(), *assessment.severity.probs.values())
+    return all(math.isfinite(p) for p in probabilities)
+
+
+def _matches(rule: Rule, assessment: Assessment) -> bool:
+    return (
+        (rule.risk is None or assessment.risk.at_least(rule.risk) >= rule.min_probability)
+        and (rule.severity is None or assessment.severity.at_least(rule.severity) >= rule.min_probability)
+        and assessment.relevance >= rule.min_relevance
+    )
+
+
+def _planned(post: Post, level: Level, team: Team) -> tuple[Planned, ...]:
+    kinds = dict.fromkeys(team.policy.actions(level))
+    return tuple(Planned(kind, _first_state(kind, level, team)) for kind in kinds if _applies(kind, post, team))
+
+
+def _applies(kind: DeliveryKind, post: Post, team: Team) -> bool:
+    if kind is DeliveryKind.REPLY:
+        return post.text.strip() not in {"[deleted]", "[removed]"}
+    return team.alerts.modmail  # alerts and digests are both modmail
+
+
+def _first_state(kind: DeliveryKind, level: Level, team: Team) -> DeliveryState:
+    waits = kind is DeliveryKind.REPLY and level.value not in team.replies.auto
+    return DeliveryState.HELD if waits else DeliveryState.PENDING
+
+
+def _reasons(rules: Iterable[Rule], assessment: Assessment) -> Iterator[Reason]:
+    for rule in rules:
+        if rule.risk is not None:
+            yield Reason(
+                f"risk.{rule.risk}",
+                f"The post speaks of {RISK_WORDS[rule.risk]} ({_likelihood(assessment.risk.at_least(rule.risk))})",
+            )
+        if rule.severity is not None:
+            yield Reason(
+                f"severity.{rule.severity}",
+                f"The post shows {SEVERITY_WORDS[rule.severity]} or more "
+                f"({_likelihood(assessment.severity.at_least(rule.severity))})",
+            )
+        if rule.risk is None and rule.severity is None:
+            yield Reason("relevance", f"The post is about mental health ({_likelihood(assessment.relevance)})")
+
+
+def _explicit_words(assessment: Assessment) -> Iterator[Reason]:
+    """What the dictionary says of the words it found. Only its notes: a note of a model may quote the post."""
+    notes = {
+        evidence.note: evidence.label
+        for evidence in assessment.evidence
+        if evidence.source == "rules" and evidence.note and evidence.label in _GRAVEST_FIRST
+    }
+    for note in sorted(notes, key=lambda note: _GRAVEST_FIRST.index(notes[note]))[:_NOTES_LISTED]:
+        yield Reason(f"words.{notes[note]}", f"Explicit words: {note}")
+
+
+def _once(reasons: Iterable[Reason]) -> tuple[Reason, ...]:
+    return tuple({reason.words: reason for reason in reasons}.values())
+
+
+def _likelihood(probability: float) -> str:
+    for bound, words in ((0.35, "unlikely"), (0.6, "possible"), (0.85, "likely")):
+        if probability < bound:
+            return words
+    return "very likely"

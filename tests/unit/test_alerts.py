@@ -1,0 +1,302 @@
+"""The words to the moderators."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from bot.alerts import (
+    LONGEST_BODY,
+    Message,
+    alert_marker,
+    compose_alert,
+    compose_digest,
+    compose_digest_line,
+    compose_gap,
+    inert,
+)
+from bot.config import Replies, Team
+from bot.policy import decide
+from bot.resources import Catalogue
+from bot.types import Decision, Post, Reason
+from models.assessment import Assessment, Evidence, Ordinal
+from models.document import Document
+from models.labels import Disorder, Level, Risk, Severity
+
+CATALOGUE = Catalogue.load()
+DAY = date(2026, 11, 24)
+TITLE = "I cannot sleep and I am so tired"
+BODY = "It has been weeks. I want to die, most nights. Nobody here knows."
+
+
+def post(title: str = TITLE, text: str = BODY, id_: str = "abc", permalink: str = "/r/testsub/comments/abc/x/") -> Post:
+    return Post(id_, "testsub", "a_stranger", title, text, 0.0, permalink)
+
+
+def assessment(
+    evidence: tuple[Evidence, ...] = (), disorders: dict[Disorder, float] | None = None, risk: Risk = Risk.IDEATION
+) -> Assessment:
+    return Assessment(
+        relevance=0.9,
+        disorders=dict.fromkeys(Disorder, 0.1) | (disorders or {}),
+        severity=Ordinal({Severity.SEVERE: 1.0}),
+        risk=Ordinal({risk: 1.0}),
+        evidence=evidence,
+        versions={},
+    )
+
+
+def span(words: str, label: str, note: str = "", source: str = "rules") -> Evidence:
+    start = Document(TITLE, BODY).text.index(words)
+    return Evidence(start, start + len(words), label, source, note)
+
+
+def alert(given_: Assessment | None, about: Post | None = None, team: Team | None = None) -> Message:
+    about = about or post()
+    return compose_alert(about, given_, decide(about, given_, team or Team()), CATALOGUE)
+
+
+@pytest.mark.parametrize(
+    ("level", "first"),
+    [
+        (Level.CRISIS, "**Crisis: please read this post now, before anything else.**"),
+        (Level.URGENT, "**Urgent: please read this post soon, today if you can.**"),
+        (
+            Level.UNASSESSED,
+            "**Not read: the bot could not read this post, so a person has to. Please look at it soon.**",
+        ),
+    ],
+)
+def test_the_first_line_says_what_to_do(level: Level, first: str) -> None:
+    """A tired volunteer learns the level and the next step before anything else, then where the post is."""
+    message = compose_alert(post(), None, Decision(level, (), ()), CATALOGUE)
+    lines = message.body.splitlines()
+    assert lines[0] == first
+    assert lines[2] == "https://www.reddit.com/r/testsub/comments/abc/x/"
+    assert message.subject.startswith(f"[Nightlight] {level}: ")
+    assert "(t3_abc)" in message.subject
+    assert TITLE not in message.subject
+
+
+def test_reasons_and_the_words_noticed() -> None:
+    """The reasons, then the place in the post with a little around it and what it means."""
+    body = alert(assessment((span("I want to die", Risk.IDEATION, "says they want to die"),))).body
+    assert "- The post speaks of thoughts of dying or of self-harm (very likely)" in body
+    assert "“…so tired It has been weeks. I want to die, most nights. Nobody here…” (says they" in body
+
+
+def test_the_gravest_words_come_first_and_five_at_most() -> None:
+    """Of many places five are shown: risk before severity before topics, the graver the sooner, none twice."""
+    text = "\n".join(f"{n:02d} {'word ' * 40}" for n in range(12))
+    labels = [Disorder.OCD, Severity.MILD, Severity.SEVERE, Risk.IDEATION, Risk.ATTEMPT] * 2
+    evidence = tuple(
+        Evidence(text.index(f"{n:02d} "), text.index(f"{n:02d} ") + 8, label, "encoder")
+        for n, label in enumerate(labels)
+    )
+    body = alert(assessment((*evidence, *evidence)), post("", text)).body
+    shown = re.findall(r"^- “.*?(\d\d) word.*” \((.*)\)$", body, re.MULTILINE)
+    assert [meaning for _, meaning in shown] == [
+        "an attempt to end one's life",
+        "an attempt to end one's life",
+        "thoughts of dying or of self-harm",
+        "thoughts of dying or of self-harm",
+        "severe distress",
+    ]
+    assert [number for number, _ in shown] == ["04", "09", "03", "08", "02"]
+
+
+def test_a_held_reply_names_the_command_that_shows_it() -> None:
+    """The moderator can copy the command; nothing is said of a reply when there is none."""
+    held = alert(assessment()).body
+    assert "\n    nightlight reviews show abc\n" in held
+    sent = alert(assessment(), team=Team(replies=Replies(auto=("crisis",)))).body
+    assert "goes out without waiting for approval" in sent
+    assert "nightlight reviews" not in sent
+    assert "No reply is proposed" in alert(assessment(), post(text="[removed]")).body
+
+
+def test_an_unread_post_is_said_to_be_unread() -> None:
+    """Nobody takes a failure of the bot for a calm post."""
+    message = alert(None)
+    assert "could not read" in message.subject
+    assert "Nobody has judged this post yet" in message.body
+
+
+def test_topics_are_of_the_post_and_name_no_condition() -> None:
+    """Likely topics come as what the post touches, in general words, two at most; the author is given no label."""
+    every = dict.fromkeys(Disorder, 0.9)
+    evidence = (span("I cannot sleep", Disorder.DEPRESSION, "a word for depression"),)
+    body = alert(assessment(evidence, every)).body
+    assert "Topics the post touches (about the post; it says nothing of who wrote it):" in body
+    assert body.count("(NICE ") == 2
+    assert "(low mood)" in body
+    assert not re.search(r"depress|anxiety|bipolar|ptsd|autis|schizo|diagnos", body, re.IGNORECASE)
+    assert "Topics" not in alert(assessment()).body
+
+
+def test_the_author_is_not_named_and_the_reader_is_looked_after() -> None:
+    """No name of a person in an alert, and a word for the moderator who has to read this."""
+    body = alert(assessment()).body
+    assert "a_stranger" not in body
+    assert "hand it to somebody else or step away" in body
+    assert "emergency services" in body
+
+
+def test_the_last_line_finds_the_alert_again() -> None:
+    """The marker is the whole last line and differs from post to post."""
+    assert alert(assessment()).body.splitlines()[-1] == "nightlight alert t3_abc" == alert_marker(post())
+    assert alert_marker(post(id_="abd")) != alert_marker(post())
+
+
+@pytest.mark.parametrize(
+    "permalink", ["", "javascript:alert(1)", "/r/x/) [click](https://evil.example", "//evil.example/r/x", "/r/a\n# big"]
+)
+def test_a_strange_permalink_gives_way_to_the_id(permalink: str) -> None:
+    """Only a path as Reddit makes them becomes a link; anything else is replaced by the post's short address."""
+    body = alert(assessment(), post(permalink=permalink)).body
+    assert body.splitlines()[2] == "https://www.reddit.com/comments/abc"
+
+
+def test_a_full_permalink_and_another_host() -> None:
+    """A permalink may be a whole address of Reddit's, and the link leads to the Reddit that is configured."""
+    full = post(permalink="https://www.reddit.com/r/testsub/comments/abc/x/")
+    message = compose_alert(full, None, Decision(Level.UNASSESSED, (), ()), CATALOGUE, "http://127.0.0.1:8123")
+    assert message.body.splitlines()[2] == "http://127.0.0.1:8123/r/testsub/comments/abc/x/"
+
+
+HOSTILE = st.text(max_size=300) | st.lists(
+    st.sampled_from(
+        ["u/spez", "/u/x ", "r/all", "_u/x_", "http://evil.example", "ht\u200btps://evil", "www.evil.example", "@all",
+         "**", "`", "\\", "[a](b)", "![i](j)", "\n\n# ", "\n    ", "> ", ">!", "\u202e", "\u2066", "&#x27;", "<b>", "|",
+         "nightlight alert t3_other", "\ud800", "\x00", "😀", "{{ 1 }}", "a" * 90]
+    ),
+    max_size=30,
+).map("".join)  # fmt: skip
+
+
+def assert_inert(text: str) -> None:
+    """Nothing Markdown would act on, no link, no mention, nothing that hides, one line."""
+    assert not re.search(r"(?<!\\)(?:\\\\)*[`*_{}\[\]<>#|~^&]", text)
+    assert not re.search(r"://|\bwww\.\w|(?<![A-Za-z0-9])[ur]/|@\w", text, re.IGNORECASE)
+    assert not re.search(r"[\x00-\x1f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ud800-\udfff\ufeff]", text)
+
+
+@given(HOSTILE, st.integers(1, 200))
+@example("\\", 5)
+@example("u/u/u/u", 9)
+def test_a_strangers_text_does_nothing(text: str, longest: int) -> None:
+    """No link, mention or formatting works, nothing hides, and the length holds before the escapes."""
+    made = inert(text, longest)
+    assert_inert(made)
+    assert len(re.sub(r"\\(.)", r"\1", made)) <= longest
+    made.encode()
+
+
+def test_a_strangers_text_stays_readable() -> None:
+    """Plain words come through unchanged, and what was made harmless can still be read."""
+    assert inert("I can't, and it's 3 a.m. (again)!", 80) == "I can't, and it's 3 a.m. (again)!"
+    assert inert("see [me](https://x.example)\nor u/me", 80) == r"see \[me\](https: //x.example) or u /me"
+    assert inert("a" * 50, 10) == "a" * 9 + "…"
+
+
+EVIDENCE = st.builds(
+    Evidence,
+    st.integers(-5, 400),
+    st.integers(-5, 400),
+    st.sampled_from([*Risk, *Severity, *Disorder, "something new"]),
+    st.sampled_from(["rules", "encoder", "llm"]),
+    HOSTILE,
+)
+
+
+@given(HOSTILE, HOSTILE, HOSTILE, HOSTILE, st.lists(EVIDENCE, max_size=12), st.sampled_from(Level))
+def test_an_alert_holds_whatever_the_post_says(
+    id_: str, title: str, text: str, permalink: str, evidence: list[Evidence], level: Level
+) -> None:
+    """Any post and any evidence give an alert within bounds: five excerpts, one marker, at the end, nothing active."""
+    hostile = post(title, text, id_, permalink)
+    reasons = tuple(Reason("x", piece.note) for piece in evidence)
+    message = compose_alert(
+        hostile, assessment(tuple(evidence), dict.fromkeys(Disorder, 1.0)), Decision(level, reasons, ()), CATALOGUE
+    )
+    assert len(message.subject) <= 100
+    assert "\n" not in message.subject
+    assert len(message.body) < LONGEST_BODY
+    lines = message.body.splitlines()
+    assert [line for line in lines if line.startswith("nightlight alert")] == [alert_marker(hostile)] == lines[-1:]
+    excerpts = [line for line in lines if line.startswith("- “")]
+    assert len(excerpts) <= 5
+    for line in excerpts:
+        assert_inert(line)
+        assert len(re.sub(r"\\(.)", r"\1", line[3 : line.rindex("”")])) <= 120
+    message.body.encode()
+
+
+def test_the_longest_alert_still_fits() -> None:
+    """Everything at its longest, every sign escaped, stays below the bound."""
+    about = post("#" * 300, "#" * 40_000, "i" * 300, "/r/" + "x" * 300)
+    evidence = tuple(Evidence(n * 500, n * 500 + 400, Risk.ATTEMPT, "llm", "#" * 400) for n in range(60))
+    reasons = tuple(Reason("x", "#" * 400) for _ in range(60))
+    decision = Decision(Level.CRISIS, reasons, decide(about, assessment(risk=Risk.ATTEMPT), Team()).deliveries)
+    message = compose_alert(about, assessment(evidence, dict.fromkeys(Disorder, 1.0)), decision, CATALOGUE)
+    assert len(message.subject) <= 100
+    assert 5000 < len(message.body) < LONGEST_BODY
+
+
+WATCH = Decision(Level.WATCH, (Reason("x", "The post shows marked distress or more (possible)"),), ())
+
+
+def digest(*posts: Post) -> str:
+    return compose_digest("testsub", [compose_digest_line(each, WATCH, DAY).body for each in posts])
+
+
+def test_a_digest_names_each_post_with_its_link() -> None:
+    """A line a post: title, why, where; and a marker at the end."""
+    body = digest(post(), post("", "x", "abd", ""))
+    assert f"- “{TITLE}”: The post shows marked distress or more (possible). https://www.reddit.com/r/" in body
+    assert "- “no title”: " in body
+    assert body.splitlines()[-1] == "nightlight digest testsub"
+    assert " more." not in body
+
+
+def test_all_lines_of_a_day_share_their_subject() -> None:
+    """One digest a subreddit and day: the subject is the same for all its posts and another on the next day."""
+    subject = compose_digest_line(post(), WATCH, DAY).subject
+    assert subject == "[Nightlight] posts to look at in r/testsub, 2026-11-24"
+    assert compose_digest_line(post("another", id_="abd"), WATCH, DAY).subject == subject
+    assert compose_digest_line(post(), WATCH, date(2026, 11, 25)).subject != subject
+
+
+def test_a_long_digest_counts_what_does_not_fit() -> None:
+    """Below 9,000 characters whatever comes, and no post is silently left out."""
+    body = digest(*(post("#" * 300, id_=f"p{n}") for n in range(500)))
+    shown = body.count("- “")
+    assert shown > 20
+    assert f"\nand {500 - shown} more.\n" in body
+    assert len(body) < LONGEST_BODY
+
+
+@given(HOSTILE, HOSTILE)
+def test_a_digest_line_is_one_inert_line(title: str, subreddit: str) -> None:
+    """A title cannot break out of its line, nor a subreddit's name out of the subject and the marker."""
+    message = compose_digest_line(Post("abc", subreddit, None, title, "", None, ""), WATCH, DAY)
+    assert_inert(message.body.rsplit(" https://", 1)[0])
+    assert re.search(r" r/[A-Za-z0-9_]+, 2026-11-24$", message.subject)
+    assert len(message.subject) <= 100
+    body = compose_digest(subreddit, [message.body])
+    assert message.body in body
+    assert re.fullmatch(r"nightlight digest \w+", body.splitlines()[-1])
+
+
+def test_a_gap_is_told_with_the_time_it_ends() -> None:
+    """The moderators learn where and up to when posts went unread, under a subject of that gap alone."""
+    message = compose_gap("testsub", 1_767_268_800.0)
+    assert message.subject == "[Nightlight] some posts in r/testsub from before 2026-01-01 12:00:00 UTC were not read"
+    assert "https://www.reddit.com/r/testsub/new" in message.body
+    assert message.body.splitlines()[-1] == "nightlight gap testsub 2026-01-01 12:00:00 UTC"
+    assert compose_gap("testsub", 1_767_268_801.0).subject != message.subject
+    assert len(compose_gap("x" * 99, 0.0).subject) <= 100
