@@ -1,0 +1,17 @@
+"""The messenger of a dry run: everything is written down, nothing is sent."""
+
+from __future__ import annotations
+
+from bot.deliver.worker import Letter
+
+
+class DryRun:
+    """Answers as if all had arrived; the outbox then shows `dry-run` where Reddit's id would stand."""
+
+    async def find(self, letter: Letter) -> str | None:
+        """Nothing is ever out there."""
+        return None
+
+    async def send(self, letter: Letter) -> str:
+        """Sends nothing."""
+        return "dry-run"

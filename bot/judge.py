@@ -1,0 +1,49 @@
+"""Posts in, judgements out: the one way that the live loop, replay, classify and the demo all go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from bot.config import Team
+from bot.policy import decide
+from bot.types import Decision, Post
+from models.assessment import Assessment, Classifier
+from models.document import Document
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A post with what the models and the policy made of it; `assessment` is None when the models failed."""
+
+    post: Post
+    assessment: Assessment | None
+    decision: Decision
+
+
+def judge(posts: Sequence[Post], classifier: Classifier, team_of: Callable[[str], Team]) -> list[Judgement]:
+    """One judgement a post, in the same order. Blocking; never raises for what a post or a model does.
+
+    A batch that fails is tried again post by post, so that one bad post does not take the others with it.
+    """
+    return [
+        Judgement(post, assessment, decide(post, assessment, team_of(post.subreddit)))
+        for post, assessment in zip(posts, _assess(posts, classifier), strict=True)
+    ]
+
+
+def _assess(posts: Sequence[Post], classifier: Classifier) -> list[Assessment | None]:
+    if not posts:
+        return []
+    documents = [Document(post.title, post.text) for post in posts]
+    try:
+        return list(classifier.assess(documents))
+    except Exception as error:
+        if len(posts) == 1:
+            log.error("post.unassessed", post_id=posts[0].id, error=type(error).__name__)
+            return [None]
+        return [assessment for post in posts for assessment in _assess([post], classifier)]
