@@ -135,13 +135,18 @@ _SELF_ACTING = (
 
 def inert(text: str, longest: int) -> str:
     """A stranger's text on one line, at most `longest` characters before escaping, with nothing in it that acts."""
-    text = "".join(_visible(character) for character in text[: 4 * longest])
+    text = visible(text[: 4 * longest])
     for pattern, replacement in _SELF_ACTING:
         text = pattern.sub(replacement, text)
     text = " ".join(text.split())
     if len(text) > longest:
         text = text[: longest - 1].rstrip() + "…"
     return _MARKDOWN.sub(r"\\\1", text)
+
+
+def visible(text: str) -> str:
+    """A stranger's text on one line, without characters that hide it, turn it around or command a terminal."""
+    return "".join(_visible(character) for character in text)
 
 
 def _visible(character: str) -> str:

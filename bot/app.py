@@ -33,7 +33,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 async def run(
     config: Config,
     secrets: Secrets,
-    classifier: Classifier,
+    load_model: Callable[[], Classifier],
     stop: asyncio.Event,
     *,
     clock: Clock | None = None,
@@ -42,13 +42,15 @@ async def run(
 ) -> None:
     """Watches, judges and delivers until `stop` is set.
 
-    Raises SetupError when not one subreddit can be watched, and ends loudly with whatever kills one of its tasks.
+    Raises SetupError when the set-up cannot work or not one subreddit may be watched, and ends loudly with whatever
+    kills one of its tasks.
     """
     _refuse_unusable(config, secrets)
     clock = clock or SystemClock()
     async with Store(config.store.path) as store, Gateway.open(config, secrets) as gateway:
         outbox = Outbox(store, clock)
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="models") as executor:
+            classifier = await asyncio.get_running_loop().run_in_executor(executor, load_model)
             pipeline = Pipeline(config, store, outbox, classifier, Catalogue.load(), clock, executor, after=on_judged)
             messenger: Messenger = DryRun() if config.deliver.dry_run else RedditMessenger(gateway)
             worker = Worker(outbox, messenger, clock, after=on_delivery)

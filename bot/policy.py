@@ -50,7 +50,12 @@ def decide(post: Post, assessment: Assessment | None, team: Team) -> Decision:
 
 def _is_sound(assessment: Assessment) -> bool:
     # NaN is below every bound, so a broken model would otherwise pass for a calm post.
-    probabilities = (assessment.relevance, *assessment.risk.probs.values(), *assessment.severity.probs.values())
+    probabilities = (
+        assessment.relevance,
+        *assessment.risk.probs.values(),
+        *assessment.severity.probs.values(),
+        *assessment.disorders.values(),
+    )
     return all(math.isfinite(p) for p in probabilities)
 
 

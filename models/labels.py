@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import cached_property
 
 
 class _Ordinal(StrEnum):
@@ -11,7 +12,7 @@ class _Ordinal(StrEnum):
     Comparing members of two different scales raises TypeError: a level is not a risk.
     """
 
-    @property
+    @cached_property
     def rank(self) -> int:
         """Position from the mildest member, starting at 0."""
         return list(type(self)).index(self)

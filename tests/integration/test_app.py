@@ -22,7 +22,7 @@ from tests.conftest import HandClock, KeywordClassifier
 async def running(config: Config, secrets: Secrets, clock: HandClock) -> AsyncIterator[KeywordClassifier]:
     """The live loop in the background; stopped at the end, and its failure is the test's."""
     stop, classifier = asyncio.Event(), KeywordClassifier()
-    task = asyncio.create_task(app.run(config, secrets, classifier, stop, clock=clock))
+    task = asyncio.create_task(app.run(config, secrets, lambda: classifier, stop, clock=clock))
     try:
         yield classifier
     finally:
@@ -186,7 +186,7 @@ async def test_a_subreddit_it_does_not_moderate_is_not_even_read(
     changed = config.reddit.model_copy(update={"subreddits": ("strangers",)})
     with pytest.raises(BaseExceptionGroup) as caught:
         await app.run(
-            config.model_copy(update={"reddit": changed}), secrets, KeywordClassifier(), asyncio.Event(), clock=clock
+            config.model_copy(update={"reddit": changed}), secrets, KeywordClassifier, asyncio.Event(), clock=clock
         )
     assert caught.group_contains(SetupError, match="no subreddit is left")
     assert not [request for request in reddit.requests if "/new" in request.path]
@@ -196,6 +196,6 @@ async def test_a_set_up_that_cannot_work_is_refused_before_it_starts(config: Con
     """No subreddit, or no credentials: one clear error each."""
     nothing = config.model_copy(update={"reddit": config.reddit.model_copy(update={"subreddits": ()})})
     with pytest.raises(ConfigError, match="no subreddit"):
-        await app.run(nothing, secrets, KeywordClassifier(), asyncio.Event())
+        await app.run(nothing, secrets, KeywordClassifier, asyncio.Event())
     with pytest.raises(SetupError, match="NIGHTLIGHT_REDDIT_CLIENT_ID"):
-        await app.run(config, Secrets(), KeywordClassifier(), asyncio.Event())
+        await app.run(config, Secrets(), KeywordClassifier, asyncio.Event())

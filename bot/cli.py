@@ -1,0 +1,403 @@
+"""The command `nightlight`. Heavy imports wait inside the commands, so that `--help` answers at once."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from getpass import getuser
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+from bot.errors import NightlightError
+
+if TYPE_CHECKING:
+    from bot.config import Config
+    from bot.review.desk import Desk
+    from models.assessment import Classifier
+
+T = TypeVar("T")
+
+app = typer.Typer(
+    name="nightlight",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Helps a subreddit's moderators notice, in time, the post of somebody who is not well.",
+)
+
+
+def _moment(text: str) -> float:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is no ISO 8601 date, such as 2024-01-31 or 2024-01-31T18:00") from error
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _settings(path: Path | None) -> Config:
+    """The configuration, with the log set up as it says."""
+    from bot import config, log
+
+    settings = config.load(path) if path else config.Config()
+    log.set_up(settings.log)
+    return settings
+
+
+def _classifier(config: Config) -> Classifier:
+    from models.hybrid import Hybrid
+
+    from bot.errors import SetupError
+    from models.errors import ModelError
+
+    try:
+        return Hybrid.load(config.model.path, config.model.threads, config.model.batch_size)
+    except ModelError as error:
+        raise SetupError(str(error)) from error
+
+
+@app.command()
+def replay(
+    archives: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Files of posts: .jsonl, .ndjson, .csv or .parquet; all but .parquet may be packed as .gz or .zst. "
+            "Reddit's dumps can be read as they are.",
+            metavar="ARCHIVE...",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="Write one JSON line a post here instead of to stdout.", show_default=False)
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="Write a page here that shows what the bot would have done.", show_default=False),
+    ] = None,
+    errors: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write here which lines hold no post, and why, as JSON lines of file, line and reason.",
+            show_default=False,
+        ),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            help="Your config.toml. Without it: the default policy, the model in the box.", show_default=False
+        ),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=0, help="Stop after this many posts are judged.", show_default=False)
+    ] = None,
+    since: Annotated[
+        float | None,
+        typer.Option(
+            parser=_moment,
+            metavar="DATE",
+            help="Leave out what was posted before this day or time (ISO 8601, UTC).",
+            show_default=False,
+        ),
+    ] = None,
+    until: Annotated[
+        float | None,
+        typer.Option(
+            parser=_moment,
+            metavar="DATE",
+            help="Leave out what was posted at this time or later: --since 2024-01-01 --until 2024-02-01 is January.",
+            show_default=False,
+        ),
+    ] = None,
+    subreddit: Annotated[
+        str | None, typer.Option(help="Judge the posts of this subreddit alone.", show_default=False)
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with an --out file that an earlier run left unfinished.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Throw an existing --out file away and start again.")
+    ] = False,
+) -> None:
+    """Shows what the bot would have done with the posts of an archive. Nothing is sent to anybody.
+
+    Every post goes through the same judgement as in a live run, and comes out as one JSON line (`nightlight schema`
+    describes it). A line that holds no post is counted and never ends the run. Ctrl-C stops after the posts at hand.
+
+    Exit code: 0 when everything was read, 1 when an archive breaks off in the middle, 2 when the command is wrong.
+
+    Example: nightlight replay RS_2024-01.zst --subreddit depression --out decisions.jsonl --report report.html
+    """
+    from bot.replay import Outputs, Selection, run_replay
+
+    settings = _settings(config)
+    selection = Selection(limit, since, until, subreddit.removeprefix("r/") if subreddit else None)
+    outputs = Outputs(out, report, errors, resume, overwrite)
+    raise typer.Exit(run_replay(archives, outputs, selection, settings, lambda: _classifier(settings)))
+
+
+@app.command()
+def classify(
+    file: Annotated[
+        str, typer.Argument(help="A file, or - for what comes in on stdin.", metavar="[FILE|-]", show_default=False)
+    ] = "-",
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            help="Your config.toml. Without it: the default policy, the model in the box.", show_default=False
+        ),
+    ] = None,
+) -> None:
+    """Judges posts from a file or a pipe, and keeps nothing.
+
+    Either JSON lines come in, each with id, title and selftext (or text), or plain text, which is taken as one post
+    whole; a first character { tells them apart. One JSON line a post comes out (`nightlight schema` describes it).
+
+    Exit code: 0, or 1 when some line held no post; stderr then names the line.
+
+    Example: echo "I have not slept for a week" | nightlight classify
+    """
+    from contextlib import nullcontext
+
+    from bot.classify import classify as classify_posts
+    from bot.errors import UsageError
+    from bot.sources.archive import BadLine
+
+    settings = _settings(config)
+    try:
+        source = nullcontext(sys.stdin.buffer) if file == "-" else Path(file).open("rb")  # noqa: SIM115
+    except OSError as error:
+        raise UsageError(f"{file}: {error.strerror}") from error
+    bad_lines = 0
+
+    def write(lines: bytes) -> None:
+        sys.stdout.buffer.write(lines)
+        sys.stdout.buffer.flush()
+
+    def on_error(bad: BadLine) -> None:
+        nonlocal bad_lines
+        bad_lines += 1
+        typer.echo(f"nightlight: {bad.file}, line {bad.line}: {bad.reason}", err=True)
+
+    name = "stdin" if file == "-" else Path(file).name
+    with source as stream:
+        classify_posts(stream, name, _classifier(settings), settings, write, on_error)
+    raise typer.Exit(1 if bad_lines else 0)
+
+
+@app.command()
+def schema() -> None:
+    """Prints the JSON Schema of the lines that replay and classify write."""
+    import json
+
+    from bot.record import schema as record_schema
+
+    typer.echo(json.dumps(record_schema(), indent=2))
+
+
+ConfigFile = Annotated[Path, typer.Option("--config", help="Your config.toml.")]
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="The folder for the report, the database and the log.")] = Path(
+        "nightlight-demo"
+    ),
+    serve: Annotated[
+        bool, typer.Option("--serve", help="Keep the pretend Reddit and the bot running at the end.")
+    ] = False,
+    port: Annotated[int, typer.Option(help="The pretend Reddit's port on this machine; 0 takes a free one.")] = 0,
+) -> None:
+    """Shows the bot at work on a pretend Reddit: no account, no key, nothing leaves this machine.
+
+    Invented posts arrive, the real bot reads, judges and alerts. It approves nothing by itself. Takes about a minute.
+    """
+    import asyncio
+
+    from rich.console import Console
+
+    from bot.config import Config
+    from bot.demo.show import show
+
+    console = Console()
+    console.print("[bold]Nightlight[/bold] on a pretend Reddit. Every post you see is invented.")
+    with console.status("loading the model"):
+        classifier = _classifier(Config())
+    finished = asyncio.run(show(classifier, out, console, port=port, serve=serve))
+    raise typer.Exit(0 if finished else 1)
+
+
+@app.command()
+def run(config: ConfigFile = Path("config.toml")) -> None:
+    """Watches your subreddits until it is stopped, and alerts their moderators.
+
+    Credentials come from the environment: NIGHTLIGHT_REDDIT_CLIENT_ID, _CLIENT_SECRET, _USERNAME and _PASSWORD, or
+    _REFRESH_TOKEN. Ctrl-C or SIGTERM stops it after the post in hand; started again, it goes on where it stopped.
+    Try `nightlight check` first.
+    """
+    import asyncio
+
+    from bot import app as live
+    from bot.config import Secrets
+
+    settings = _settings(config)
+
+    async def until_stopped() -> None:
+        stop = asyncio.Event()
+        live.stop_on_signals(stop)
+        await live.run(settings, Secrets.from_environment(), lambda: _classifier(settings), stop)
+
+    try:
+        asyncio.run(until_stopped())
+    except* NightlightError as group:
+        raise _first(group) from group
+
+
+def _first(group: BaseExceptionGroup[NightlightError]) -> NightlightError:
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error
+
+
+@app.command()
+def check(config: ConfigFile = Path("config.toml")) -> None:
+    """Says what is wrong with a set-up before it runs: a line for each thing it looks at, exit code 1 if any is wrong.
+
+    Signs in to Reddit and asks which subreddits the account moderates; writes nothing there.
+    """
+    import asyncio
+
+    from rich.console import Console
+    from rich.markup import escape
+
+    from bot.check import check as findings
+    from bot.config import Secrets
+
+    settings = _settings(config)
+    console = Console(soft_wrap=True)
+
+    async def all_fine() -> bool:
+        fine = True
+        today = datetime.now(UTC).date()
+        async for finding in findings(settings, Secrets.from_environment(), lambda: _classifier(settings), today):
+            mark = "[green]ok[/green]  " if finding.fine else "[bold red]FAIL[/bold red]"
+            console.print(f"{mark}  [bold]{finding.name}[/bold]  {escape(finding.words)}", highlight=False)
+            fine = fine and finding.fine
+        return fine
+
+    raise typer.Exit(0 if asyncio.run(all_fine()) else 1)
+
+
+reviews = typer.Typer(no_args_is_help=True, help="Replies that wait for a moderator's word.")
+app.add_typer(reviews, name="reviews")
+
+Actor = Annotated[
+    str | None, typer.Option("--as", help="Who says so; kept with the decision.", show_default="your user name")
+]
+Note = Annotated[str, typer.Option(help="Why, for the others to read.")]
+Identity = Annotated[
+    str,
+    typer.Argument(metavar="ID", help="The number `reviews list` shows, or the id of the post.", show_default=False),
+]
+
+
+def _at_the_desk(path: Path, work: Callable[[Desk], Awaitable[T]]) -> T:
+    """Opens the database of a configuration for one piece of work."""
+    import asyncio
+
+    from bot.clock import SystemClock
+    from bot.errors import SetupError
+    from bot.review.desk import Desk
+    from bot.store import Store
+
+    settings = _settings(path)
+    if not settings.store.path.exists():
+        raise SetupError(f"there is no database {settings.store.path} yet; `nightlight run` makes it")
+
+    async def at_the_desk() -> T:
+        async with Store(settings.store.path) as store:
+            return await work(Desk(store, SystemClock()))
+
+    return asyncio.run(at_the_desk())
+
+
+@reviews.command("list")
+def list_reviews(config: ConfigFile = Path("config.toml")) -> None:
+    """Lists the replies that wait, the most pressing first."""
+    from rich.console import Console
+    from rich.table import Table
+
+    cases = _at_the_desk(config, lambda desk: desk.waiting())
+    console = Console()
+    if not cases:
+        console.print("No reply is waiting.")
+        return
+    table = Table("ID", "level", "in", "post", "why")
+    for case in cases:
+        why = case.reasons[0] if case.reasons else ""
+        table.add_row(str(case.delivery.id), case.level, f"r/{case.post.subreddit}", case.post.id, why)
+    console.print(table)
+    console.print("nightlight reviews show ID, then approve ID or dismiss ID")
+
+
+@reviews.command("show")
+def show_review(id: Identity, config: ConfigFile = Path("config.toml")) -> None:
+    """Shows one reply as it would be posted, the post it answers, and why."""
+    from bot.alerts import visible
+
+    case = _at_the_desk(config, lambda desk: desk.case(id))
+    post, delivery = case.post, case.delivery
+    why = "".join(f"\n  - {reason}" for reason in case.reasons)
+    said = "".join(f"\n  {each.action} by {each.actor} {each.note}".rstrip() for each in case.reviews)
+    # A stranger wrote the post: without this it could send the terminal any command it knows.
+    text = "\n".join(visible(line) for line in f"{post.title}\n\n{post.text}".splitlines())
+    typer.echo(
+        f"reply {delivery.id} to post {post.id} in r/{post.subreddit}: {case.level}, {delivery.state}{why}{said}"
+    )
+    typer.echo(f"\n--- the post{post.permalink and f', {post.permalink}'}\n{text}")
+    typer.echo(f"\n--- the reply\n{delivery.body}")
+
+
+@reviews.command()
+def approve(id: Identity, actor: Actor = None, note: Note = "", config: ConfigFile = Path("config.toml")) -> None:
+    """Lets a reply go out: the running bot posts it within a second or two."""
+    from bot.types import ReviewAction
+
+    delivery = _at_the_desk(config, lambda desk: desk.decide(id, ReviewAction.APPROVED, actor or getuser(), note))
+    typer.echo(f"Approved: reply {delivery.id} to post {delivery.post_id} goes out.")
+
+
+@reviews.command()
+def dismiss(id: Identity, actor: Actor = None, note: Note = "", config: ConfigFile = Path("config.toml")) -> None:
+    """Says no to a reply, for good."""
+    from bot.types import ReviewAction
+
+    delivery = _at_the_desk(config, lambda desk: desk.decide(id, ReviewAction.DISMISSED, actor or getuser(), note))
+    typer.echo(f"Dismissed: reply {delivery.id} to post {delivery.post_id} will not be sent.")
+
+
+@app.command()
+def status(config: ConfigFile = Path("config.toml")) -> None:
+    """Shows where everything stands: posts by level, and what was sent, waits, or could not be sent."""
+    from rich.console import Console
+    from rich.table import Table
+
+    standing = _at_the_desk(config, lambda desk: desk.standing())
+    posts = Table("level", "posts")
+    for level in sorted(standing.posts, reverse=True):
+        posts.add_row(level, str(standing.posts[level]))
+    deliveries = Table("delivery", "state", "count")
+    for (kind, state), count in sorted(standing.deliveries.items()):
+        deliveries.add_row(kind, state, str(count))
+    console = Console()
+    console.print(posts)
+    console.print(deliveries)
+
+
+def main() -> None:
+    """Runs the command line; an error of ours is one line on stderr and its exit code, never a traceback."""
+    try:
+        app()
+    except NightlightError as error:
+        print(f"nightlight: {error}", file=sys.stderr)  # noqa: T201
+        sys.exit(error.exit_code)

@@ -1,0 +1,211 @@
+"""`nightlight run`, `check`, `reviews` and `status`: the real command, the real model, real signals."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from bot.clock import SystemClock
+from bot.sandbox.server import SandboxServer
+from bot.sandbox.state import CLIENT_ID, CLIENT_SECRET, PASSWORD, USERNAME, SandboxReddit
+
+CONFIG = """\
+[reddit]
+base_url = "{base_url}"
+subreddits = ["testsub"]
+poll_seconds = 1
+[store]
+path = "nightlight.db"
+[deliver]
+dry_run = false
+[alerts]
+modmail = true
+[replies]
+auto = {auto}
+"""
+
+# Invented, like every post in this project.
+DESPERATE = "I have decided. I am going to kill myself tonight, I wrote the notes already. I wanted to say goodbye."
+CAKE = "My first carrot cake came out a little dry, would more oil help or should I bake it shorter?"
+NEVER_LOGGED = "xylophonist"
+
+
+@pytest.fixture
+def reddit() -> SandboxReddit:
+    """A pretend Reddit on the machine's own clock."""
+    reddit = SandboxReddit(SystemClock())
+    reddit.add_subreddit("testsub")
+    return reddit
+
+
+@pytest.fixture
+def folder(tmp_path: Path, server: SandboxServer) -> Path:
+    """A folder with a config.toml that holds every reply."""
+    (tmp_path / "config.toml").write_text(CONFIG.format(base_url=server.base_url, auto="[]"), encoding="utf-8")
+    return tmp_path
+
+
+async def start(folder: Path, *arguments: str, **environment: str) -> Process:
+    """The command in a folder, with the sandbox's credentials in its environment and nothing else of ours."""
+    secrets = {
+        "NIGHTLIGHT_REDDIT_CLIENT_ID": CLIENT_ID,
+        "NIGHTLIGHT_REDDIT_CLIENT_SECRET": CLIENT_SECRET,
+        "NIGHTLIGHT_REDDIT_USERNAME": USERNAME,
+        "NIGHTLIGHT_REDDIT_PASSWORD": PASSWORD,
+    }
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "bot", *arguments),
+        cwd=folder,
+        env={**os.environ, **secrets, **environment},
+        stdout=PIPE,
+        stderr=PIPE,
+    )
+
+
+async def command(folder: Path, *arguments: str, **environment: str) -> tuple[int | None, str, str]:
+    """Runs a command to its end: exit code, stdout, stderr."""
+    process = await start(folder, *arguments, **environment)
+    out, err = await asyncio.wait_for(process.communicate(), 60)
+    return process.returncode, out.decode(), err.decode()
+
+
+@asynccontextmanager
+async def running(folder: Path) -> AsyncIterator[Process]:
+    """`nightlight run`, killed at the end if the test has not stopped it."""
+    process = await start(folder, "run")
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def until(condition: Callable[[], bool], what: str, process: Process) -> None:
+    """Waits for something to become true, thirty seconds at most."""
+    for _ in range(600):
+        if condition():
+            return
+        if process.returncode is not None:
+            pytest.fail(f"the process ended: {(await process.communicate())[1].decode()}")
+        await asyncio.sleep(0.05)
+    pytest.fail(f"never happened: {what}")
+
+
+async def stopped_by(process: Process, number: signal.Signals) -> str:
+    """Its stderr, after it was told to stop and ended well."""
+    process.send_signal(number)
+    _, err = await asyncio.wait_for(process.communicate(), 20)
+    assert process.returncode == 0, err.decode()
+    return err.decode()
+
+
+async def test_alert_approval_reply_and_a_clean_stop(folder: Path, reddit: SandboxReddit) -> None:
+    """One alert for the post of need and none for the cake; the reply appears once approved; SIGTERM ends it with 0."""
+    cake = reddit.submit("testsub", "dry carrot cake", CAKE, f"{NEVER_LOGGED}_a")
+    post_id = reddit.submit("testsub", NEVER_LOGGED, f"{DESPERATE} {NEVER_LOGGED}", f"{NEVER_LOGGED}_b")
+    async with running(folder) as process:
+        await until(lambda: len(reddit.conversations) == 1, "an alert", process)
+        assert post_id in reddit.conversations[0].subject
+        code, listing, _ = await command(folder, "reviews", "list")
+        assert (code, post_id in listing, cake in listing) == (0, True, False)
+        code, shown, _ = await command(folder, "reviews", "show", post_id)
+        assert (code, "I am a bot" in shown) == (0, True)
+        assert reddit.comments_on(post_id) == []
+        code, _, err = await command(folder, "reviews", "approve", post_id, "--as", "mod_anna")
+        assert code == 0, err
+        await until(lambda: len(reddit.comments_on(post_id)) == 1, "the reply", process)
+        log = await stopped_by(process, signal.SIGTERM)
+    assert reddit.comments_on(cake) == []
+    assert len(reddit.conversations) == 1
+    assert NEVER_LOGGED not in log
+    assert {json.loads(line)["event"] for line in log.splitlines()} >= {"run.started", "post.judged", "run.stopped"}
+
+
+async def test_killed_and_started_again_it_goes_on(folder: Path, reddit: SandboxReddit) -> None:
+    """kill -9 loses no post and doubles no alert; SIGINT ends the second run with 0."""
+    first = reddit.submit("testsub", "one", DESPERATE, "somebody")
+    async with running(folder) as process:
+        await until(lambda: len(reddit.conversations) == 1, "an alert", process)
+        process.kill()
+        await process.wait()
+    second = reddit.submit("testsub", "two", DESPERATE, "somebody_else")
+    async with running(folder) as process:
+        await until(lambda: len(reddit.conversations) == 2, "a second alert", process)
+        await asyncio.sleep(1.5)  # another poll, in which a doubled alert would show
+        await stopped_by(process, signal.SIGINT)
+    subjects = [conversation.subject for conversation in reddit.conversations]
+    assert len(subjects) == 2
+    assert all(sum(post_id in subject for subject in subjects) == 1 for post_id in (first, second))
+
+
+async def test_the_promised_configuration_answers_a_crisis_by_itself(
+    folder: Path, reddit: SandboxReddit, server: SandboxServer
+) -> None:
+    """With `auto = ["crisis"]` and all else at its default the reply is posted without a person."""
+    text = CONFIG.format(base_url=server.base_url, auto='["crisis"]')
+    (folder / "config.toml").write_text(text, encoding="utf-8")
+    post_id = reddit.submit("testsub", "goodbye", DESPERATE, "somebody")
+    async with running(folder) as process:
+        await until(lambda: len(reddit.comments_on(post_id)) == 1, "the reply", process)
+        await stopped_by(process, signal.SIGTERM)
+    assert len(reddit.conversations) == 1
+
+
+async def test_check_finds_nothing_wrong_with_a_good_set_up(folder: Path) -> None:
+    """A line for each thing, all fine, exit code 0."""
+    code, out, _ = await command(folder, "check")
+    assert code == 0, out
+    assert "FAIL" not in out
+    assert {"config", "credentials", "user agent", "sign-in", "r/testsub", "database", "model", "catalogue"} <= {
+        word for line in out.splitlines() for word in (line[4:].strip().split("  ")[0],)
+    }
+
+
+async def test_check_says_what_is_wrong(folder: Path, reddit: SandboxReddit) -> None:
+    """Another moderators' subreddit and a wrong password are each a failed line, and the exit code is 1."""
+    reddit.add_subreddit("strangers", moderators=("somebody_else",))
+    text = (folder / "config.toml").read_text(encoding="utf-8").replace('["testsub"]', '["testsub", "strangers"]')
+    (folder / "config.toml").write_text(text, encoding="utf-8")
+    code, out, _ = await command(folder, "check")
+    assert code == 1
+    assert [line for line in out.splitlines() if line.startswith("FAIL") and "r/strangers" in line]
+    code, out, _ = await command(folder, "check", NIGHTLIGHT_REDDIT_PASSWORD="wrong")
+    assert code == 1
+    assert [line for line in out.splitlines() if line.startswith("FAIL") and "sign-in" in line]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("run", "--config", "nothing.toml"), 2, "nothing.toml"),
+        (("reviews", "list"), 1, "no database"),
+        (("status",), 1, "no database"),
+    ],
+)
+async def test_a_mistake_is_one_line_and_an_exit_code(
+    folder: Path, arguments: tuple[str, ...], code: int, words: str
+) -> None:
+    """No traceback: one line on stderr that starts with the program's name."""
+    returned, _, err = await command(folder, *arguments)
+    assert (returned, len(err.splitlines())) == (code, 1)
+    assert err.startswith("nightlight: ")
+    assert words in err
+
+
+async def test_run_without_credentials_names_what_is_missing(folder: Path) -> None:
+    """The variables to set are in the one line it prints."""
+    code, _, err = await command(folder, "run", NIGHTLIGHT_REDDIT_PASSWORD="", NIGHTLIGHT_REDDIT_CLIENT_ID="")
+    assert code == 1
+    assert "NIGHTLIGHT_REDDIT_CLIENT_ID" in err
+    assert "NIGHTLIGHT_REDDIT_PASSWORD" in err
