@@ -1,0 +1,10 @@
+"""What can go wrong with a model."""
+
+from __future__ import annotations
+
+
+class ModelError(Exception):
+    """A model folder is missing, damaged or not the one it names, or a model gave something that is no number.
+
+    The message is one line that a user can act on.
+    """

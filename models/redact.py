@@ -1,0 +1,109 @@
+"""What points to a person is taken out of a text before it leaves the machine.
+
+Taken out: user names (`u/name`, `@name`), e-mail addresses (also `name at host dot com`), links, and telephone numbers.
+Not taken out: names of people and of places, street addresses, employers and schools, user names without a mark, and
+whatever is spelled so as to escape a pattern. When in doubt a number goes; a date, a year and the short numbers of
+crisis lines stay, as they carry meaning.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from dataclasses import dataclass
+
+# In braces, because no prompt uses them and Reddit's markdown gives them no meaning.
+_PLACEHOLDERS = {"email": "{email}", "link": "{link}", "user": "{user}", "phone": "{phone}"}
+
+# Links end at the first character that is neither ASCII nor an accented Latin letter: in Chinese or Japanese no space
+# follows a link, and the words after it must not vanish with it.
+_IN_LINK = r"[!#-;=?-~\u00a1-\u024f]"
+
+# Top-level domains that are no English word, so that "home.Then" and "leave.me" are no links.
+_TLD = r"(?:com|net|org|edu|gov|info|io|gg|app|dev|uk|ca|au|nz|ie|de|fr|nl|eu|br|jp|ru|pl|se|ch|tv|ly|xyz)"
+
+# Every branch takes time linear in the text: repetitions are possessive or bounded, and the lookbehinds let a branch
+# with an unbounded repetition start once in a run of its own characters.
+_PERSONAL = re.compile(
+    rf"""
+    (?P<link>
+        (?:https?|ftp)://{_IN_LINK}++
+      | (?<![\w@.-]) www\.{_IN_LINK}++
+      | (?<![\w@.-]) (?:[a-z0-9-]++\.){{1,8}} {_TLD} (?![\w@-]) (?:[/:?]{_IN_LINK}*+)?
+      | (?<![\w@.-]) (?:[a-z0-9-]++\.){{1,8}} [a-z]{{2,10}} / {_IN_LINK}++
+    )
+  | (?P<email>
+        (?<![\w.+%-]) [\w.+%-]++ [@＠] [\w-]++ (?:\.[\w-]++)++
+      | (?<![\w.+%-]) [\w+%-]++ (?:\.[\w+%-]++)*+
+        (?: [ ]at[ ] [\w-]++ [ ]dot[ ]
+          | [ ]?[(\[]at[)\]][ ]? [\w-]++ (?: [ ]?[(\[]dot[)\]][ ]? | [ ]dot[ ] | \. ) )
+        (?:com|net|org|edu|co|uk|de|fr|io|me)\b
+    )
+  | (?P<user>
+        (?<!\w) /? u(?:ser)? / [\w-]{{2,40}}+
+      | (?<![\w.+%-]) [@＠] \w [\w.-]*+ (?:@[\w.-]++)?
+    )
+  | (?P<phone>
+        (?<![\w.,/-])
+        (?! (?: \d{{4}}[/.-]\d\d?[/.-]\d\d? | \d\d?[/.-]\d\d?[/.-]\d{{4}}        # a date
+              | (?:19|20)\d\d [ /-]{{1,3}} (?:19|20)\d\d ) (?!\d) )               # two years
+        (?: (?:\+|00)[ ]? \(?\d (?:[ .()/-]{{0,3}}\d){{6,18}}      # with a country code
+          | \(?\d (?:[ .()-]{{0,3}}\d){{8,18}}                      # nine digits or more
+          | \d{{3,4}} [ .-] \d{{4}} (?!\d)                          # a local number
+          | \d\d (?:[ .-]\d\d){{3}} (?!\d)                          # a number in pairs
+        )
+    )
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Cut:
+    """The original characters `start` to `end` became the characters `new_start` to `new_end`."""
+
+    start: int
+    end: int
+    new_start: int
+    new_end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Redacted:
+    """A text with placeholders, and the way back to the text it was made of."""
+
+    text: str
+    cuts: tuple[_Cut, ...]
+
+    def original_span(self, start: int, end: int) -> tuple[int, int]:
+        """The original characters that `text[start:end]` (not empty) stands for.
+
+        A placeholder, even a part of one, stands for everything it replaced.
+        """
+        return self._original(start)[0], self._original(end - 1)[1]
+
+    def _original(self, position: int) -> tuple[int, int]:
+        index = bisect_right(self.cuts, position, key=lambda cut: cut.new_start) - 1
+        if index < 0:
+            return position, position + 1
+        cut = self.cuts[index]
+        if position < cut.new_end:
+            return cut.start, cut.end
+        original = position - cut.new_end + cut.end
+        return original, original + 1
+
+
+def redact(text: str) -> Redacted:
+    """The text with placeholders for what points to a person, in time linear in its length."""
+    parts: list[str] = []
+    cuts: list[_Cut] = []
+    done = length = 0
+    for match in _PERSONAL.finditer(text):
+        placeholder = _PLACEHOLDERS[match.lastgroup or ""]
+        kept = text[done : match.start()]
+        parts += (kept, placeholder)
+        new_start = length + len(kept)
+        length = new_start + len(placeholder)
+        done = match.end()
+        cuts.append(_Cut(match.start(), done, new_start, length))
+    return Redacted("".join(parts) + text[done:], tuple(cuts))
