@@ -47,10 +47,9 @@ def _settings(path: Path | None) -> Config:
 
 
 def _classifier(config: Config) -> Classifier:
-    from models.hybrid import Hybrid
-
     from bot.errors import SetupError
     from models.errors import ModelError
+    from models.hybrid import Hybrid
 
     try:
         return Hybrid.load(config.model.path, config.model.threads, config.model.batch_size)

