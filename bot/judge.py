@@ -39,7 +39,7 @@ def judge(posts: Sequence[Post], classifier: Classifier, team_of: Callable[[str]
 def _assess(posts: Sequence[Post], classifier: Classifier) -> list[Assessment | None]:
     if not posts:
         return []
-    documents = [Document(post.title, post.text) for post in posts]
+    documents = [_document(post) for post in posts]
     try:
         return list(classifier.assess(documents))
     except Exception as error:
@@ -47,3 +47,8 @@ def _assess(posts: Sequence[Post], classifier: Classifier) -> list[Assessment | 
             log.error("post.unassessed", post_id=posts[0].id, error=type(error).__name__)
             return [None]
         return [assessment for post in posts for assessment in _assess([post], classifier)]
+
+
+def _document(post: Post) -> Document:
+    """What the author wrote: Reddit's own words in place of a text that is gone are nobody's."""
+    return Document(post.title, "" if post.is_gone else post.text)

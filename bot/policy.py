@@ -74,7 +74,7 @@ def _planned(post: Post, level: Level, team: Team) -> tuple[Planned, ...]:
 
 def _applies(kind: DeliveryKind, post: Post, team: Team) -> bool:
     if kind is DeliveryKind.REPLY:
-        return post.text.strip() not in {"[deleted]", "[removed]"}
+        return not post.is_gone
     return team.alerts.modmail  # alerts and digests are both modmail
 
 

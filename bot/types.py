@@ -29,6 +29,11 @@ class Post:
         """Reddit's name for the submission, `t3_` and the id."""
         return f"t3_{self.id}"
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether the author deleted the text or a moderator removed it: what stands in its place is Reddit's."""
+        return self.text.strip() in {"[deleted]", "[removed]"}
+
 
 @dataclass(frozen=True, slots=True)
 class Reason:

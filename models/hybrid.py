@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import accumulate
 from pathlib import Path
+from typing import TypeVar
 
-from models.assessment import Assessment
+from models.assessment import Assessment, Ordinal
 from models.document import Document
 from models.encoder import Encoder
 from models.heads import ordinal
-from models.labels import Risk
+from models.labels import Risk, Severity
 from models.onnx_export import Progress
 from models.rules import Reading, Rules
 
-_RAISED = list(Risk)[1:]
+L = TypeVar("L", Severity, Risk)
 
 
 class Hybrid:
@@ -42,20 +44,22 @@ class Hybrid:
 
 
 def join(reading: Reading, assessment: Assessment, rule_precision: Mapping[str, Mapping[str, float]]) -> Assessment:
-    """`assessment` with the evidence of `reading`, its risk raised to what an explicit statement is worth.
+    """`assessment` with the evidence of `reading`, its risk and severity raised to what an explicit statement is worth.
 
-    P(risk >= k) becomes at least `rule_precision[explicit_risk][k]`, the measured share of posts with such a statement
-    that really stood at k or above. A post that states a risk is about mental health at least as surely.
+    P(at least k) becomes at least `rule_precision[explicit_risk][k]`, the measured share of texts with such a statement
+    that people placed at k or above. A post that states a risk is about mental health at least as surely.
     """
     floors = rule_precision.get(reading.explicit_risk, {})
-    reached = [max(assessment.risk.at_least(level), floors.get(level, 0.0)) for level in _RAISED]
-    # A floor may stand above a lower level's probability; reaching a level means reaching those below it.
-    for index in range(len(reached) - 2, -1, -1):
-        reached[index] = max(reached[index], reached[index + 1])
-    explicit = reached[0] if floors else 0.0
     return replace(
         assessment,
-        relevance=max(assessment.relevance, explicit),
-        risk=ordinal(Risk, reached),
+        relevance=max(assessment.relevance, floors.get(Risk.INDICATOR, 0.0)),
+        severity=_raised(Severity, assessment.severity, floors),
+        risk=_raised(Risk, assessment.risk, floors),
         evidence=reading.evidence,
     )
+
+
+def _raised(scale: type[L], judged: Ordinal[L], floors: Mapping[str, float]) -> Ordinal[L]:
+    reached = [max(judged.at_least(level), floors.get(level, 0.0)) for level in list(scale)[1:]]
+    # A floor may stand above the probability of a lower level, but whoever reaches a level has reached those below it.
+    return ordinal(scale, list(accumulate(reversed(reached), max))[::-1])

@@ -27,7 +27,7 @@ from models.evaluate import (
 )
 from models.heads import TASKS, Encoded, Floats, Heads, to_assessment
 from models.hybrid import join
-from models.labels import Disorder, Risk
+from models.labels import Disorder, Risk, Severity
 from models.onnx_export import export_float32
 from models.rules import Rules
 from models.train.data import Example
@@ -35,6 +35,8 @@ from models.train.data import Example
 Metric = Callable[[ArrayLike, ArrayLike], float]
 
 _RAISED_RISK = list(Risk)[1:]
+# What an explicit statement may be worth: a level of risk or severity, or one above it.
+_CLAIMS = (*_RAISED_RISK, *list(Severity)[1:])
 # Rows on which int8 and float32 are compared.
 _COMPARED = 600
 
@@ -88,9 +90,7 @@ def write(trial: Trial, all_rows: Sequence[Example], base: Path, seed: int) -> s
         "figures": _table(["task", "rows", "figure", "measured (95 % interval)"], _figures(trial)),
         "by_disorder": _table(["disorder", "all rows", "rows that do not name it"], _by_disorder(trial)),
         "calibration": _table(["head", "as shipped", "before the shift"], _calibration(trial)),
-        "rule_precision": _table(
-            ["statement", *(f"at least {level}" for level in _RAISED_RISK)], _rule_precision(trial.manifest)
-        ),
+        "rule_precision": _table(["statement", *_CLAIMS], _rule_precision(trial.manifest)),
         "int8": _int8(trial, base),
     }
     # Markdown of our own figures, never of anybody's text: nothing to escape.
@@ -197,7 +197,7 @@ def _calibration(trial: Trial) -> Iterator[Sequence[str]]:
 def _rule_precision(manifest: Manifest) -> Iterator[Sequence[str]]:
     for level in _RAISED_RISK:
         shares = manifest.rule_precision[level]
-        yield level, *(f"{shares[other]:.3f}" if other in shares else "" for other in _RAISED_RISK)
+        yield level, *(f"{shares[claim]:.3f}" if claim in shares else "" for claim in _CLAIMS)
 
 
 def _int8(trial: Trial, base: Path) -> str:

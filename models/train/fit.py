@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -123,11 +124,10 @@ def _times(tokens: Sequence[NDArray[np.int64]], bag: Bag) -> Callable[[torch.Ten
     values = torch.from_numpy(np.concatenate([values for _, values in weighed]))
 
     def matrix(first: NDArray[np.int64], second: NDArray[np.int64], size: tuple[int, int]) -> torch.Tensor:
-        return (
-            torch.sparse_coo_tensor(torch.from_numpy(np.stack([first, second])), values, size)
-            .coalesce()
-            .to_sparse_csr()
-        )
+        places = torch.from_numpy(np.stack([first, second]))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch calls its compressed rows a beta
+            return torch.sparse_coo_tensor(places, values, size, check_invariants=True).coalesce().to_sparse_csr()
 
     straight = matrix(rows, columns, (len(tokens), len(bag.ids)))
     turned = matrix(columns, rows, (len(bag.ids), len(tokens)))

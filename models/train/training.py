@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from models.encoder import SHIPPED_BASE, Manifest, Reader, base_folder
 from models.evaluate import balanced_accuracy, binary_f1, levels, macro_f1
 from models.heads import OUTPUTS, TASKS, Bag, Encoded, Floats, Heads, sigmoid
-from models.labels import Risk
+from models.labels import Risk, Severity
 from models.onnx_export import Progress, onnx_file, sha256_of
 from models.rules import Rules
 from models.train import card
@@ -229,19 +229,20 @@ def _worths(rows: Sequence[Example], targets: Floats) -> dict[str, Callable[[Flo
 
 
 def rule_precision(rows: Sequence[Example], rules: Rules) -> dict[str, dict[str, float]]:
-    """How often an author in whose posts the dictionary finds an explicit risk stands at each level or above.
+    """How often a text with an explicit statement of risk stands at each level of risk and severity or above.
 
-    Only psychiatrists' labels count: a subreddit's name cannot contradict a sentence. Laplace's rule of succession
-    keeps a share of few rows from 0 and 1.
+    Only labels that people gave to texts count: a subreddit's name cannot contradict a sentence. Laplace's rule of
+    succession keeps a share of few rows from 0 and 1.
     """
-    expert = [row for row in rows if row.set_name == "risk_cssrs"]
-    explicit = [rules.annotate(row.document).explicit_risk for row in expert]
-    true = levels(np.stack([row.targets[TASKS["risk"]] for row in expert]))
-    precision: dict[str, dict[str, float]] = {}
-    for level in list(Risk)[1:]:
-        of_level = true[np.array([found == level for found in explicit])]
-        precision[level.value] = {
-            other.value: round((int(np.sum(of_level >= other.rank)) + 1) / (len(of_level) + 2), 3)
-            for other in list(Risk)[1 : level.rank + 1]
-        }
+    precision: dict[str, dict[str, float]] = {level.value: {} for level in list(Risk)[1:]}
+    for name, task, scale in (("risk_cssrs", "risk", Risk), ("severity4", "severity", Severity)):
+        own = [row for row in rows if row.set_name == name]
+        explicit = [rules.annotate(row.document).explicit_risk for row in own]
+        true = levels(np.stack([row.targets[TASKS[task]] for row in own]))
+        for level, shares in precision.items():
+            of_level = true[np.array([found == level for found in explicit])]
+            for reached in list(scale)[1:]:
+                # A statement says nothing of a risk above its own.
+                if scale is Severity or Risk(reached) <= Risk(level):
+                    shares[reached.value] = round((int(np.sum(of_level >= reached.rank)) + 1) / (len(of_level) + 2), 3)
     return precision

@@ -68,6 +68,8 @@ def test_the_example_names_every_setting_with_its_default() -> None:
         ("[overrides.abc.replies]\nnonsense = 1", "replies.nonsense"),
         ("[overrides.abc.store]\npath = 'x'", "store"),
         ("[reddit]\nbase_url = 'ftp://x'", "base_url"),
+        ("[replies]\nopt_out_url = 'http://example.org'", "replies.opt_out_url"),
+        ("[replies]\nopt_out_url = 'https://example.org/a b'", "replies.opt_out_url"),
         ("not toml", "not valid TOML"),
     ],
 )

@@ -1,0 +1,132 @@
+"""The heads over encoded posts, and the manifest of a model folder."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models.encoder import Manifest
+from models.errors import ModelError
+from models.heads import OUTPUTS, TASKS, Bag, Encoded, Heads, log_mean_exp, to_assessment
+from models.labels import Risk
+
+RISK = TASKS["risk"]
+
+
+def heads(sharpness: float = 8.0) -> Heads:
+    """Heads of two dimensions: the first says risk, the second relevance; token 7 says risk too."""
+    dense = np.zeros((2, OUTPUTS), dtype=np.float32)
+    dense[0, RISK], dense[1, 0] = 4, 4
+    words = np.zeros((2, OUTPUTS), dtype=np.float32)
+    words[1, RISK] = 6
+    sharp = np.zeros(OUTPUTS, dtype=np.float32)
+    sharp[RISK] = sharpness
+    return Heads(
+        dense=dense,
+        words=words,
+        bias=np.full(OUTPUTS, -2, dtype=np.float32),
+        bag=Bag(np.array([3, 7]), np.ones(2, dtype=np.float32)),
+        sharpness=sharp,
+        slope=np.ones(OUTPUTS, dtype=np.float32),
+        offset=np.zeros(OUTPUTS, dtype=np.float32),
+    )
+
+
+def post(*windows: tuple[float, float], tokens: tuple[int, ...] = (3,)) -> Encoded:
+    """A post of these window vectors, the last window holding `tokens`."""
+    stretches = [np.array([3])] * (len(windows) - 1) + [np.array(tokens, dtype=np.int64)]
+    return Encoded(np.array(windows, dtype=np.float32), stretches)
+
+
+def test_one_window_of_many_is_enough_for_risk() -> None:
+    """A risk in the last of twenty windows counts; a whole-post output there is spread thin."""
+    quiet, loud = [(0.0, 0.0)] * 19, (1.0, 1.0)
+    scores = heads().scores([post(*quiet, loud), post(*quiet, (0.0, 0.0)), post(loud)])
+    assert scores[0, RISK.start] > 1.5 > scores[1, RISK.start]
+    assert scores[0, 0] < -1.5 < scores[2, 0]
+
+
+def test_known_words_count_and_unknown_ones_do_not() -> None:
+    """A token of the bag moves the score; one outside it, however high its id, is passed over."""
+    plain, worded, unknown = heads().scores([post((0, 0)), post((0, 0), tokens=(7,)), post((0, 0), tokens=(9999,))])
+    assert worded[RISK.start] - unknown[RISK.start] == pytest.approx(6, abs=1e-4)
+    assert plain[RISK.start] == pytest.approx(unknown[RISK.start])
+
+
+def test_a_post_without_tokens_is_judged() -> None:
+    """An empty text has one empty window and a number for every output."""
+    empty = Encoded(np.zeros((1, 2), dtype=np.float32), [np.array([], dtype=np.int64)])
+    assert np.isfinite(heads().scores([empty])).all()
+
+
+def test_log_mean_exp_lies_between_mean_and_maximum() -> None:
+    """The sharper, the nearer to the maximum; numbers of any size do not overflow."""
+    windows = np.array([[0.0], [1.0], [500.0]], dtype=np.float32)
+    mild, sharp = (float(log_mean_exp(windows, np.array([s], dtype=np.float32))[0]) for s in (0.1, 8.0))
+    assert windows.mean() < mild < sharp < 500
+
+
+def test_scales_are_distributions() -> None:
+    """Even when a higher level scores above a lower one, its probability does not."""
+    crossed = np.zeros((1, OUTPUTS), dtype=np.float32)
+    crossed[0, RISK] = [-1, 3, 1, 2]
+    judged = to_assessment(heads().probabilities(crossed)[0], {"encoder": "test 0"})
+    assert math.isclose(sum(judged.risk.probs.values()), 1, abs_tol=1e-6)
+    assert min(judged.risk.probs.values()) >= 0
+    assert judged.risk.level == Risk.NONE
+    assert len(judged.disorders) == 9
+
+
+def test_what_is_no_number_is_an_error() -> None:
+    """A NaN out of the encoder must never pass for a calm post."""
+    with pytest.raises(ModelError, match="no number"):
+        heads().scores([post((math.nan, 0.0))])
+
+
+def test_heads_survive_the_file(tmp_path: Path) -> None:
+    """What is saved is what is read, in half precision."""
+    heads().save(tmp_path / "heads.safetensors")
+    read = Heads.read(tmp_path / "heads.safetensors")
+    posts = [post((0.5, 0.25), tokens=(7,))]
+    assert np.allclose(read.scores(posts), heads().scores(posts))
+
+
+def test_damaged_heads_are_refused(tmp_path: Path) -> None:
+    """A truncated file, and a file of another shape, are errors that name the file."""
+    file = tmp_path / "heads.safetensors"
+    heads().save(file)
+    file.write_bytes(file.read_bytes()[:-20])
+    with pytest.raises(ModelError, match="heads"):
+        Heads.read(file)
+    replace(heads(), dense=np.zeros((2, 3), dtype=np.float32)).save(file)
+    with pytest.raises(ModelError, match="shape"):
+        Heads.read(file)
+
+
+MANIFEST = Manifest("test", "some_package", "00", "11", ("mean 3",), 128, {"ideation": {"ideation": 0.7}})
+
+
+def test_a_manifest_survives_the_file(tmp_path: Path) -> None:
+    """What is written is what is read, with and without a package."""
+    for manifest in (MANIFEST, replace(MANIFEST, package=None)):
+        (tmp_path / "nightlight.json").write_text(json.dumps(manifest.as_json()), encoding="utf-8")
+        assert Manifest.read(tmp_path) == manifest
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 99}', '{"format": 1, "name": "x"}'])
+def test_a_folder_that_is_no_model_is_refused(tmp_path: Path, text: str) -> None:
+    """Whatever else nightlight.json holds, the message names the folder."""
+    (tmp_path / "nightlight.json").write_text(text, encoding="utf-8")
+    with pytest.raises(ModelError, match=tmp_path.name):
+        Manifest.read(tmp_path)
+
+
+def test_a_missing_package_is_named(tmp_path: Path) -> None:
+    """The user is told what to install."""
+    with pytest.raises(ModelError, match="some-package is not installed"):
+        MANIFEST.base(tmp_path)

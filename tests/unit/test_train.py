@@ -1,0 +1,125 @@
+"""Training: the split, the fit, the calibration. Every post here is made up."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from models.errors import ModelError
+from models.heads import Bag, Encoded, sigmoid
+from models.train.calibrate import find_shifts, fit_line
+from models.train.data import FILES, load
+from models.train.fit import Recipe, count_words, fit
+
+LONG = "the kettle sang and the rain went on over the roofs of the town " * 6
+
+
+def write(folder: Path, **files: Sequence[Mapping[str, Any]]) -> None:
+    """The data files, empty where no rows are given."""
+    for name in FILES:
+        with gzip.open(folder / f"{name}.jsonl.gz", "wt", encoding="utf-8") as out:
+            out.writelines(f"{json.dumps({'source': 'made_up', **row})}\n" for row in files.get(name, ()))
+
+
+def test_one_author_and_one_text_stay_on_one_side(tmp_path: Path) -> None:
+    """Rows joined by an author, by a text in another file, or by a longer copy of it share a fold."""
+    chain = [
+        {"text": "first of ann", "author_hash": "ann", "label": "mh"},
+        {"text": LONG, "author_hash": "ann", "label": "mh"},
+    ]
+    copies = [{"text": LONG + "and a line of its own", "label": "moderate"}]
+    for seed in range(20):
+        write(tmp_path, relevance=chain, severity4=copies)
+        assert len({row.fold for row in load(tmp_path, seed)}) == 1
+
+
+def test_the_split_depends_on_content_alone(tmp_path: Path) -> None:
+    """The order of rows does not move any of them, and about 15 % are kept apart."""
+    rows = [{"text": f"made-up post number {number}", "label": "not_mh"} for number in range(400)]
+    write(tmp_path, relevance=rows)
+    folds = {row.document.body: row.fold for row in load(tmp_path, 1)}
+    write(tmp_path, relevance=rows[::-1])
+    assert folds == {row.document.body: row.fold for row in load(tmp_path, 1)}
+    assert 0.08 < sum(fold is None for fold in folds.values()) / len(folds) < 0.22
+
+
+def test_a_row_teaches_only_what_it_says(tmp_path: Path) -> None:
+    """Support for others is no risk; a subreddit about depression denies ideation and nothing milder."""
+    write(
+        tmp_path,
+        risk_cssrs=[{"text": "a", "label": "supportive"}, {"text": "b", "label": "behavior"}],
+        risk_binary=[{"text": "c", "label": "non_suicide", "subreddit": "depression"}],
+    )
+    supportive, behavior, depression = (row.targets[13:17] for row in load(tmp_path, 1))
+    assert supportive.tolist() == [0, 0, 0, 0]
+    assert behavior.tolist() == [1, 1, 1, 0]
+    assert np.isnan(depression[0])
+    assert depression[1:].tolist() == [0, 0, 0]
+
+
+def test_unreadable_data_is_an_error_with_its_name(tmp_path: Path) -> None:
+    """A missing file and a broken line are one clear message."""
+    with pytest.raises(ModelError, match=r"severity4\.jsonl\.gz"):
+        load(tmp_path, 1)
+
+
+def posts_of(rng: np.random.Generator, count: int) -> tuple[list[Encoded], np.ndarray[Any, np.dtype[np.float32]]]:
+    """Posts of three windows; one window of a positive post holds token 5 and leans along the first axis."""
+    truth = rng.integers(0, 2, count)
+    posts = []
+    for positive in truth:
+        vectors = rng.normal(size=(3, 4)).astype(np.float32)
+        tokens = [rng.integers(10, 30, 8) for _ in range(3)]
+        if positive:
+            vectors[1, 0] += 4
+            tokens[1][0] = 5
+        posts.append(Encoded(vectors, tokens))
+    return posts, truth[:, None].astype(np.float32)
+
+
+@pytest.mark.parametrize("sharpness", [0.0, 8.0])
+def test_a_fit_finds_the_signal_and_repeats(sharpness: float) -> None:
+    """Weights for raw inputs come out, the same every time, and an unknown target teaches nothing."""
+    posts, truth = posts_of(np.random.default_rng(0), 200)
+    bag = count_words(posts, at_least=5)
+    assert bag.ids.tolist() == sorted(bag.ids.tolist())
+    recipe = Recipe(sharpness=sharpness, dense_penalty=0.1, word_penalty=0.1, steps=60)
+    first = fit(posts, truth, np.ones_like(truth), bag, recipe)
+    assert first.dense[0, 0] > np.abs(first.dense[1:, 0]).max()
+    assert first.words[np.searchsorted(bag.ids, 5), 0] == first.words[:, 0].max()
+    assert np.array_equal(first.dense, fit(posts, truth, np.ones_like(truth), bag, recipe).dense)
+    unknown = fit(posts, np.full_like(truth, np.nan), np.ones_like(truth), bag, recipe)
+    assert np.allclose(unknown.dense, 0)
+
+
+def test_a_bag_weighs_rare_words_more() -> None:
+    """The vector of a text has length 1, and a rarer word has the greater part of it."""
+    positions, values = Bag(np.array([2, 9]), np.array([1.0, 3.0], dtype=np.float32)).weigh(np.array([9, 2, 4]))
+    assert positions.tolist() == [0, 1]
+    assert values[1] > values[0]
+    assert np.linalg.norm(values) == pytest.approx(1)
+
+
+def test_a_line_makes_scores_true() -> None:
+    """Scores twice too sure come back as honest probabilities; unknown targets are left out."""
+    rng = np.random.default_rng(2)
+    odds = rng.normal(size=20_000)
+    truth = (rng.random(20_000) < sigmoid(odds)).astype(np.float32)
+    truth[:100] = np.nan
+    slope, offset = fit_line((2 * odds).astype(np.float32), truth, np.ones(20_000, dtype=np.float32))
+    assert slope == pytest.approx(0.5, abs=0.03)
+    assert offset == pytest.approx(0, abs=0.06)
+
+
+def test_a_shift_moves_the_best_threshold_to_one_half() -> None:
+    """When 0.2 is the place to decide, the shift takes 0.2 to 0.5."""
+    probabilities = np.linspace(0.01, 0.99, 99, dtype=np.float32)[:, None]
+    wanted = probabilities[:, 0] >= 0.2
+    shifts = find_shifts(probabilities, lambda p: float(np.mean((p[:, 0] >= 0.5) == wanted)))
+    assert shifts[0] == pytest.approx(np.log(0.8 / 0.2), abs=0.1)
