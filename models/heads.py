@@ -82,7 +82,9 @@ class Heads:
         # The sets to learn from hold hardly any short post that is ordinary, so the heads overrate what is short; an
         # empty one they would judge by the encoder's idea of an empty page. Explicit words are the dictionary's part.
         lengths = np.array([sum(map(len, post.tokens)) for post in posts], dtype=np.float32)
-        return self.probabilities(self.scores(posts)) * np.minimum(1, lengths / _ENOUGH_TOKENS)[:, np.newaxis]
+        enough: Floats = np.minimum(np.float32(1), lengths / _ENOUGH_TOKENS)
+        judged: Floats = self.probabilities(self.scores(posts)) * enough[:, np.newaxis]
+        return judged
 
     def scores(self, posts: Sequence[Encoded]) -> Floats:
         """Raw scores, float32 (posts, OUTPUTS). Raises ModelError when one is no number."""
