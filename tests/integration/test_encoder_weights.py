@@ -25,8 +25,8 @@ HEAVY = Document(
 ANXIOUS = Document("", "My anxiety is through the roof, I had three panic attacks this week and my therapist is away.")
 CRY = (
     f"{HEAVY.text} I wrote letters to my family tonight and I have the pills in front of me. They would be better "
-    "off without me. I have felt like this for months, nothing helps, I am so tired of pretending. Nobody would notice if "
-    "I was gone. I just want it to stop, I want to go to sleep and not wake up again."
+    "off without me. I have felt like this for months, nothing helps, I am so tired of pretending. "
+    "Nobody would notice if I was gone. I just want it to stop, I want to go to sleep and not wake up again."
 )
 ORDINARY_PAGE = "We planted beans along the fence and the neighbour lent us his ladder for the gutters. "
 
