@@ -50,7 +50,8 @@ class KeywordClassifier:
     """Judges by one word, so that a test can say what a post is worth: `attempt`, `ideation`, `indicator`, `severe`."""
 
     def __init__(self) -> None:
-        self.seen: list[str] = []
+        self.seen: list[str] = []  # titles, as they were judged
+        self.stored: list[str] = []  # titles, for a test to note what came after
 
     def assess(self, documents: Sequence[Document]) -> list[Assessment]:
         """One assessment a document; `poison` in a text raises."""

@@ -140,7 +140,8 @@ def _format(path: Path) -> tuple[str, str]:
 
 
 def _post(fields: Mapping[str, Any], default_id: str = "") -> Post:
-    id_ = _string(fields, "id", "name").strip().removeprefix("t3_") or default_id
+    # An id comes back as it was given, so that decisions can be joined to their archive.
+    id_ = _string(fields, "id").strip() or _string(fields, "name").strip().removeprefix("t3_") or default_id
     subreddit, author = _string(fields, "subreddit"), _string(fields, "author")
     if not id_:
         raise ValueError("no id")
@@ -153,7 +154,7 @@ def _post(fields: Mapping[str, Any], default_id: str = "") -> Post:
         title=_string(fields, "title"),
         text=_string(fields, "selftext", "text", "body"),
         created_utc=parse_time(fields.get("created_utc")),
-        permalink=_string(fields, "permalink") or f"/comments/{id_}/",
+        permalink=_string(fields, "permalink") or f"/comments/{id_.removeprefix('t3_')}/",
     )
 
 

@@ -11,6 +11,7 @@ import pytest
 from bot import app
 from bot.config import Config, Secrets
 from bot.errors import ConfigError, SetupError
+from bot.judge import Judgement
 from bot.outbox import Outbox
 from bot.sandbox.state import Fault, SandboxReddit
 from bot.store import Store
@@ -22,7 +23,11 @@ from tests.conftest import HandClock, KeywordClassifier
 async def running(config: Config, secrets: Secrets, clock: HandClock) -> AsyncIterator[KeywordClassifier]:
     """The live loop in the background; stopped at the end, and its failure is the test's."""
     stop, classifier = asyncio.Event(), KeywordClassifier()
-    task = asyncio.create_task(app.run(config, secrets, lambda: classifier, stop, clock=clock))
+
+    def on_judged(judgement: Judgement) -> None:
+        classifier.stored.append(judgement.post.title)
+
+    task = asyncio.create_task(app.run(config, secrets, lambda: classifier, stop, clock=clock, on_judged=on_judged))
     try:
         yield classifier
     finally:
@@ -142,7 +147,7 @@ async def test_the_watch_digest_goes_out_once_a_day(
     for title in ("one", "two"):
         reddit.submit("testsub", title, "struggle", "somebody")
     async with running(config, secrets, clock) as classifier:
-        await until(lambda: len(classifier.seen) == 2, "the judgement")
+        await until(lambda: len(classifier.stored) == 2, "both judgements stored")
         assert subjects(reddit) == []
         clock.advance(24 * 3600)
         await until(lambda: len(reddit.conversations) == 1, "the digest")

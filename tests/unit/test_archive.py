@@ -108,7 +108,7 @@ def test_dump_names_are_json_lines(tmp_path: Path) -> None:
     ("changes", "expected"),
     [
         ({"id": None, "name": "t3_b7"}, {"id": "b7"}),
-        ({"id": "t3_b7"}, {"id": "b7"}),
+        ({"id": "t3_b7"}, {"id": "t3_b7", "permalink": "/comments/b7/"}),
         ({"author": None}, {"author": None}),
         ({"author": "[deleted]"}, {"author": None}),
         ({"title": None}, {"title": ""}),
@@ -139,7 +139,7 @@ def test_what_a_dump_leaves_open_is_a_fine_post(
         (b"[" * 100_000, "broken JSON"),
         (b'{"id": ' + b"9" * 5000 + b"}", "broken JSON"),
         (b'{"title": "no id"}', "no id"),
-        (b'{"id": "t3_"}', "no id"),
+        (b'{"name": "t3_"}', "no id"),
         (b'{"id": ["a"]}', "id is not text"),
         (b'{"id": "' + b"a" * 999 + b'"}', "longer than 256"),
         (b'{"id": 5}', "id is not text"),
