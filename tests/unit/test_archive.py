@@ -108,7 +108,7 @@ def test_dump_names_are_json_lines(tmp_path: Path) -> None:
     ("changes", "expected"),
     [
         ({"id": None, "name": "t3_b7"}, {"id": "b7"}),
-        ({"id": "t3_b7"}, {"id": "t3_b7", "permalink": "/comments/b7/"}),
+        ({"id": "t3_b7", "permalink": None}, {"id": "t3_b7", "permalink": "/comments/b7/"}),
         ({"author": None}, {"author": None}),
         ({"author": "[deleted]"}, {"author": None}),
         ({"title": None}, {"title": ""}),
