@@ -376,6 +376,27 @@ def dismiss(id: Identity, actor: Actor = None, note: Note = "", config: ConfigFi
 
 
 @app.command()
+def train(
+    data: Annotated[Path, typer.Option(help="The folder of labelled posts, as *.jsonl.gz.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="The folder for the model and its card.", show_default=False)],
+    base: Annotated[
+        Path | None,
+        typer.Option(help="The folder of a Hugging Face encoder. Without it: the one in the box.", show_default=False),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Fixes the splits and the fit.")] = 20,
+) -> None:
+    """Trains, calibrates and measures the heads on labelled posts, and writes a model folder to name in your config.toml."""
+    from bot.errors import SetupError
+    from models.errors import ModelError
+    from models.train.training import train as train_heads
+
+    try:
+        train_heads(data, out, base, seed, lambda line: typer.echo(line, err=True))
+    except ModelError as error:
+        raise SetupError(str(error)) from error
+
+
+@app.command()
 def status(config: ConfigFile = Path("config.toml")) -> None:
     """Shows where everything stands: posts by level, and what was sent, waits, or could not be sent."""
     from rich.console import Console
