@@ -385,7 +385,7 @@ def train(
     ] = None,
     seed: Annotated[int, typer.Option(help="Fixes the splits and the fit.")] = 20,
 ) -> None:
-    """Trains, calibrates and measures the heads on labelled posts, and writes a model folder to name in your config.toml."""
+    """Trains, calibrates and measures the heads on labelled posts; makes a model folder to name in your config.toml."""
     from bot.errors import SetupError
     from models.errors import ModelError
     from models.train.training import train as train_heads
