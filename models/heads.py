@@ -91,6 +91,9 @@ class Heads:
         scores = np.empty((len(posts), OUTPUTS), dtype=np.float32)
         for row, post in enumerate(posts):
             whole = self._score(post.vectors.mean(axis=0), np.concatenate(post.tokens))
+            if len(post.tokens) == 1:  # most posts: the only window is the whole
+                scores[row] = whole
+                continue
             windows = [self._score(vector, tokens) for vector, tokens in zip(post.vectors, post.tokens, strict=True)]
             scores[row] = np.where(self.sharpness > 0, log_mean_exp(np.stack(windows), self.sharpness), whole)
         if not np.isfinite(scores).all():

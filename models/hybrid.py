@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
@@ -37,9 +38,13 @@ class Hybrid:
         """One assessment a document, in order. Raises ModelError when an output is no number."""
         precision = self._encoder.manifest.rule_precision
         versions = {"rules": self._rules.version, "encoder": self._encoder.version}
+        with ThreadPoolExecutor(1) as beside:  # the encoder computes outside the interpreter's lock
+            assessing = beside.submit(self._encoder.assess, documents)
+            readings = [self._rules.annotate(document) for document in documents]
+            assessments = assessing.result()
         return [
-            replace(join(self._rules.annotate(document), assessment, precision), versions=versions)
-            for document, assessment in zip(documents, self._encoder.assess(documents), strict=True)
+            replace(join(reading, assessment, precision), versions=versions)
+            for reading, assessment in zip(readings, assessments, strict=True)
         ]
 
 
