@@ -12,11 +12,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
-from jinja2 import PackageLoader, StrictUndefined
-from jinja2.sandbox import SandboxedEnvironment
-
 from bot.policy import RISK_WORDS, SEVERITY_WORDS
 from bot.resources import Catalogue, Help
+from bot.templates import MARKDOWN
 from bot.types import Decision, DeliveryKind, DeliveryState, Post
 from models.assessment import Assessment, Evidence
 from models.document import Document
@@ -37,15 +35,6 @@ _FIRST = {
     Level.UNASSESSED: "Not read: the bot could not read this post, so a person has to. Please look at it soon.",
     Level.NONE: "For your information: the bot found nothing pressing in this post.",
 }
-
-# The text is Markdown, not HTML; `inert` takes the place of escaping.
-_ENVIRONMENT = SandboxedEnvironment(
-    loader=PackageLoader("bot", "templates"),
-    undefined=StrictUndefined,
-    autoescape=False,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +60,7 @@ def compose_alert(
     """The alert about one post; `base_url` is the Reddit its link leads to. Never raises for what is in the post."""
     states = {planned.kind: planned.state for planned in decision.deliveries}
     reply = states.get(DeliveryKind.REPLY)
-    body = _ENVIRONMENT.get_template("alert.md.j2").render(
+    body = MARKDOWN.get_template("alert.md.j2").render(
         first=_FIRST[decision.level],
         link=_link(post, base_url),
         reasons=[inert(reason.words, _REASON_LENGTH) for reason in decision.reasons[:_REASONS]],
@@ -103,7 +92,7 @@ def compose_digest_line(post: Post, decision: Decision, day: date) -> Message:
 
 def compose_digest(subreddit: str, lines: Sequence[str]) -> str:
     """The body of a digest made of such lines, in their order; what does not fit is counted."""
-    template = _ENVIRONMENT.get_template("digest.md.j2")
+    template = MARKDOWN.get_template("digest.md.j2")
     subreddit = _name(subreddit)
     kept: list[str] = []
     room = LONGEST_BODY - len(template.render(lines=[], more=len(lines), subreddit=subreddit)) - 1
@@ -118,7 +107,7 @@ def compose_digest(subreddit: str, lines: Sequence[str]) -> str:
 def compose_gap(subreddit: str, until_utc: float) -> Message:
     """Tells that posts from before a time (seconds since the epoch) can no longer be fetched and were not read."""
     name, until = _name(subreddit), f"{datetime.fromtimestamp(until_utc, UTC):%Y-%m-%d %H:%M:%S} UTC"
-    body = _ENVIRONMENT.get_template("gap.md.j2").render(subreddit=name, until=until, link=f"{REDDIT}/r/{name}/new")
+    body = MARKDOWN.get_template("gap.md.j2").render(subreddit=name, until=until, link=f"{REDDIT}/r/{name}/new")
     return Message(f"[Nightlight] some posts in r/{name} from before {until} were not read", body.strip())
 
 

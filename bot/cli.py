@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from getpass import getuser
 from pathlib import Path
@@ -29,6 +30,13 @@ app = typer.Typer(
 )
 
 
+ConfigFile = Annotated[Path, typer.Option("--config", help="Your config.toml.")]
+OptionalConfig = Annotated[
+    Path | None,
+    typer.Option(help="Your config.toml. Without it: the default policy, the model in the box.", show_default=False),
+]
+
+
 def _moment(text: str) -> float:
     try:
         moment = datetime.fromisoformat(text)
@@ -46,15 +54,22 @@ def _settings(path: Path | None) -> Config:
     return settings
 
 
-def _classifier(config: Config) -> Classifier:
+@contextmanager
+def _model_errors_as_ours() -> Iterator[None]:
     from bot.errors import SetupError
     from models.errors import ModelError
-    from models.hybrid import Hybrid
 
     try:
-        return Hybrid.load(config.model.path, config.model.threads, config.model.batch_size)
+        yield
     except ModelError as error:
         raise SetupError(str(error)) from error
+
+
+def _classifier(config: Config) -> Classifier:
+    from models.hybrid import Hybrid
+
+    with _model_errors_as_ours():
+        return Hybrid.load(config.model.path, config.model.threads, config.model.batch_size)
 
 
 @app.command()
@@ -82,12 +97,7 @@ def replay(
             show_default=False,
         ),
     ] = None,
-    config: Annotated[
-        Path | None,
-        typer.Option(
-            help="Your config.toml. Without it: the default policy, the model in the box.", show_default=False
-        ),
-    ] = None,
+    config: OptionalConfig = None,
     limit: Annotated[
         int | None, typer.Option(min=0, help="Stop after this many posts are judged.", show_default=False)
     ] = None,
@@ -141,12 +151,7 @@ def classify(
     file: Annotated[
         str, typer.Argument(help="A file, or - for what comes in on stdin.", metavar="[FILE|-]", show_default=False)
     ] = "-",
-    config: Annotated[
-        Path | None,
-        typer.Option(
-            help="Your config.toml. Without it: the default policy, the model in the box.", show_default=False
-        ),
-    ] = None,
+    config: OptionalConfig = None,
 ) -> None:
     """Judges posts from a file or a pipe, and keeps nothing.
 
@@ -193,9 +198,6 @@ def schema() -> None:
     from bot.record import schema as record_schema
 
     typer.echo(json.dumps(record_schema(), indent=2))
-
-
-ConfigFile = Annotated[Path, typer.Option("--config", help="Your config.toml.")]
 
 
 @app.command()
@@ -386,14 +388,10 @@ def train(
     seed: Annotated[int, typer.Option(help="Fixes the splits and the fit.")] = 20,
 ) -> None:
     """Trains, calibrates and measures the heads on labelled posts; makes a model folder to name in your config.toml."""
-    from bot.errors import SetupError
-    from models.errors import ModelError
     from models.train.training import train as train_heads
 
-    try:
+    with _model_errors_as_ours():
         train_heads(data, out, base, seed, lambda line: typer.echo(line, err=True))
-    except ModelError as error:
-        raise SetupError(str(error)) from error
 
 
 @app.command()

@@ -11,11 +11,9 @@ from collections.abc import Iterator
 from datetime import date
 from urllib.parse import quote
 
-from jinja2 import PackageLoader, StrictUndefined
-from jinja2.sandbox import SandboxedEnvironment
-
 from bot.config import Team
 from bot.resources import Catalogue, Line, NoVettedWords
+from bot.templates import MARKDOWN
 from bot.types import Decision, Post
 from models.labels import Level
 
@@ -29,14 +27,6 @@ _TEMPLATES = {
     Level.URGENT: "reply_urgent.md.j2",
     Level.WATCH: "reply_watch.md.j2",
 }
-# The text is Markdown, not HTML, and nothing of a stranger goes in.
-_ENVIRONMENT = SandboxedEnvironment(
-    loader=PackageLoader("bot", "templates"),
-    undefined=StrictUndefined,
-    autoescape=False,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
 
 
 def compose_reply(post: Post, decision: Decision, team: Team, catalogue: Catalogue, today: date) -> str:
@@ -52,7 +42,7 @@ def compose_reply(post: Post, decision: Decision, team: Team, catalogue: Catalog
     if not lines and not directories:
         raise NoVettedWords("every crisis line and directory of the catalogue has expired")
     subreddit = post.subreddit if re.fullmatch(r"\w{2,21}", post.subreddit, re.ASCII) else ""
-    text = _ENVIRONMENT.get_template(_TEMPLATES[decision.level]).render(
+    text = MARKDOWN.get_template(_TEMPLATES[decision.level]).render(
         community=f"r/{subreddit}" if subreddit else "this community",
         lines=[_in_words(line) for line in lines],
         directory=directories[0] if directories else None,

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from bot.config import Config, Secrets
+from bot.demo.show import demo_secrets
 from bot.reddit import Gateway
 from bot.sandbox.server import SandboxServer
-from bot.sandbox.state import CLIENT_ID, CLIENT_SECRET, PASSWORD, USERNAME, SandboxReddit
+from bot.sandbox.state import SandboxReddit
 from bot.store import Store
 from models.assessment import Assessment, Evidence, Ordinal
 from models.document import Document
@@ -90,9 +91,7 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 @pytest.fixture
 def secrets() -> Secrets:
     """What the sandbox accepts."""
-    return Secrets.model_validate(
-        {"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET, "username": USERNAME, "password": PASSWORD}
-    )
+    return demo_secrets()
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ ORDER = [
     {"models", "prompts"},
     {"bot.types", "bot.errors", "bot.clock"},
     {"bot.config", "bot.log"},
-    {"bot.store", "bot.policy", "bot.resources", "bot.reddit"},
+    {"bot.store", "bot.policy", "bot.resources", "bot.reddit", "bot.templates"},
     {"bot.judge", "bot.replies", "bot.alerts", "bot.sources"},
     {"bot.record", "bot.outbox"},
     {"bot.pipeline", "bot.deliver", "bot.review", "bot.sandbox", "bot.report"},
