@@ -116,7 +116,7 @@ def _once(reasons: Iterable[Reason]) -> tuple[Reason, ...]:
 
 
 def _likelihood(probability: float) -> str:
-    for bound, words in ((0.35, "unlikely"), (0.6, "possible"), (0.85, "likely")):
+    for bound, words in ((0.35, "cannot be ruled out"), (0.6, "possible"), (0.85, "likely")):
         if probability < bound:
             return words
     return "very likely"

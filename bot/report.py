@@ -160,6 +160,7 @@ class Run:
     """What else is to be said of a run than its decisions."""
 
     archives: tuple[str, ...]
+    setting: str = "Nothing was sent: this is a rehearsal on an archive."
     judged: int = 0  # in this run; an earlier one that it resumes is not counted
     already: int = 0  # judged by that earlier run
     duplicates: int = 0

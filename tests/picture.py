@@ -17,6 +17,7 @@ PICTURE = Path(__file__).parents[1] / "docs" / "demo.png"
 # The page's own fonts: rich would send the reader's browser to another host for one.
 PAGE = """<!doctype html><meta charset="utf-8"><style>
 body {{ margin: 0; padding: 18px 22px; background: #16181d; color: #e4e6eb; filter: brightness(1.5); }}
+html {{ overflow: hidden; }}
 pre {{ margin: 0; white-space: pre-wrap; font: 15px/1.18 "DejaVu Sans Mono", monospace; }}
 </style><pre>{code}</pre>"""
 
@@ -31,7 +32,7 @@ def main() -> None:
         last_screen = shown[shown.rindex("reading new posts") :]  # the screens before it were drawn over
         page.write_text(PAGE.format(code=last_screen), encoding="utf-8")
         browser = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        size = ["--window-size=960,740", f"--user-data-dir={folder}/profile", f"--screenshot={PICTURE}"]
+        size = ["--window-size=960,730", f"--user-data-dir={folder}/profile", f"--screenshot={PICTURE}"]
         subprocess.run([*browser, *size, f"file://{page}"], check=True, capture_output=True)
 
 

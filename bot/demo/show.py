@@ -195,7 +195,8 @@ def _newest(scene: Scene) -> Table:
 
 
 def _sum_up(scene: Scene, folder: Path, config: Config, console: Console) -> None:
-    tally, run = Tally(), Run(("the sample posts",), judged=len(scene.judged))
+    setting = "This was the demo: the posts are invented, and the alerts went to a pretend Reddit."
+    tally, run = Tally(), Run(("the sample posts",), setting, judged=len(scene.judged))
     for judgement in scene.judged.values():
         tally.add(to_record(judgement, config.team(judgement.post.subreddit).policy))
     report = folder / "report.html"

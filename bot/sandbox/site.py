@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markdown_it import MarkdownIt
+from markupsafe import Markup
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
@@ -22,6 +24,8 @@ _templates = Environment(
     loader=PackageLoader("bot.sandbox"), autoescape=True, auto_reload=False, undefined=StrictUndefined
 )
 _templates.filters["day_and_time"] = lambda utc: datetime.fromtimestamp(utc, UTC).strftime("%d %b %Y, %H:%M UTC")
+# This preset escapes HTML and drops links that could run something.
+_templates.filters["markdown"] = lambda text: Markup(MarkdownIt("js-default").render(text))  # noqa: S704
 # Read now, so that no request waits for the disk inside the event loop.
 _PAGES = {name: _templates.get_template(f"{name}.html") for name in ("base", "front", "subreddit", "submission")}
 
