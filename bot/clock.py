@@ -8,10 +8,14 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Wall-clock seconds since the epoch, and a way to wait."""
+    """Wall-clock seconds since the epoch, seconds that never jump, and a way to wait."""
 
     def now(self) -> float:
-        """Seconds since the epoch."""
+        """Seconds since the epoch. May jump: the machine's time can be set."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds since some moment in the past; only ever goes forward."""
         ...
 
     async def sleep(self, seconds: float) -> None:
@@ -29,6 +33,10 @@ class SystemClock:
     def now(self) -> float:
         """Seconds since the epoch."""
         return time.time()
+
+    def monotonic(self) -> float:
+        """Seconds since some moment in the past; only ever goes forward."""
+        return time.monotonic()
 
     async def sleep(self, seconds: float) -> None:
         """Waits so many seconds."""

@@ -10,6 +10,7 @@ NightlightError
         Transient         try again later
         Permanent         do not try again
             Forbidden     Reddit says no to this account here
+                BadCredentials
             Gone          the thing is no longer there
         Unclear           a write that may or may not have happened: look before trying again
 """
@@ -67,6 +68,10 @@ class Permanent(RedditError):
 
 class Forbidden(Permanent):
     """This account may not do this here (banned, private, not a moderator, locked)."""
+
+
+class BadCredentials(Forbidden):
+    """Reddit does not take these credentials: nothing was done, and nothing about the thing asked for is wrong."""
 
 
 class Gone(Permanent):
