@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from bot.sandbox import shapes
-from bot.sandbox.gate import Call, Work, authorised, error, guarded
+from bot.sandbox.gate import Call, Work, answer_json, authorised, error, guarded
 from bot.sandbox.shapes import Json, listing
 from bot.sandbox.state import (
     CLIENT_ID,
@@ -23,11 +23,14 @@ from bot.sandbox.state import (
     TOKEN_SECONDS,
     USERNAME,
     Comment,
+    Conversation,
+    Removal,
     RuleBroken,
     SandboxReddit,
     Submission,
     Subreddit,
     UnknownThing,
+    newest,
 )
 
 PAGE_LIMIT = 100
@@ -73,7 +76,7 @@ def access_token(reddit: SandboxReddit, authorization: str, form: Mapping[str, s
     match form.get("grant_type"):
         case "password":
             if (form.get("username"), form.get("password")) != (USERNAME, PASSWORD):
-                return JSONResponse({"error": "invalid_grant"})
+                return answer_json({"error": "invalid_grant"})
             user: str | None = USERNAME
         case "refresh_token":
             if form.get("refresh_token") != REFRESH_TOKEN:
@@ -83,8 +86,8 @@ def access_token(reddit: SandboxReddit, authorization: str, form: Mapping[str, s
         case "client_credentials":
             user = None
         case _:
-            return JSONResponse({"error": "unsupported_grant_type"})
-    return JSONResponse(answer | {"access_token": reddit.issue_token(user)})
+            return answer_json({"error": "unsupported_grant_type"})
+    return answer_json(answer | {"access_token": reddit.issue_token(user)})
 
 
 def _is_our_client(authorization: str) -> bool:
@@ -140,13 +143,17 @@ def moderators(call: Call) -> Json:
 
 
 def modqueue(call: Call) -> Json:
-    """What was reported and waits for a moderator."""
-    return _moderators_page(call, lambda thing: bool(thing.open_reports))
+    """What was reported or filtered and waits for a moderator."""
+    return _moderators_page(
+        call, lambda thing: thing.removal is Removal.AUTOMOD or (thing.removal is None and bool(thing.open_reports))
+    )
 
 
 def unmoderated(call: Call) -> Json:
     """The submissions that no moderator has approved yet."""
-    return _moderators_page(call, lambda thing: isinstance(thing, Submission) and thing.approved_by is None)
+    return _moderators_page(
+        call, lambda thing: isinstance(thing, Submission) and thing.removal is None and thing.approved_by is None
+    )
 
 
 # -- writing
@@ -208,41 +215,49 @@ def start_conversation(call: Call) -> Response:
         )
     except RuleBroken as rule:
         explained = {"reason": rule.code, "explanation": rule.message, "fields": [rule.field]}
-        return JSONResponse({"message": "Bad Request"} | explained, 400)
-    return JSONResponse(shapes.conversation(call.reddit, made), 201)
+        return answer_json({"message": "Bad Request"} | explained, 400)
+    return answer_json(shapes.conversation(call.reddit, made), 201)
 
 
 def conversations(call: Call) -> Json:
-    """The newest first. Discussions among moderators are in the state `mod` and no other; nothing is ever archived."""
+    """The newest first. Discussions among moderators are in the state `mod`, the others in `all` and `inprogress`; an
+    archived one of either kind is in `archived` alone."""
     asked = call.form.get("entity")
     moderated = [s for s in call.reddit.subreddits.values() if call.view.moderates(s)]
     chosen = [_subreddit(call, name) for name in asked.split(",")] if asked else moderated
     for subreddit in chosen:
         _must_moderate(call, subreddit)
-    internal = {"mod": True, "all": False, "inprogress": False}.get(call.form.get("state", "all"))
-    found = [c for c in reversed(call.reddit.conversations) if c.subreddit in chosen and c.internal is internal]
+    state = call.form.get("state", "all")
+    found = [c for c in newest(call.reddit.conversations) if c.subreddit in chosen and state in _states(c)]
     if after := call.form.get("after"):
         found = found[[c.id for c in found].index(after) + 1 :] if after in [c.id for c in found] else []
     return shapes.conversations(call.reddit, found[: _limit(call)], call.account)
 
 
 def conversation(call: Call) -> Json:
-    for found in call.reddit.conversations:
-        if found.id == call.path["id"]:
-            _must_moderate(call, found.subreddit)
-            return shapes.conversation(call.reddit, found) | {"participantSubreddit": {}, "user": {}}
-    raise UnknownThing(call.path["id"])
+    found = call.reddit.conversation(call.path["id"])
+    _must_moderate(call, found.subreddit)
+    return shapes.conversation(call.reddit, found) | {"participantSubreddit": {}, "user": {}}
+
+
+def _states(conversation: Conversation) -> tuple[str, ...]:
+    if conversation.archived:
+        return ("archived",)
+    return ("mod",) if conversation.internal else ("all", "inprogress")
 
 
 # -- who may, and pages
 
 
 def _may_see(call: Call, subreddit: Subreddit) -> None:
-    if subreddit.private and not call.view.moderates(subreddit):
+    if subreddit.closed:
+        raise UnknownThing(subreddit.name)
+    if call.view.excludes(subreddit):
         raise HTTPException(403)
 
 
 def _must_moderate(call: Call, subreddit: Subreddit) -> None:
+    _may_see(call, subreddit)
     if not call.view.moderates(subreddit):
         raise HTTPException(403)
 
@@ -271,7 +286,7 @@ def _known(call: Call, name: str) -> Submission | Comment | None:
 def _moderators_page(call: Call, wanted: Callable[[Submission | Comment], bool]) -> Json:
     subreddit = _subreddit(call)
     _must_moderate(call, subreddit)
-    found = [thing for thing in call.reddit.things(subreddit) if thing.removal is None and wanted(thing)]
+    found = [thing for thing in call.reddit.things(subreddit) if wanted(thing)]
     return _page(call, found, call.view.thing)
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl
 
+from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bot.sandbox.shapes import View
@@ -60,17 +62,20 @@ def guarded(reddit: SandboxReddit, work: Callable[[Request, Mapping[str, str]], 
             await reddit.clock.sleep(fault.delay_seconds)
         used, remaining, reset = reddit.count_request()
         if fault.replaces_answer and fault.when == "before":
-            response = _faulty(fault)
+            response = _instead(fault)
         elif remaining < 0:
             response = error(429)
         else:
             response = work(request, form)
             if fault.replaces_answer:
-                response = _faulty(fault)
+                response = _instead(fault)
+            elif fault.edit and response.status_code == 200:
+                response = answer_json(fault.edit(json.loads(bytes(response.body))), response.status_code)
         response.headers["x-ratelimit-used"] = str(used)
         response.headers["x-ratelimit-remaining"] = f"{max(remaining, 0)}.0"
         response.headers["x-ratelimit-reset"] = str(reset)
-        return response
+        response.headers.update(fault.headers)
+        return response if fault.cut_after is None else _Cut(response, fault.cut_after)
 
     return endpoint
 
@@ -90,15 +95,20 @@ def authorised(reddit: SandboxReddit, work: Work) -> Endpoint:
         except (UnknownThing, HTTPException) as problem:
             return refusal(problem)
         except RuleBroken as rule:
-            return JSONResponse({"json": {"errors": [[rule.code, rule.message, rule.field]]}})
-        return result if isinstance(result, Response) else JSONResponse(result)
+            return answer_json({"json": {"errors": [[rule.code, rule.message, rule.field]]}})
+        return result if isinstance(result, Response) else answer_json(result)
 
     return guarded(reddit, answer)
 
 
+def answer_json(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """An answer in JSON, written by the fastest writer among our dependencies: a page of posts is 300 kB."""
+    return Response(to_json(value), status, headers, media_type="application/json")
+
+
 def error(status: int, headers: Mapping[str, str] | None = None) -> Response:
     """Reddit's plain error."""
-    return JSONResponse({"message": HTTPStatus(status).phrase, "error": status}, status, headers)
+    return answer_json({"message": HTTPStatus(status).phrase, "error": status}, status, headers)
 
 
 def refusal(problem: Exception) -> Response:
@@ -106,19 +116,42 @@ def refusal(problem: Exception) -> Response:
     return error(problem.status_code if isinstance(problem, HTTPException) else 404)
 
 
-def _faulty(fault: Fault) -> Response:
+def _instead(fault: Fault) -> Response:
+    if fault.hangs:
+        return _Silence()
     if fault.status is None:
         return _Dropped()
-    return Response(fault.body, fault.status, fault.headers, media_type="text/html")
+    return Response(fault.body, fault.status, media_type="text/html")
 
 
-class _Dropped(Response):
+class _Silence(Response):
+    """No answer, until the client has gone."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+
+class _Dropped(_Silence):
     """No answer: the connection ends, through the means that the server leaves in the scope."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["drop_connection"]()
-        while (await receive())["type"] != "http.disconnect":
-            pass
+        await super().__call__(scope, receive, send)
+
+
+class _Cut(_Dropped):
+    """The beginning of an answer, at least a byte too short, under the headers of the whole."""
+
+    def __init__(self, whole: Response, length: int) -> None:
+        self._whole = whole
+        self._length = min(length, len(whole.body) - 1)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        whole = self._whole
+        await send({"type": "http.response.start", "status": whole.status_code, "headers": whole.raw_headers})
+        await send({"type": "http.response.body", "body": bytes(whole.body[: self._length]), "more_body": True})
+        await super().__call__(scope, receive, send)
 
 
 class WithoutLastSlash:

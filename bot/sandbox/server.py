@@ -80,6 +80,7 @@ class SandboxServer:
         self, kind: type[BaseException] | None, problem: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._server.should_exit = True
+        self._drop()  # a request that hangs would hold up the end
         # A client may keep its connection open for ever; it is not waited for.
         self._server.force_exit = True
         await self._running
@@ -88,10 +89,11 @@ class SandboxServer:
         scope["drop_connection"] = lambda: self._drop(scope["client"])
         await self._app(scope, receive, send)
 
-    def _drop(self, client: tuple[str, int]) -> None:
-        for connection in self._server.server_state.connections:
-            if isinstance(connection, H11Protocol) and connection.client == client:
-                connection.transport.abort()
+    def _drop(self, client: tuple[str, int] | None = None) -> None:
+        """Ends this client's connection, or everyone's, once what was written to it has gone out."""
+        for connection in list(self._server.server_state.connections):
+            if isinstance(connection, H11Protocol) and client in (None, connection.client):
+                connection.transport.close()
 
 
 class _Server(uvicorn.Server):

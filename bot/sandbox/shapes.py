@@ -37,7 +37,7 @@ _THING = (
         " author_flair_text_color banned_at_utc likes mod_note mod_reason_by mod_reason_title removal_reason"
         " top_awarded_type",
     )
-    | _each(False, "archived can_gild edited no_follow saved")
+    | _each(False, "can_gild edited no_follow saved")
     | _each(0, "downs gilded total_awards_received")
     | _each([], "all_awardings awarders treatment_tags")
     | {"gildings": {}, "score": 1, "ups": 1, "send_replies": True}
@@ -132,6 +132,10 @@ class View:
         """Whether the viewer is one of its moderators."""
         return self.viewer in subreddit.moderators
 
+    def excludes(self, subreddit: Subreddit) -> bool:
+        """Whether it keeps the viewer out: banned, or no moderator of a private one."""
+        return self.viewer in subreddit.banned or (subreddit.private and not self.moderates(subreddit))
+
     def text(self, thing: Submission | Comment) -> str:
         """What the viewer may read of a thing: a moderator still sees what moderators removed."""
         if thing.removal is Removal.AUTHOR:
@@ -152,6 +156,7 @@ class View:
             _SUBMISSION
             | self._common(submission)
             | {
+                "archived": submission.archived,
                 "domain": f"self.{submission.subreddit.name}",
                 "is_robot_indexable": submission.removal is None,
                 "num_comments": len(self.reddit.comments_on(submission.id)),
@@ -172,6 +177,7 @@ class View:
             _COMMENT
             | self._common(comment)
             | {
+                "archived": comment.submission.archived,
                 "body": self.text(comment),
                 "body_html": _html(self.text(comment)),
                 "is_submitter": comment.author == comment.submission.author,
@@ -299,9 +305,9 @@ class View:
                 "ignore_reports": False,
                 "mod_reports": [[r.reason, r.reporter] for r in thing.open_reports if r.reporter in moderators],
                 "num_reports": len(thing.open_reports),
-                "removed": thing.removal is Removal.MODERATOR,
+                "removed": thing.removal in (Removal.MODERATOR, Removal.AUTOMOD),
                 "report_reasons": [],
-                "spam": False,
+                "spam": thing.removal is Removal.REDDIT,
                 "user_reports": [
                     [r.reason, 1, False, True] for r in thing.open_reports if r.reporter not in moderators
                 ],
@@ -368,7 +374,7 @@ def _conversation(reddit: SandboxReddit, c: Conversation) -> Json:
         "objIds": [{"id": c.message_id, "key": "messages"}],
         "owner": {"displayName": c.subreddit.name, "id": c.subreddit.fullname, "type": "subreddit"},
         "participant": {} if c.to is None else _modmail_author(reddit, c.to, moderator=False),
-        "state": 0 if c.internal else 1,
+        "state": 2 if c.archived else 0 if c.internal else 1,
         "subject": c.subject,
     }
 

@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
+from bot.sandbox.faults import SHORT, RandomFaults
 from bot.sandbox.shapes import View
 from bot.sandbox.state import SandboxReddit, Subreddit, UnknownThing
 
@@ -43,6 +44,8 @@ def routes(reddit: SandboxReddit) -> list[Route]:
         Route("/r/{subreddit}/comments/{id}/{slug}/{comment}", site.submission),
         Route("/sandbox/submissions", control.submit, methods=["POST"]),
         Route("/sandbox/submissions/{id}/{action}", control.act, methods=["POST"]),
+        Route("/sandbox/subreddits/{subreddit}/{action}", control.change, methods=["POST"]),
+        Route("/sandbox/faults", control.faults, methods=["POST"]),
         Route("/sandbox/state", control.state),
         Route("/sandbox/requests", control.requests),
     ]
@@ -56,7 +59,11 @@ class _Site:
         self._view = View(reddit, viewer=None)
 
     async def front(self, request: Request) -> Response:
-        subreddits = [(s, len(self._reddit.new(s))) for s in self._reddit.subreddits.values() if not s.private]
+        subreddits = [
+            (s, sum(p.removal is None for p in s.submissions))
+            for s in self._reddit.subreddits.values()
+            if not s.private
+        ]
         return self._page("front", subreddits=subreddits)
 
     async def subreddit(self, request: Request) -> Response:
@@ -96,23 +103,55 @@ class _Control:
         return JSONResponse({"id": id, "permalink": self._reddit.submissions[id].permalink}, 201)
 
     async def act(self, request: Request) -> Response:
-        """Let the author delete, or a moderator remove or lock, a submission."""
+        """Let the author delete, moderators remove, approve or lock, and Reddit archive or remove a submission."""
         actions = {
             "delete": self._reddit.delete_by_author,
             "remove": self._reddit.remove_by_moderator,
+            "remove_by_reddit": self._reddit.remove_by_reddit,
+            "approve": self._reddit.approve,
             "lock": self._reddit.lock,
+            "archive": self._reddit.archive,
         }
         act = actions.get(request.path_params["action"])
         if act is None:
             raise HTTPException(404)
-        act(self._reddit.submission(request.path_params["id"]).fullname)
+        act(self._reddit.submission(request.path_params["id"]).id)
+        return JSONResponse({})
+
+    async def change(self, request: Request) -> Response:
+        """Close a subreddit or make it private, or ban the bot there or take its rights away."""
+        actions = {
+            "ban": self._reddit.ban,
+            "close": self._reddit.close,
+            "demote": self._reddit.demote,
+            "make_private": self._reddit.make_private,
+        }
+        change = actions.get(request.path_params["action"])
+        if change is None:
+            raise HTTPException(404)
+        change(request.path_params["subreddit"])
+        return JSONResponse({})
+
+    async def faults(self, request: Request) -> Response:
+        """Set a schedule of faults from `seed`, `rate` and perhaps `kinds`; a rate of 0 ends all faults."""
+        try:
+            asked = await request.json()
+            faults = RandomFaults(int(asked["seed"]), float(asked["rate"]), asked.get("kinds", SHORT))
+        except (KeyError, TypeError, ValueError):
+            raise HTTPException(400) from None
+        self._reddit.faults = faults if asked["rate"] else None
         return JSONResponse({})
 
     async def state(self, request: Request) -> Response:
-        """How many submissions, the comments by submission, the conversations and the reports."""
-        comments: dict[str, list[dict[str, str]]] = {}
+        """How many submissions, the comments by submission, the conversations, the reports, and the faults by kind."""
+        comments: dict[str, list[dict[str, Any]]] = {}
         for comment in self._reddit.comments.values():
-            shown = {"id": comment.id, "author": comment.author, "body": comment.body}
+            shown = {
+                "id": comment.id,
+                "author": comment.author,
+                "body": comment.body,
+                "created_utc": comment.created_utc,
+            }
             comments.setdefault(comment.submission.id, []).append(shown)
         conversations = [
             {
@@ -122,15 +161,18 @@ class _Control:
                 "subject": c.subject,
                 "body": c.body,
                 "internal": c.internal,
+                "created_utc": c.created_utc,
             }
             for c in self._reddit.conversations
         ]
+        faults = self._reddit.faults
         return JSONResponse(
             {
                 "submissions": len(self._reddit.submissions),
                 "comments": comments,
                 "conversations": conversations,
                 "reports": [asdict(report) for report in self._reddit.reports],
+                "faults": faults.struck if isinstance(faults, RandomFaults) else {},
             }
         )
 

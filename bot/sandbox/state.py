@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from bisect import insort
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from itertools import count
-from typing import Literal, TypeVar
+from heapq import merge
+from itertools import count, islice
+from typing import Any, Literal, TypeVar
 
 from bot.clock import Clock, SystemClock
 
@@ -45,8 +48,11 @@ class RuleBroken(Exception):
 class Fault:
     """What goes wrong with one request.
 
-    `before` the work is done, or `after` it, when the work counts and only its answer is lost. With `dropped` the
-    connection ends without an answer; with a `status` that answer is sent; with neither the request is only slow.
+    Either the client is kept from the real answer, `before` the work is done or `after` it, when the work counts:
+    with `dropped` the connection ends, with `hangs` it stays open in silence until the client gives up, and with a
+    `status` that answer is sent. Or the real answer is spoilt: `edit` changes its JSON if it is a 200, and with
+    `cut_after` it stops short after so many bytes, though its content-length promises the rest. `headers` go over those
+    of whatever answer is sent, and `delay_seconds` come before everything else.
     """
 
     when: Literal["before", "after"] = "before"
@@ -54,12 +60,15 @@ class Fault:
     body: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
     dropped: bool = False
+    hangs: bool = False
+    edit: Callable[[Any], Any] | None = None
+    cut_after: int | None = None
     delay_seconds: float = 0.0
 
     @property
     def replaces_answer(self) -> bool:
         """Whether the client is kept from the real answer."""
-        return self.dropped or self.status is not None
+        return self.dropped or self.hangs or self.status is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +89,21 @@ class Report:
     reporter: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Subreddit:
-    """A community; a private one shows itself to its moderators only."""
+    """A community. A private one shows itself to its moderators only, a closed one to nobody, none to whom it banned.
+
+    `submissions` holds all, the oldest first; of two made in the same second, the one that arrived first.
+    """
 
     name: str
     id: str
     created_utc: float
     moderators: tuple[str, ...]
     private: bool
+    banned: set[str] = field(default_factory=set)
+    closed: bool = False
+    submissions: list[Submission] = field(default_factory=list, repr=False)
 
     @property
     def fullname(self) -> str:
@@ -100,6 +115,8 @@ class Removal(StrEnum):
 
     AUTHOR = "deleted"
     MODERATOR = "moderator"
+    AUTOMOD = "automod_filtered"
+    REDDIT = "reddit"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -125,6 +142,8 @@ class Submission(Thing):
 
     title: str
     selftext: str
+    archived: bool = False
+    comments: list[Comment] = field(default_factory=list, repr=False, compare=False)
 
     @property
     def fullname(self) -> str:
@@ -154,7 +173,7 @@ class Comment(Thing):
         return f"{self.submission.permalink}{self.id}/"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Conversation:
     """A modmail conversation of one message; without a recipient, `to`, it is a discussion among the moderators."""
 
@@ -166,13 +185,14 @@ class Conversation:
     body: str
     created_utc: float
     to: str | None
+    archived: bool = False
 
     @property
     def internal(self) -> bool:
         return self.to is None
 
 
-T = TypeVar("T", bound=Thing)
+T = TypeVar("T", bound=Thing | Conversation)
 
 
 class SandboxReddit:
@@ -180,14 +200,17 @@ class SandboxReddit:
 
     `requests_per_window` is what one window of ten minutes allows; the default never runs out.
     Reddit allows `REDDIT_REQUESTS_PER_WINDOW`. `faults`, when set, is asked about every request by method and path.
+    `requests` holds the last `requests_kept` of them, or all.
     """
 
-    def __init__(self, clock: Clock | None = None, requests_per_window: int = 1_000_000) -> None:
+    def __init__(
+        self, clock: Clock | None = None, requests_per_window: int = 1_000_000, requests_kept: int | None = None
+    ) -> None:
         self.clock = clock or SystemClock()
         self.requests_per_window = requests_per_window
         self.site_url = ""
         self.faults: Callable[[str, str], Fault | None] | None = None
-        self.requests: list[LoggedRequest] = []
+        self.requests: deque[LoggedRequest] = deque(maxlen=requests_kept)
         self.subreddits: dict[str, Subreddit] = {}
         self.submissions: dict[str, Submission] = {}
         self.comments: dict[str, Comment] = {}
@@ -214,6 +237,24 @@ class SandboxReddit:
         except KeyError:
             raise UnknownThing(name) from None
 
+    def make_private(self, subreddit: str) -> None:
+        """Show it to its moderators only from now on."""
+        self.subreddit(subreddit).private = True
+
+    def close(self, subreddit: str) -> None:
+        """Take the whole subreddit away from everyone: 404 from now on."""
+        self.subreddits.pop(self.subreddit(subreddit).name.lower()).closed = True
+
+    def ban(self, subreddit: str, account: str = USERNAME) -> None:
+        """Shut an account out, from reading too; it moderates no more."""
+        self.demote(subreddit, account)
+        self.subreddit(subreddit).banned.add(account)
+
+    def demote(self, subreddit: str, account: str = USERNAME) -> None:
+        """Take its rights as a moderator away."""
+        community = self.subreddit(subreddit)
+        community.moderators = tuple(name for name in community.moderators if name != account)
+
     def account_id(self, name: str) -> str:
         """The base 36 id of an account, the same each time."""
         return self._accounts.setdefault(name, base36(36**4 + len(self._accounts)))
@@ -228,19 +269,28 @@ class SandboxReddit:
         author: str,
         id: str | None = None,
         created_utc: float | None = None,
+        filtered: bool = False,
     ) -> str:
-        """Post a submission and give back its id; UnknownThing for the subreddit, ValueError for an id in use."""
+        """Post a submission and give back its id; UnknownThing for the subreddit, ValueError for an id in use.
+
+        A `filtered` one waits unseen for a moderator's approval, which shows it at the time it was made.
+        """
         id = id or self._next_id()
         if id in self.submissions:
             raise ValueError(f"submission {id} exists already")
-        self.submissions[id] = Submission(
+        community = self.subreddit(subreddit)
+        submission = Submission(
             id=id,
-            subreddit=self.subreddit(subreddit),
+            subreddit=community,
             author=author,
             created_utc=self.clock.now() if created_utc is None else float(created_utc),
             title=title,
             selftext=selftext,
+            removal=Removal.AUTOMOD if filtered else None,
+            removed_by="AutoModerator" if filtered else None,
         )
+        self.submissions[id] = submission
+        insort(community.submissions, submission, key=_made)
         return id
 
     def comment(self, parent: str, body: str, author: str) -> Comment:
@@ -255,6 +305,8 @@ class SandboxReddit:
             raise RuleBroken("DELETED_LINK", "the link you are commenting on has been deleted", "parent")
         if above.removal is Removal.AUTHOR:
             raise RuleBroken("DELETED_COMMENT", "that comment has been deleted", "parent")
+        if submission.archived:
+            raise RuleBroken("TOO_OLD", "that's a piece of history now; it's too late to reply to it", "parent")
         if submission.locked or above.locked:
             raise RuleBroken("THREAD_LOCKED", "Comments are locked.", "parent")
         comment = Comment(
@@ -267,11 +319,22 @@ class SandboxReddit:
             body=body,
         )
         self.comments[comment.id] = comment
+        submission.comments.append(comment)
         return comment
 
     def delete_by_author(self, id: str) -> None:
         """What the author's own delete button does. Here and below `id` is a submission's id, or any fullname."""
         self.thing(id).removal = Removal.AUTHOR
+
+    def remove_by_reddit(self, id: str) -> None:
+        """What Reddit's own filters and administrators do."""
+        thing = self.thing(id)
+        if thing.removal is not Removal.AUTHOR:
+            thing.removal, thing.removed_by, thing.approved_by = Removal.REDDIT, "reddit", None
+
+    def archive(self, id: str) -> None:
+        """Let nobody answer any more because the submission is too old."""
+        self.submission(id).archived = True
 
     def report(self, id: str, reason: str, reporter: str) -> None:
         """Report a thing to its moderators; RuleBroken when the reason is too long."""
@@ -292,9 +355,9 @@ class SandboxReddit:
         thing.open_reports.clear()
 
     def approve(self, id: str, moderator: str = "a_moderator") -> None:
-        """Undo a moderator's removal and settle the reports; what its author deleted stays deleted."""
+        """Undo a removal and settle the reports; what its author deleted stays deleted."""
         thing = self.thing(id)
-        if thing.removal is Removal.MODERATOR:
+        if thing.removal is not Removal.AUTHOR:
             thing.removal, thing.removed_by = None, None
         thing.approved_by = moderator
         thing.open_reports.clear()
@@ -328,6 +391,10 @@ class SandboxReddit:
         self.conversations.append(conversation)
         return conversation
 
+    def archive_conversation(self, id: str) -> None:
+        """Put a modmail conversation away, where only the list of the archived ones has it."""
+        self.conversation(id).archived = True
+
     # -- looking
 
     def thing(self, id: str) -> Submission | Comment:
@@ -345,18 +412,25 @@ class SandboxReddit:
         except KeyError:
             raise UnknownThing(id) from None
 
+    def conversation(self, id: str) -> Conversation:
+        """The modmail conversation with that id, or UnknownThing."""
+        for conversation in self.conversations:
+            if conversation.id == id:
+                return conversation
+        raise UnknownThing(id)
+
     def things(self, subreddit: Subreddit) -> list[Submission | Comment]:
         """All submissions and comments there, newest first."""
-        found: list[Submission | Comment] = [*self.submissions.values(), *self.comments.values()]
-        return newest(thing for thing in found if thing.subreddit is subreddit)
+        return newest([*subreddit.submissions, *(c for c in self.comments.values() if c.subreddit is subreddit)])
 
     def new(self, *subreddits: Subreddit) -> list[Submission]:
-        """The submissions readers see, newest first."""
-        return newest(s for s in self.submissions.values() if s.subreddit in subreddits and s.removal is None)
+        """The submissions readers see, newest first, as many as a listing holds."""
+        backwards = merge(*(reversed(s.submissions) for s in subreddits), key=_made, reverse=True)
+        return list(islice((s for s in backwards if s.removal is None), LISTING_LIMIT))
 
     def comments_on(self, id: str) -> list[Comment]:
-        """The comments readers see under a submission, oldest first."""
-        return [c for c in self.comments.values() if c.submission.id == id and c.removal is None]
+        """The comments readers see under a submission, oldest first; UnknownThing without the submission."""
+        return [c for c in self.submission(id).comments if c.removal is None]
 
     def comments_by(self, author: str) -> list[Comment]:
         """The comments an account has written and not deleted, newest first."""
@@ -377,6 +451,10 @@ class SandboxReddit:
             raise UnknownThing("token")
         return user
 
+    def revoke_tokens(self) -> None:
+        """Refuse every token issued so far."""
+        self._tokens = {token: (user, 0.0) for token, (user, _) in self._tokens.items()}
+
     def count_request(self) -> tuple[int, int, int]:
         """Count one request against the current window: (used, remaining, seconds to its end)."""
         now = self.clock.now()
@@ -392,7 +470,11 @@ class SandboxReddit:
 
 def newest(things: Iterable[T]) -> list[T]:
     """Newest first; of two made in the same second, the later one."""
-    return sorted(things, key=lambda thing: thing.created_utc)[::-1]
+    return sorted(things, key=_made)[::-1]
+
+
+def _made(thing: Thing | Conversation) -> float:
+    return thing.created_utc
 
 
 def base36(number: int) -> str:

@@ -279,6 +279,7 @@ async def test_comments_and_finds_the_comment_again(sandbox: SandboxReddit) -> N
     ("act", "text", "code"),
     [
         (SandboxReddit.lock, "Hello", "THREAD_LOCKED"),
+        (SandboxReddit.archive, "Hello", "TOO_OLD"),
         (SandboxReddit.delete_by_author, "Hello", "DELETED_LINK"),
         (SandboxReddit.comments_on, " ", "NO_TEXT"),
         (SandboxReddit.comments_on, "x" * 10_001, "TOO_LONG"),
@@ -484,7 +485,7 @@ async def test_pages_that_are_not_there(sandbox: SandboxReddit, path: str, statu
                 assert answer.status == status
 
 
-async def test_another_process_can_post_and_look(sandbox: SandboxReddit) -> None:
+async def test_another_process_can_post_and_look(sandbox: SandboxReddit, clock: HandClock) -> None:
     """The control API posts, deletes, removes and locks, and tells what the bot has done."""
     post = {"subreddit": "gardening", "title": "Tomatoes", "selftext": "Text", "author": "fern"}
     async with browsing(sandbox) as session:
@@ -517,8 +518,12 @@ async def test_another_process_can_post_and_look(sandbox: SandboxReddit) -> None
     deleted, removed, locked = (sandbox.submissions[id] for id in ids)
     assert (deleted.removal, removed.removal, locked.locked) == ("deleted", "moderator", True)
     assert state["submissions"] == 4
-    assert state["comments"] == {comment.submission.id: [{"id": comment.id, "author": USERNAME, "body": "Hello"}]}
-    assert [(c["subject"], c["body"], c["internal"]) for c in state["conversations"]] == [("Look", "Body", True)]
+    assert state["comments"] == {
+        comment.submission.id: [{"id": comment.id, "author": USERNAME, "body": "Hello", "created_utc": clock.utc}]
+    }
+    assert [(c["subject"], c["internal"], c["created_utc"]) for c in state["conversations"]] == [
+        ("Look", True, clock.utc)
+    ]
 
 
 async def test_a_port_in_use_is_an_error_and_is_free_again_afterwards(sandbox: SandboxReddit) -> None:
