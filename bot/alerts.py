@@ -10,7 +10,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 
 from bot.policy import RISK_WORDS, SEVERITY_WORDS
 from bot.resources import Catalogue, Help
@@ -55,9 +55,18 @@ class _Excerpt:
 
 
 def compose_alert(
-    post: Post, assessment: Assessment | None, decision: Decision, catalogue: Catalogue, base_url: str = REDDIT
+    post: Post,
+    assessment: Assessment | None,
+    decision: Decision,
+    catalogue: Catalogue,
+    base_url: str = REDDIT,
+    note: str = "",
 ) -> Message:
-    """The alert about one post; `base_url` is the Reddit its link leads to. Never raises for what is in the post."""
+    """The alert about one post. Never raises for what is in the post.
+
+    `base_url` is the Reddit its link leads to; `note` says what courtesy has to do with the reply that is proposed, or
+    is not.
+    """
     states = {planned.kind: planned.state for planned in decision.deliveries}
     reply = states.get(DeliveryKind.REPLY)
     body = MARKDOWN.get_template("alert.md.j2").render(
@@ -65,7 +74,7 @@ def compose_alert(
         link=_link(post, base_url),
         reasons=[inert(reason.words, _REASON_LENGTH) for reason in decision.reasons[:_REASONS]],
         excerpts=list(_excerpts(post, assessment, catalogue)) if assessment else [],
-        reply=_reply_words(reply),
+        reply=_reply_words(reply, note),
         show_command=reply is DeliveryState.HELD,
         urgent=decision.level in (Level.CRISIS, Level.URGENT),
         unread=decision.level is Level.UNASSESSED,
@@ -102,13 +111,6 @@ def compose_digest(subreddit: str, lines: Sequence[str]) -> str:
             break
         kept.append(line)
     return template.render(lines=kept, more=len(lines) - len(kept), subreddit=subreddit).strip()
-
-
-def compose_gap(subreddit: str, until_utc: float) -> Message:
-    """Tells that posts from before a time (seconds since the epoch) can no longer be fetched and were not read."""
-    name, until = _name(subreddit), f"{datetime.fromtimestamp(until_utc, UTC):%Y-%m-%d %H:%M:%S} UTC"
-    body = MARKDOWN.get_template("gap.md.j2").render(subreddit=name, until=until, link=f"{REDDIT}/r/{name}/new")
-    return Message(f"[Nightlight] some posts in r/{name} from before {until} were not read", body.strip())
 
 
 # Markdown's own signs; a backslash before one makes it a plain character on old and new Reddit alike.
@@ -198,12 +200,15 @@ def _topics(assessment: Assessment, catalogue: Catalogue) -> list[Help]:
     return [catalogue.help_for(disorder) for disorder in likely if assessment.disorders[disorder] >= 0.5][:_TOPICS]
 
 
-def _reply_words(state: DeliveryState | None) -> str:
+def _reply_words(state: DeliveryState | None, note: str) -> str:
+    why = f" ({note})" if note else ""
     match state:
         case None:
-            return "No reply is proposed. If something should be said, it is yours to say."
+            return f"No reply is proposed{why}. If something should be said, it is yours to say."
         case DeliveryState.HELD:
-            return "A reply of vetted words is ready and waits for one of you. Nothing is posted before. To see it:"
+            return (
+                f"A reply of vetted words is ready and waits for one of you{why}. Nothing is posted before. To see it:"
+            )
         case _:
             return "As your team has set it, a reply of vetted words goes out without waiting for approval."
 

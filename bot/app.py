@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from functools import partial
+from pathlib import Path
 
 import structlog
+from filelock import FileLock, Timeout
 
 from bot.clock import Clock, SystemClock
 from bot.config import Config, Secrets
@@ -15,18 +18,27 @@ from bot.deliver.dryrun import DryRun
 from bot.deliver.reddit import RedditMessenger
 from bot.deliver.worker import Messenger, Worker
 from bot.errors import ConfigError, SetupError
+from bot.health import Health
+from bot.inbox import Inbox
 from bot.judge import Judgement
+from bot.keeper import Keeper
+from bot.manners import Manners, key_path, load_key
+from bot.notices import Notices
 from bot.outbox import Outbox
 from bot.pipeline import Pipeline
+from bot.pulse import Pulse
 from bot.reddit import Gateway, user_agent
 from bot.resources import Catalogue
+from bot.sources.reddit import look_up
 from bot.store import Store
-from bot.types import Delivery
+from bot.types import Delivery, DeliveryKind
 from bot.watch import Watch
-from models.assessment import Classifier
+from models.assessment import Assessment, Classifier
+from models.document import Document
 
 log = structlog.get_logger()
 
+_GRACE_SECONDS = 10.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -39,34 +51,60 @@ async def run(
     clock: Clock | None = None,
     on_judged: Callable[[Judgement], None] = lambda judgement: None,
     on_delivery: Callable[[Delivery, str], None] = lambda delivery, outcome: None,
+    on_beat: Callable[[], None] = lambda: None,
 ) -> None:
     """Watches, judges and delivers until `stop` is set.
 
-    Raises SetupError when the set-up cannot work or not one subreddit may be watched, and ends loudly with whatever
-    kills one of its tasks.
+    A model that cannot be loaded is no reason to look away: every post then goes to the moderators unread. Raises
+    SetupError when the set-up cannot work, another process runs on the same database, or not one subreddit may be
+    watched, and ends loudly with whatever kills one of its tasks. `on_beat` is called every few seconds while all is
+    well.
     """
     _refuse_unusable(config, secrets)
     clock = clock or SystemClock()
-    async with Store(config.store.path) as store, Gateway.open(config, secrets) as gateway:
-        outbox = Outbox(store, clock)
-        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="models") as executor:
-            classifier = await asyncio.get_running_loop().run_in_executor(executor, load_model)
-            pipeline = Pipeline(config, store, outbox, classifier, Catalogue.load(), clock, executor, after=on_judged)
+    health = Health(config.reddit.subreddits, config.alerts.stalled_minutes * 60, clock)
+
+    def judged(judgement: Judgement, fetched_utc: float) -> None:
+        health.judged(judgement.post.subreddit, judgement.decision.level, clock.now() - fetched_utc)
+        on_judged(judgement)
+
+    def delivered(delivery: Delivery, outcome: str) -> None:
+        health.delivered(delivery.kind, outcome, clock.now() - delivery.created_utc)
+        if outcome == "sent" and delivery.written_utc is not None and delivery.kind is not DeliveryKind.REPLY:
+            health.alerted(clock.now() - delivery.written_utc)
+        on_delivery(delivery, outcome)
+
+    with _alone_with(config.store.path):
+        async with (
+            Store(config.store.path, verify=True) as store,
+            Gateway.open(config, secrets, clock) as gateway,
+            _listening(health, config.health.port),
+        ):
+            manners = Manners(store, await asyncio.to_thread(load_key, key_path(config.store.path)), config, clock)
+            inbox, outbox = Inbox(store, clock), Outbox(store, clock)
+            keeper, notices = Keeper(store, manners, config, clock), Notices(store, outbox, clock)
+            classifier = await asyncio.to_thread(_load, load_model)
+            pipeline = Pipeline(
+                config, store, inbox, outbox, manners, classifier, Catalogue.load(), clock, after=judged
+            )
             messenger: Messenger = DryRun() if config.deliver.dry_run else RedditMessenger(gateway)
-            worker = Worker(outbox, messenger, clock, after=on_delivery)
-            watches = [Watch(name, config, store, gateway, pipeline, clock) for name in config.reddit.subreddits]
+            worker = Worker(outbox, messenger, manners, keeper, notices, config.deliver, clock, after=delivered)
+            watches: list[Watch] = []
+            for name in config.reddit.subreddits:
+                refused = partial(_end_when_all_refuse, watches)
+                watches.append(Watch(name, config, store, inbox, gateway, notices, clock, health.looked, refused))
+            pulse = Pulse(config, store, inbox, notices, gateway.budget, watches, health, clock, on_beat)
             log.info("run.started", user_agent=user_agent(config, secrets), dry_run=config.deliver.dry_run)
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(worker.run(stop))
-                tasks.create_task(_watch_all(watches, stop))
+                work = [watch.run(stop) for watch in watches]
+                work += [pipeline.run(stop), worker.run(stop), keeper.run(stop, partial(look_up, gateway))]
+                running = [tasks.create_task(each) for each in (*work, pulse.run(stop))]
+                await stop.wait()
+                # Whatever is still at it then (Reddit asked for a pause, a call hangs) goes on after the next start.
+                _, late = await asyncio.wait(running, timeout=_GRACE_SECONDS)
+                for task in late:
+                    task.cancel()
     log.info("run.stopped")
-
-
-def _refuse_unusable(config: Config, secrets: Secrets) -> None:
-    if not config.reddit.subreddits:
-        raise ConfigError("[reddit] subreddits names no subreddit to watch")
-    if missing := secrets.missing():
-        raise SetupError(f"not set in the environment: {', '.join(missing)}")
 
 
 def stop_on_signals(stop: asyncio.Event) -> None:
@@ -82,8 +120,57 @@ def stop_on_signals(stop: asyncio.Event) -> None:
         loop.add_signal_handler(number, first_time)
 
 
-async def _watch_all(watches: Sequence[Watch], stop: asyncio.Event) -> None:
-    async with asyncio.TaskGroup() as tasks:
-        running = [tasks.create_task(watch.run(stop)) for watch in watches]
-    if not stop.is_set() and not any(task.result() for task in running):
-        raise SetupError("no subreddit is left to watch; the log says why")
+def _refuse_unusable(config: Config, secrets: Secrets) -> None:
+    if not config.reddit.subreddits:
+        raise ConfigError("[reddit] subreddits names no subreddit to watch")
+    if missing := secrets.missing():
+        raise SetupError(f"not set in the environment: {', '.join(missing)}")
+
+
+@contextmanager
+def _alone_with(path: Path) -> Iterator[None]:
+    """Two processes on one database would each send what the other sends. The lock dies with its process."""
+    lock = FileLock(path.with_name(f"{path.name}.lock"), timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise SetupError(f"another nightlight is running on {path}; stop it first") from error
+    except OSError as error:
+        raise SetupError(f"cannot use the database {path}: {error.strerror or error}") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@asynccontextmanager
+async def _listening(health: Health, port: int) -> AsyncIterator[None]:
+    """Answers on the port, if there is one. A port that is taken is told and no reason not to watch."""
+    async with AsyncExitStack() as stack:
+        if port:
+            try:
+                await stack.enter_async_context(health.serving(port))
+            except OSError as error:
+                log.warning("health.off", error=f"port {port}: {error.strerror}")
+        yield
+
+
+class _NoModel:
+    """What stands in for a model that cannot be loaded."""
+
+    def assess(self, documents: Sequence[Document]) -> list[Assessment]:
+        """Always fails, so that every post is unassessed."""
+        raise SetupError("no model is loaded")
+
+
+def _load(load_model: Callable[[], Classifier]) -> Classifier:
+    try:
+        return load_model()
+    except Exception as error:
+        log.error("model.missing", error=str(error))
+        return _NoModel()
+
+
+def _end_when_all_refuse(watches: Sequence[Watch]) -> None:
+    if all(watch.refused for watch in watches):
+        raise SetupError("Reddit refuses every subreddit; the log says why")

@@ -16,10 +16,14 @@ from bot.errors import NightlightError
 
 if TYPE_CHECKING:
     from bot.config import Config
-    from bot.review.desk import Desk
+    from bot.manners import Manners
+    from bot.review.desk import Desk, Standing
+    from bot.store import Store
     from models.assessment import Classifier
 
 T = TypeVar("T")
+
+_LONGEST_SILENCE_SECONDS = 180
 
 app = typer.Typer(
     name="nightlight",
@@ -238,21 +242,42 @@ def run(config: ConfigFile = Path("config.toml")) -> None:
     Try `nightlight check` first.
     """
     import asyncio
+    import faulthandler
 
     from bot import app as live
     from bot.config import Secrets
 
     settings = _settings(config)
 
+    def on_beat() -> None:
+        # Should the event loop ever stand still, this ends the process from outside it, with a non-zero exit code.
+        faulthandler.dump_traceback_later(_LONGEST_SILENCE_SECONDS, exit=True)
+
     async def until_stopped() -> None:
         stop = asyncio.Event()
         live.stop_on_signals(stop)
-        await live.run(settings, Secrets.from_environment(), lambda: _classifier(settings), stop)
+        secrets = Secrets.from_environment()
+        await live.run(settings, secrets, lambda: _classifier(settings), stop, on_beat=on_beat)
 
     try:
         asyncio.run(until_stopped())
     except* NightlightError as group:
-        raise _first(group) from group
+        raise _first(group) from None
+    except* Exception as group:
+        raise SystemExit(_died(group)) from None
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
+def _died(group: BaseExceptionGroup[Exception]) -> str:
+    """Where an error that nobody foresaw came from, without its message, which could quote a post."""
+    import traceback
+
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    where = "".join(traceback.format_tb(error.__traceback__))
+    return f"nightlight: ended by an error in its own code: {type(error).__name__}\n{where}"
 
 
 def _first(group: BaseExceptionGroup[NightlightError]) -> NightlightError:
@@ -307,19 +332,27 @@ def _at_the_desk(path: Path, work: Callable[[Desk], Awaitable[T]]) -> T:
     import asyncio
 
     from bot.clock import SystemClock
-    from bot.errors import SetupError
     from bot.review.desk import Desk
+
+    async def at_the_desk(store: Store, manners: Manners, settings: Config) -> T:
+        return await work(Desk(store, manners, SystemClock()))
+
+    return asyncio.run(_with_store(path, at_the_desk))
+
+
+async def _with_store(path: Path, work: Callable[[Store, Manners, Config], Awaitable[T]]) -> T:
+    """The database of a configuration, which `nightlight run` made, with its courtesy, for one piece of work."""
+    from bot.clock import SystemClock
+    from bot.errors import SetupError
+    from bot.manners import Manners, key_path, load_key
     from bot.store import Store
 
     settings = _settings(path)
     if not settings.store.path.exists():
         raise SetupError(f"there is no database {settings.store.path} yet; `nightlight run` makes it")
-
-    async def at_the_desk() -> T:
-        async with Store(settings.store.path) as store:
-            return await work(Desk(store, SystemClock()))
-
-    return asyncio.run(at_the_desk())
+    async with Store(settings.store.path) as store:
+        manners = Manners(store, load_key(key_path(settings.store.path)), settings, SystemClock())
+        return await work(store, manners, settings)
 
 
 @reviews.command("list")
@@ -377,6 +410,63 @@ def dismiss(id: Identity, actor: Actor = None, note: Note = "", config: ConfigFi
     typer.echo(f"Dismissed: reply {delivery.id} to post {delivery.post_id} will not be sent.")
 
 
+@reviews.command()
+def retry(
+    id: Annotated[int, typer.Argument(metavar="ID", help="The number that `status` shows.", show_default=False)],
+    config: ConfigFile = Path("config.toml"),
+) -> None:
+    """Tries a dead letter again: something that Reddit refused, or that could not be sent for a day."""
+    delivery = _at_the_desk(config, lambda desk: desk.retry(id))
+    typer.echo(f"Trying again: {delivery.kind} {delivery.id} about post {delivery.post_id}.")
+
+
+@app.command()
+def purge(
+    author: Annotated[str | None, typer.Option(help="Forget what this author wrote.", show_default=False)] = None,
+    post: Annotated[str | None, typer.Option(help="Forget this post, by its id.", show_default=False)] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Forget every post.")] = False,
+    config: ConfigFile = Path("config.toml"),
+) -> None:
+    """Forgets posts now: their text, author and evidence, and whatever of theirs still waits to be sent.
+
+    What stays is that a post was seen, so that it is not read again, and its level. Give one of the three options.
+    """
+    import asyncio
+
+    from bot.clock import SystemClock
+    from bot.errors import UsageError
+    from bot.keeper import Keeper
+
+    async def forget(store: Store, manners: Manners, settings: Config) -> int:
+        keeper = Keeper(store, manners, settings, SystemClock())
+        if author is not None:
+            return await keeper.purge_author(author)
+        if post is not None:
+            return await keeper.purge([post.removeprefix("t3_")], "purged by a moderator")
+        return await keeper.purge_all()
+
+    if [author is not None, post is not None, everything].count(True) != 1:
+        raise UsageError("say what to forget: one of --author NAME, --post ID and --all")
+    count = asyncio.run(_with_store(config, forget))
+    typer.echo(f"Forgotten: {count} post{'' if count == 1 else 's'}.")
+
+
+@app.command()
+def optout(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A Reddit user, with or without u/.", show_default=False)],
+    undo: Annotated[bool, typer.Option("--undo", help="They may be answered again.")] = False,
+    config: ConfigFile = Path("config.toml"),
+) -> None:
+    """Remembers that an author wants no more replies from the bot. The name itself is not kept, only a keyed hash."""
+    import asyncio
+
+    async def remember(store: Store, manners: Manners, settings: Config) -> None:
+        await manners.opt_out(name, undo=undo)
+
+    asyncio.run(_with_store(config, remember))
+    typer.echo("They may be answered again." if undo else "They will get no more replies.")
+
+
 @app.command()
 def train(
     data: Annotated[Path, typer.Option(help="The folder of labelled posts, as *.jsonl.gz.", show_default=False)],
@@ -396,20 +486,50 @@ def train(
 
 @app.command()
 def status(config: ConfigFile = Path("config.toml")) -> None:
-    """Shows where everything stands: posts by level, and what was sent, waits, or could not be sent."""
+    """Shows where everything stands: what is watched, posts by level, what was sent, waits or could not be sent."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     standing = _at_the_desk(config, lambda desk: desk.standing())
+    console = Console()
+    watches = Table("watched", "last good look", "")
+    for watch in standing.watches:
+        watches.add_row(f"r/{watch.subreddit}", _when(watch.looked_utc), escape(watch.refusal or ""))
     posts = Table("level", "posts")
     for level in sorted(standing.posts, reverse=True):
         posts.add_row(level, str(standing.posts[level]))
     deliveries = Table("delivery", "state", "count")
     for (kind, state), count in sorted(standing.deliveries.items()):
         deliveries.add_row(kind, state, str(count))
-    console = Console()
-    console.print(posts)
-    console.print(deliveries)
+    for table in (watches, posts, deliveries):
+        console.print(table)
+    if standing.dead:
+        dead = Table("ID", "dead letter", "about", "why", title="could not be sent; `nightlight reviews retry ID`")
+        for each in standing.dead:
+            dead.add_row(str(each.id), each.kind, each.post_id, escape(each.error or ""))
+        console.print(dead)
+    for gap in standing.gaps:
+        between = f"between {_when(gap.from_utc)} and {_when(gap.until_utc)}"
+        console.print(f"Posts in r/{gap.subreddit} from {between} may never have been read.")
+    console.print(_vitals(standing), highlight=False)
+
+
+def _when(utc: float | None) -> str:
+    return "never" if utc is None else f"{datetime.fromtimestamp(utc, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _vitals(standing: Standing) -> str:
+    """The budget of calls and the queue, as the running process last knew them."""
+    vitals = standing.vitals
+    if not vitals:
+        return "No figures of a running process yet."
+    used, most = vitals["budget_used"], vitals["budget_per_minute"]
+    remaining = vitals.get("budget_remaining")
+    reddit = "" if remaining is None else f"; Reddit says {remaining:.0f} are left in its ten minutes"
+    waiting = f"{vitals['queue_depth']:.0f} posts wait to be judged"
+    budget = f"{used:.0f} of {most:.0f} calls to Reddit in the last minute{reddit}"
+    return f"At {_when(standing.vitals_utc)}: {waiting}; {budget}."
 
 
 def main() -> None:

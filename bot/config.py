@@ -38,6 +38,9 @@ class Reddit(_Section):
         "", description="the Reddit user who runs this bot, named in its User-Agent; empty: the bot itself"
     )
     timeout_seconds: int = Field(16, ge=1, description="how long one call to Reddit may take")
+    requests_per_minute: int = Field(
+        100, ge=20, description="calls to Reddit at most; Reddit allows 100 unless it granted you more"
+    )
 
     @field_validator("base_url")
     @classmethod
@@ -60,12 +63,21 @@ class Store(_Section):
     path: Path = Field(
         Path("nightlight.db"), description="the SQLite file; a relative path counts from the config file"
     )
+    retention_hours: float = Field(
+        48.0, gt=0, description="after this long the text and the author of a post are forgotten"
+    )
+    recheck_hours: float = Field(
+        12.0, gt=0, le=24, description="how often Reddit is asked whether a post whose text is held is still there"
+    )
 
 
 class Deliver(_Section):
     """Whether anything is written to Reddit at all."""
 
     dry_run: bool = Field(True, description="true: write down what would be sent and send nothing")
+    give_up_hours: float = Field(
+        24.0, gt=0, description="what could not be sent for so long becomes a dead letter, which moderators see"
+    )
 
 
 class Model(_Section):
@@ -76,6 +88,7 @@ class Model(_Section):
     )
     threads: int = Field(0, ge=0, description="processor threads for the encoder; 0: all cores")
     batch_size: int = Field(32, ge=1, le=1024, description="posts judged together at most")
+    timeout_seconds: float = Field(60.0, gt=0, description="posts not judged by then go to the moderators unread")
 
 
 class Alerts(_Section):
@@ -83,6 +96,9 @@ class Alerts(_Section):
 
     modmail: bool = Field(True, description="send alerts and the daily summary as internal discussions")
     digest_hour_utc: int = Field(8, ge=0, le=23, description="hour of the day at which the watch digest is due")
+    stalled_minutes: float = Field(
+        30.0, gt=0, description="an alert when new posts could not be read for so long, or Reddit shows none at all"
+    )
 
 
 class Replies(_Section):
@@ -101,6 +117,16 @@ class Replies(_Section):
         pattern=r"^(https://[^\s()]+)?$",
         description="where an author can ask for no more replies; empty: a message to the moderators",
     )
+    author_cooldown_days: float = Field(
+        30.0, ge=0, description="after a reply to an author, the next one within so many days waits for a person"
+    )
+    daily_cap: int = Field(50, ge=0, description="replies sent without approval in 24 hours; more wait for a person")
+    max_age_hours: float = Field(12.0, gt=0, description="no reply to a post older than this")
+    opt_out_days: float = Field(365.0, gt=0, description="how long a wish for no more replies is remembered")
+    allow_authors: tuple[str, ...] = Field(
+        (), description="when not empty, only these authors get replies; for a trial among yourselves"
+    )
+    deny_authors: tuple[str, ...] = Field((), description="authors who never get a reply, such as AutoModerator")
 
 
 class Rule(_Section):
@@ -167,6 +193,12 @@ class Log(_Section):
     format: Literal["auto", "pretty", "json"] = Field("auto", description="auto: pretty on a terminal, JSON elsewhere")
 
 
+class Health(_Section):
+    """Where this machine can ask how the bot is."""
+
+    port: int = Field(9464, ge=0, le=65535, description="/healthz and /metrics on 127.0.0.1; 0: off")
+
+
 class Team(_Section):
     """The settings that one subreddit's moderators may have for themselves."""
 
@@ -186,6 +218,7 @@ class Config(_Section):
     replies: Replies = Replies()
     policy: Policy = Policy()
     log: Log = Log()
+    health: Health = Health()
     overrides: Mapping[SubredditName, Mapping[str, Mapping[str, Any]]] = Field(default_factory=dict)
 
     @model_validator(mode="after")

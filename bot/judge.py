@@ -36,6 +36,11 @@ def judge(posts: Sequence[Post], classifier: Classifier, team_of: Callable[[str]
     ]
 
 
+def unassessed(post: Post, team_of: Callable[[str], Team]) -> Judgement:
+    """The judgement of a post that no model could read: it goes to the moderators."""
+    return Judgement(post, None, decide(post, None, team_of(post.subreddit)))
+
+
 def _assess(posts: Sequence[Post], classifier: Classifier) -> list[Assessment | None]:
     if not posts:
         return []

@@ -1,7 +1,8 @@
 """The outbox: enqueue, claim, finish, retry.
 
 A delivery is written down as `sending` before the call to Reddit. Whoever claims one with `attempts` above 1 must look
-for it on Reddit before sending it: an earlier call may have done the work.
+for it on Reddit before sending it: an earlier call may have done the work. A reply is claimed only if courtesy has
+nothing against it at that moment.
 """
 
 from __future__ import annotations
@@ -12,9 +13,15 @@ from dataclasses import dataclass, replace
 
 from bot.clock import Clock
 from bot.errors import UsageError
+from bot.manners import Manners, Verdict
 from bot.store import Store
 from bot.types import Delivery, DeliveryKind, DeliveryState, Planned, Review, ReviewAction
 from models.labels import Level
+
+# The longest that a delivery is ever put off: a day for the digest, an hour for a pause that Reddit asks for.
+_HORIZON_SECONDS = 90_000.0
+# Reddit may show what it did only a moment later, so a look comes no sooner than this after a crash.
+_SECONDS_BEFORE_LOOKING = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,21 +64,45 @@ class Outbox:
 
     async def reclaim(self) -> int:
         """Makes whatever a crash left in `sending` due again; for the start, while nothing is being sent."""
-        async with self._store.transaction():
-            return await self._store.execute("reclaim", {"now": self._clock.now()})
-
-    async def claim(self) -> tuple[Delivery, ...]:
-        """The most pressing delivery that is due, now `sending`; all lines of a digest together; empty when none is."""
         now = self._clock.now()
         async with self._store.transaction():
-            due = await self._store.fetch("next_due", {"now": now})
-            if due and due[0]["kind"] == DeliveryKind.DIGEST:
-                due = await self._store.fetch("due_together", {"subject": due[0]["subject"], "now": now})
-            for row in due:
-                await self._store.execute("claim", {"id": row["id"], "now": now})
-            return tuple(
-                replace(_delivery(row), state=DeliveryState.SENDING, attempts=row["attempts"] + 1) for row in due
-            )
+            return await self._store.execute("reclaim", {"now": now, "due_utc": now + _SECONDS_BEFORE_LOOKING})
+
+    async def claim(self, manners: Manners) -> tuple[Delivery, ...]:
+        """The most pressing delivery that is due, now `sending`; all lines of a digest together; empty when none is.
+
+        A reply that courtesy forbids is dropped on the way, one that a person must decide on goes back to `held`.
+        """
+        now = self._clock.now()
+        async with self._store.transaction():
+            while due := await self._store.fetch("next_due", {"now": now, "horizon": _HORIZON_SECONDS}):
+                first = due[0]
+                if first["kind"] == DeliveryKind.DIGEST:
+                    due = await self._store.fetch("due_together", {"subject": first["subject"]})
+                if first["kind"] == DeliveryKind.REPLY and not await self._may_go(first, manners):
+                    continue
+                for row in due:
+                    await self._store.execute("claim", {"id": row["id"], "now": now})
+                return tuple(_claimed(row) for row in due)
+        return ()
+
+    async def _may_go(self, row: sqlite3.Row, manners: Manners) -> bool:
+        posts = await self._store.fetch("get_post", {"id": row["post_id"]})
+        post = posts[0] if posts else None
+        author_hash = post["author_hash"] if post else None
+        ruling = await manners.ruling(
+            row["subreddit"],
+            post["author"] if post else None,
+            author_hash,
+            post["created_utc"] if post else None,
+            row["id"],
+        )
+        if ruling.verdict is Verdict.SEND:
+            await manners.begin_reply(row["id"], row["subreddit"], author_hash)
+            return True
+        query = "hold" if ruling.verdict is Verdict.HOLD else "drop"
+        await self._store.execute(query, {"id": row["id"], "error": ruling.words, "now": self._clock.now()})
+        return False
 
     async def finish(self, deliveries: Sequence[Delivery], reddit_id: str) -> None:
         """They are on Reddit under this id."""
@@ -85,10 +116,26 @@ class Outbox:
         """Dead letters: trying again cannot help, a moderator must see them."""
         await self._settle("bury", deliveries, error=error)
 
+    async def drop(self, deliveries: Sequence[Delivery], error: str) -> None:
+        """No longer wanted, such as a reply to a post that was taken down."""
+        await self._settle("drop", deliveries, error=error)
+
+    async def revive(self, delivery_id: int) -> Delivery:
+        """A dead letter is tried again; UsageError when there is none of that number, or its words are forgotten."""
+        async with self._store.transaction():
+            changed = await self._store.execute("revive", {"id": delivery_id, "now": self._clock.now()})
+        delivery = await self.get(delivery_id)
+        if delivery is None or not changed:
+            raise UsageError(f"there is no dead letter {delivery_id} that could be sent again; see `nightlight status`")
+        return delivery
+
     async def _settle(self, query: str, deliveries: Sequence[Delivery], **values: object) -> None:
         async with self._store.transaction():
             for each in deliveries:
                 await self._store.execute(query, {"id": each.id, "now": self._clock.now(), **values})
+                if query in ("bury", "drop") and each.attempts <= 1:
+                    # Surely never posted, so no cooldown; after a second try nobody can be sure.
+                    await self._store.execute("unnote_reply", {"delivery_id": each.id})
 
     async def review(self, delivery_id: int, action: ReviewAction, actor: str, note: str = "") -> Delivery:
         """A moderator's word on a held delivery, stored as an event; the delivery as it then stands.
@@ -131,6 +178,16 @@ class Outbox:
         ]
 
 
+def _claimed(row: sqlite3.Row) -> Delivery:
+    return replace(
+        _delivery(row),
+        state=DeliveryState.SENDING,
+        attempts=row["attempts"] + 1,
+        about_post=bool(row["about_post"]),
+        written_utc=row["written_utc"],
+    )
+
+
 def _delivery(row: sqlite3.Row) -> Delivery:
     return Delivery(
         id=row["id"],
@@ -141,6 +198,8 @@ def _delivery(row: sqlite3.Row) -> Delivery:
         subject=row["subject"],
         body=row["body"],
         due_utc=row["due_utc"],
+        since_utc=row["since_utc"],
+        created_utc=row["created_utc"],
         attempts=row["attempts"],
         reddit_id=row["reddit_id"],
         error=row["error"],

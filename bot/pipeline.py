@@ -1,22 +1,27 @@
-"""One post on its way: seen? -> assess -> decide -> store it all in one transaction."""
+"""From the inbox to a stored decision: take -> assess -> decide -> store it all in one transaction."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor
-from dataclasses import asdict
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
 import structlog
 
-from bot.alerts import REDDIT, Message, compose_alert, compose_digest_line, compose_gap
+from bot.alerts import REDDIT, Message, compose_alert, compose_digest_line
 from bot.clock import Clock
 from bot.config import Config
-from bot.judge import Judgement, judge
+from bot.errors import SetupError
+from bot.inbox import Fetched, Inbox
+from bot.judge import Judgement, judge, unassessed
+from bot.manners import Manners, Verdict
 from bot.outbox import Draft, Outbox
-from bot.record import to_record
+from bot.record import Record, to_record
 from bot.replies import compose_reply
 from bot.resources import Catalogue, NoVettedWords
 from bot.store import Store
@@ -26,84 +31,146 @@ from models.labels import Level
 
 log = structlog.get_logger()
 
+T = TypeVar("T")
+
+# A post that ended the process so many times (out of memory, a crash in native code) is not given to the model again.
+# Not fewer: a process that is killed for other reasons has some post in hand, too.
+_TRIES = 5
+_HUNG_IN_A_ROW = 3
+
+
+@dataclass(frozen=True, slots=True)
+class _Provided:
+    """A judgement with all that is to be stored of it."""
+
+    fetched: Fetched
+    judgement: Judgement
+    drafts: tuple[Draft, ...]
+
 
 class Pipeline:
     """Judges posts off the event loop and stores each with all its deliveries, or not at all.
 
-    `executor` has one thread: the models use all cores themselves. `after` hears of each judgement once it is stored.
+    One batch is in a thread at a time: the models use all cores themselves. `after` hears of each judgement once it is
+    stored, with the time it was fetched at.
     """
 
     def __init__(
         self,
         config: Config,
         store: Store,
+        inbox: Inbox,
         outbox: Outbox,
+        manners: Manners,
         classifier: Classifier,
         catalogue: Catalogue,
         clock: Clock,
-        executor: Executor,
-        after: Callable[[Judgement], None] = lambda judgement: None,
+        after: Callable[[Judgement, float], None] = lambda judgement, fetched_utc: None,
     ) -> None:
         self._config = config
         self._store = store
+        self._inbox = inbox
         self._outbox = outbox
+        self._manners = manners
         self._classifier = classifier
         self._catalogue = catalogue
         self._clock = clock
-        self._executor = executor
         self._after = after
+        self._hung = 0
 
-    async def known(self, ids: Sequence[str]) -> set[str]:
-        """Which of these posts were judged before."""
-        return {row["id"] for row in await self._store.fetch("known_posts", {"ids": json.dumps(list(ids))})}
+    async def run(self, stop: asyncio.Event) -> None:
+        """Judges whatever comes into the inbox, until stopped between two batches; what is left stays for the next run.
 
-    async def process(self, posts: Sequence[Post], stop: asyncio.Event) -> None:
-        """Judges and stores the posts not known yet, in their order, until done or stopped between two batches."""
-        loop = asyncio.get_running_loop()
-        known = await self.known([post.id for post in posts])
-        fresh = [post for post in posts if post.id not in known]
-        for batch in _batches(fresh, self._config.model.batch_size):
-            if stop.is_set():
-                return
-            judgements = await loop.run_in_executor(self._executor, judge, batch, self._classifier, self._config.team)
-            for judgement in judgements:
-                await self._keep(judgement)
+        Raises SetupError when the model hangs again and again.
+        """
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            while not stop.is_set():
+                if not await self.judge_next():
+                    arriving = asyncio.create_task(self._inbox.arrived.wait())
+                    await asyncio.wait((stopping, arriving), return_when=asyncio.FIRST_COMPLETED)
+                    arriving.cancel()
+        finally:
+            stopping.cancel()
 
-    async def report_gap(self, subreddit: str, until_utc: float) -> None:
-        """Tells the moderators that posts from before `until_utc` could not be fetched any more."""
-        message = compose_gap(subreddit, until_utc)
-        plan = Planned(DeliveryKind.ALERT, DeliveryState.PENDING)
-        now = self._clock.now()
-        draft = Draft(
-            f"gap-{subreddit}-{until_utc:.0f}", subreddit, Level.URGENT, plan, message.subject, message.body, now
-        )
-        log.error("stream.gap", subreddit=subreddit, until_utc=until_utc)
+    async def judge_next(self) -> bool:
+        """Judges and stores the next batch; False when the inbox is empty."""
+        batch = await self._inbox.take(self._config.model.batch_size)
+        if not batch:
+            return False
+        judgements = await self._judge(batch)
         async with self._store.transaction():
-            await self._outbox.enqueue([draft])
+            provided = [await self._provide(*each) for each in zip(batch, judgements, strict=True)]
+            for each in provided:
+                await self._keep(each)
+            await self._inbox.remove([each.post for each in batch])
+        for each in provided:
+            post, level = each.judgement.post, each.judgement.decision.level
+            log.info("post.judged", post_id=post.id, subreddit=post.subreddit, triage=level)
+            self._after(each.judgement, each.fetched.fetched_utc)
+        if self._hung >= _HUNG_IN_A_ROW:
+            raise SetupError(f"the model hung {self._hung} times in a row; what it did not read went to the moderators")
+        return True
 
-    async def _keep(self, judgement: Judgement) -> None:
+    async def _judge(self, batch: Sequence[Fetched]) -> list[Judgement]:
+        posts = [each.post for each in batch]
+        if batch[0].tries >= _TRIES:
+            log.error("post.unassessed", post_id=posts[0].id, error="the process ended each time it was judged")
+            return [unassessed(post, self._config.team) for post in posts]
+        seconds = self._config.model.timeout_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                judgements = await _apart(lambda: judge(posts, self._classifier, self._config.team))
+        except TimeoutError:
+            self._hung += 1
+            log.error("model.hung", count=len(posts), seconds=seconds)
+            return [unassessed(post, self._config.team) for post in posts]
+        self._hung = 0
+        return judgements
+
+    async def _provide(self, fetched: Fetched, judgement: Judgement) -> _Provided:
+        """The judgement with what courtesy leaves of its deliveries, and their words."""
         post, decision = judgement.post, judgement.decision
-        async with self._store.transaction():
-            await self._store.execute(
-                "add_post",
-                {
-                    **asdict(post),
-                    "level": decision.level,
-                    "reasons": json.dumps([asdict(reason) for reason in decision.reasons]),
-                    "record": json.dumps(to_record(judgement, self._config.team(post.subreddit).policy)),
-                    "judged_utc": self._clock.now(),
-                },
-            )
-            await self._outbox.enqueue(self._drafts(judgement))
-        log.info("post.judged", post_id=post.id, subreddit=post.subreddit, triage=decision.level)
-        self._after(judgement)
+        deliveries: list[Planned] = []
+        note = ""
+        for planned in decision.deliveries:
+            if planned.kind is DeliveryKind.REPLY:
+                author_hash = self._manners.hash(post.author)
+                ruling = await self._manners.ruling(post.subreddit, post.author, author_hash, post.created_utc)
+                note = ruling.words
+                if ruling.verdict is Verdict.NEVER:
+                    continue
+                if ruling.verdict is Verdict.HOLD:
+                    planned = replace(planned, state=DeliveryState.HELD)
+            deliveries.append(planned)
+        judgement = replace(judgement, decision=replace(decision, deliveries=tuple(deliveries)))
+        return _Provided(fetched, judgement, tuple(self._drafts(judgement, note)))
 
-    def _drafts(self, judgement: Judgement) -> list[Draft]:
+    async def _keep(self, provided: _Provided) -> None:
+        post, decision = provided.judgement.post, provided.judgement.decision
+        record = to_record(provided.judgement, self._config.team(post.subreddit).policy)
+        kept, forgotten_utc = (post, None) if _is_needed(provided.judgement) else (_emptied(post), self._clock.now())
+        await self._store.execute(
+            "add_post",
+            {
+                **asdict(kept),
+                "author_hash": self._manners.hash(kept.author),
+                "level": decision.level,
+                "reasons": json.dumps([asdict(reason) for reason in decision.reasons]),
+                "record": json.dumps(record if forgotten_utc is None else Record(**{**record, "evidence": []})),
+                "fetched_utc": provided.fetched.fetched_utc,
+                "now": self._clock.now(),
+                "forgotten_utc": forgotten_utc,
+            },
+        )
+        await self._outbox.enqueue(provided.drafts)
+
+    def _drafts(self, judgement: Judgement, note: str) -> list[Draft]:
         post, decision = judgement.post, judgement.decision
         drafts = []
         for planned in decision.deliveries:
             try:
-                message, due_utc = self._message(judgement, planned.kind)
+                message, due_utc = self._message(judgement, planned.kind, note)
             except NoVettedWords as error:
                 # The alert still goes out; only the words to the author are missing.
                 log.error("reply.refused", post_id=post.id, error=str(error))
@@ -113,13 +180,13 @@ class Pipeline:
             )
         return drafts
 
-    def _message(self, judgement: Judgement, kind: DeliveryKind) -> tuple[Message, float]:
+    def _message(self, judgement: Judgement, kind: DeliveryKind, note: str) -> tuple[Message, float]:
         post, decision = judgement.post, judgement.decision
         team, now = self._config.team(post.subreddit), self._clock.now()
         base_url = self._config.reddit.base_url or REDDIT
         match kind:
             case DeliveryKind.ALERT:
-                return compose_alert(post, judgement.assessment, decision, self._catalogue, base_url), now
+                return compose_alert(post, judgement.assessment, decision, self._catalogue, base_url, note), now
             case DeliveryKind.REPLY:
                 today = datetime.fromtimestamp(now, UTC).date()
                 return Message("", compose_reply(post, decision, team, self._catalogue, today)), now
@@ -128,8 +195,28 @@ class Pipeline:
                 return compose_digest_line(post, decision, due.date()), due.timestamp()
 
 
-def _batches(posts: Sequence[Post], size: int) -> Iterator[Sequence[Post]]:
-    return (posts[start : start + size] for start in range(0, len(posts), size))
+def _apart(work: Callable[[], T]) -> asyncio.Future[T]:
+    """Runs work in a thread of its own. Nothing can stop a thread that hangs, so the process must not wait for it."""
+    done: Future[T] = Future()
+    done.set_running_or_notify_cancel()
+
+    def run() -> None:
+        try:
+            done.set_result(work())
+        except BaseException as error:
+            done.set_exception(error)
+
+    threading.Thread(target=run, name="models", daemon=True).start()
+    return asyncio.wrap_future(done)
+
+
+def _is_needed(judgement: Judgement) -> bool:
+    """Whether a person may still have to read the post here; of all others nothing is kept that somebody wrote."""
+    return judgement.decision.level is not Level.NONE or bool(judgement.decision.deliveries)
+
+
+def _emptied(post: Post) -> Post:
+    return Post(post.id, post.subreddit, None, "", "", post.created_utc, "")
 
 
 def next_digest(now: float, hour_utc: int) -> datetime:

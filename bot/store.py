@@ -7,10 +7,13 @@ processes (the `reviews` command) wait for it instead of reading half of it. Eve
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import re
 import sqlite3
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
 from types import TracebackType
@@ -21,17 +24,27 @@ import aiosqlite
 from bot.errors import StoreError
 
 _BUSY_SECONDS = 10
+_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_ADVICE = {
+    sqlite3.SQLITE_FULL: "the disk is full; make room and start again, nothing that was stored is lost",
+    sqlite3.SQLITE_BUSY: f"another program has kept it locked for {_BUSY_SECONDS} seconds; see which, and start again",
+    sqlite3.SQLITE_READONLY: "it may only be read; check who owns it and its folder",
+    sqlite3.SQLITE_CANTOPEN: "it cannot be opened; check who owns it and its folder",
+}
 
 
 class Store:
-    """A SQLite file in WAL mode, brought to the newest schema when it is opened.
+    """A SQLite file in WAL mode, readable by its owner alone, brought to the newest schema when it is opened.
 
-    Use it as `async with Store(path) as store`. Raises StoreError when the file cannot be opened, is damaged or comes
-    from a newer version; it is then left as it was.
+    Use it as `async with Store(path) as store`. Raises StoreError, in one line that says what to do, when the file
+    cannot be opened or written, is damaged (with `verify` it is read through first), is locked for long, or comes from
+    a newer version; it is then left as it was.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, verify: bool = False) -> None:
         self.path = path
+        self.backup_path = path.with_name(f"{path.name}.backup")
+        self._verify = verify
         self._queries = _queries()
         self._lock = asyncio.Lock()
         self._connection: aiosqlite.Connection | None = None
@@ -40,18 +53,20 @@ class Store:
         if not self.path.parent.is_dir():
             raise StoreError(f"cannot use the database {self.path}: its folder does not exist")
         try:
-            self._connection = await aiosqlite.connect(self.path, timeout=_BUSY_SECONDS, isolation_level=None)
-            self._connection.row_factory = sqlite3.Row
-            await self._connection.execute("PRAGMA journal_mode = WAL")
-            # FULL: a delivery written down as `sending` must outlive a power cut, or it could be sent twice.
-            await self._connection.execute("PRAGMA synchronous = FULL")
-            await self._connection.execute("PRAGMA foreign_keys = ON")
-            await self._connection.execute("PRAGMA secure_delete = ON")
-            await self._migrate()
-        except sqlite3.Error as error:
-            await self._close()
-            raise StoreError(f"cannot use the database {self.path}: {error}") from error
-        except StoreError:
+            with self._explained():
+                _make_private(self.path)
+                self._connection = await aiosqlite.connect(self.path, timeout=_BUSY_SECONDS, isolation_level=None)
+                self._connection.row_factory = sqlite3.Row
+                await self._connection.execute("PRAGMA journal_mode = WAL")
+                # FULL: a delivery written down as `sending` must outlive a power cut, or it could be sent twice.
+                await self._connection.execute("PRAGMA synchronous = FULL")
+                await self._connection.execute("PRAGMA foreign_keys = ON")
+                # What is forgotten is overwritten, not just unlinked.
+                await self._connection.execute("PRAGMA secure_delete = ON")
+                if self._verify:
+                    await self._look_for_damage()
+                await self._migrate()
+        except BaseException:
             await self._close()
             raise
         return self
@@ -71,6 +86,11 @@ class Store:
         if self._connection is None:
             raise StoreError(f"the database {self.path} is not open")
         return self._connection
+
+    async def _look_for_damage(self) -> None:
+        (verdict,) = await self._one("PRAGMA quick_check(1)")
+        if verdict != "ok":
+            raise self._damaged()
 
     async def _migrate(self) -> None:
         migrations = _migrations()
@@ -92,22 +112,79 @@ class Store:
     async def transaction(self) -> AsyncIterator[None]:
         """Everything inside is stored together or not at all."""
         async with self._lock:
-            await self._db.execute("BEGIN IMMEDIATE")
+            with self._explained():
+                await self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield
+                with self._explained():
+                    await self._db.execute("COMMIT")
             except BaseException:
-                await self._db.execute("ROLLBACK")
+                # After some errors (a full disk) SQLite has rolled back by itself.
+                with contextlib.suppress(sqlite3.Error):
+                    await self._db.execute("ROLLBACK")
                 raise
-            await self._db.execute("COMMIT")
 
     async def execute(self, name: str, values: Mapping[str, Any]) -> int:
         """Runs a named statement inside a `transaction()`; the number of rows it changed."""
-        async with self._db.execute(self._queries[name], values) as cursor:
-            return cursor.rowcount
+        with self._explained():
+            async with self._db.execute(self._queries[name], values) as cursor:
+                return cursor.rowcount
+
+    async def execute_each(self, name: str, values: list[Mapping[str, Any]]) -> None:
+        """Runs a named statement inside a `transaction()` once for each of the values."""
+        with self._explained():
+            await self._db.executemany(self._queries[name], values)
 
     async def fetch(self, name: str, values: Mapping[str, Any] | None = None) -> list[sqlite3.Row]:
         """Rows of a named query."""
-        return list(await self._db.execute_fetchall(self._queries[name], values or {}))
+        with self._explained():
+            return list(await self._db.execute_fetchall(self._queries[name], values or {}))
+
+    async def scrub(self) -> None:
+        """After forgetting: empties the write-ahead log and makes the backup anew, so that neither remembers.
+
+        A reader in another process can keep the log from being emptied; the next scrub, or its close, does it then.
+        """
+        async with self._lock:
+            with self._explained():
+                await self._db.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
+        await self.back_up()
+
+    async def back_up(self) -> None:
+        """Writes a copy beside the database, whole or not at all; it replaces the one before."""
+        fresh = self.backup_path.with_name(f"{self.backup_path.name}.new")
+        async with self._lock:
+            with self._explained():
+                await asyncio.to_thread(fresh.unlink, missing_ok=True)
+                await asyncio.to_thread(_make_private, fresh)
+                await self._db.execute("VACUUM INTO ?", (str(fresh),))
+                await asyncio.to_thread(os.replace, fresh, self.backup_path)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """SQLite's errors as StoreError, with what a person can do about them."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            # The low byte of an extended code is the error's kind.
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+            if code in _DAMAGED:
+                raise self._damaged() from error
+            raise StoreError(f"cannot use the database {self.path}: {_ADVICE.get(code, error)}") from error
+        except OSError as error:
+            raise StoreError(f"cannot use the database {self.path}: {error.strerror or error}") from error
+
+    def _damaged(self) -> StoreError:
+        says = f"the database {self.path} is damaged; nothing in it was changed. Move it and its -wal aside and start"
+        if not self.backup_path.exists():
+            return StoreError(f"{says} again with an empty one")
+        made = datetime.fromtimestamp(self.backup_path.stat().st_mtime, UTC)
+        return StoreError(f"{says} again from the copy of {made:%Y-%m-%d %H:%M} UTC: cp {self.backup_path} {self.path}")
+
+
+def _make_private(path: Path) -> None:
+    """Creates the file, for its owner alone, unless it is there; SQLite gives its log the same rights."""
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
 
 
 def _queries() -> dict[str, str]:

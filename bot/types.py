@@ -35,6 +35,14 @@ class Post:
         return self.text.strip() in {"[deleted]", "[removed]"}
 
 
+class Presence(StrEnum):
+    """Whether Reddit still has a post."""
+
+    THERE = "there"
+    GONE = "gone"  # its author or Reddit deleted it
+    UNKNOWN = "unknown"  # Reddit's answer does not mention it
+
+
 @dataclass(frozen=True, slots=True)
 class Reason:
     """Why a decision came out as it did: a stable `code` for counting and the `words` a moderator reads."""
@@ -84,7 +92,9 @@ class Delivery:
     """One row of the outbox.
 
     `body` is what will be written, complete, at the moment of the decision; `reddit_id` is what Reddit called it once
-    sent. Times are seconds since the epoch.
+    sent. `since_utc` is from when on it could have been sent, `created_utc` when it was decided, `written_utc` when the
+    post was written, where that is known. `about_post` is False for a notice about the bot itself (a gap, a refusal),
+    which no post stands behind. Times are seconds since the epoch.
     """
 
     id: int
@@ -95,9 +105,13 @@ class Delivery:
     subject: str
     body: str
     due_utc: float
+    since_utc: float
+    created_utc: float
     attempts: int = 0
     reddit_id: str | None = None
     error: str | None = None
+    about_post: bool = True
+    written_utc: float | None = None
 
 
 class ReviewAction(StrEnum):

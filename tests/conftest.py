@@ -10,6 +10,9 @@ import pytest
 
 from bot.config import Config, Secrets
 from bot.demo.show import demo_secrets
+from bot.keeper import Keeper
+from bot.manners import Manners
+from bot.outbox import Outbox
 from bot.reddit import Gateway
 from bot.sandbox.server import SandboxServer
 from bot.sandbox.state import SandboxReddit
@@ -26,14 +29,24 @@ class HandClock:
 
     def __init__(self, now: float = NOON) -> None:
         self._now = now
+        self._passed = 0.0
 
     def now(self) -> float:
         """Seconds since the epoch."""
         return self._now
 
+    def monotonic(self) -> float:
+        """Seconds that passed; setting the clock leaves them alone."""
+        return self._passed
+
     def advance(self, seconds: float) -> None:
-        """Moves the hands."""
+        """Lets time pass."""
         self._now += seconds
+        self._passed += seconds
+
+    def set(self, now: float) -> None:
+        """Sets the hands, as somebody does whose clock was wrong."""
+        self._now = now
 
     async def sleep(self, seconds: float) -> None:
         """Moves the hands at once, and lets other tasks run."""
@@ -41,9 +54,14 @@ class HandClock:
         await asyncio.sleep(0)
 
     async def wait(self, event: asyncio.Event, seconds: float) -> bool:
-        """Moves the hands at once, and lets other tasks run."""
-        if not event.is_set():
-            await self.sleep(seconds)
+        """Moves the hands at once, and lets other tasks run; a wait of more than a minute is for others to end."""
+        if seconds <= 60:
+            if not event.is_set():
+                await self.sleep(seconds)
+            return event.is_set()
+        over = self._passed + seconds
+        while not event.is_set() and self._passed < over:  # noqa: ASYNC110 - time itself is what is waited for
+            await asyncio.sleep(0.002)
         return event.is_set()
 
 
@@ -117,12 +135,31 @@ def config(server: SandboxServer, tmp_path: Path) -> Config:
             "reddit": {"base_url": server.base_url, "subreddits": ["testsub"], "poll_seconds": 1},
             "store": {"path": tmp_path / "nightlight.db"},
             "deliver": {"dry_run": False},
+            "health": {"port": 0},
         }
     )
 
 
 @pytest.fixture
-async def gateway(config: Config, secrets: Secrets) -> AsyncIterator[Gateway]:
+async def gateway(config: Config, secrets: Secrets, clock: HandClock) -> AsyncIterator[Gateway]:
     """The real client, signed in to the sandbox."""
-    async with Gateway.open(config, secrets) as gateway:
+    async with Gateway.open(config, secrets, clock) as gateway:
         yield gateway
+
+
+@pytest.fixture
+def outbox(store: Store, clock: HandClock) -> Outbox:
+    """An empty outbox."""
+    return Outbox(store, clock)
+
+
+@pytest.fixture
+def manners(store: Store, clock: HandClock) -> Manners:
+    """Courtesy with every setting at its default."""
+    return Manners(store, b"k" * 32, Config.model_validate({"deliver": {"dry_run": False}}), clock)
+
+
+@pytest.fixture
+def keeper(store: Store, manners: Manners, clock: HandClock) -> Keeper:
+    """The keeper of that store."""
+    return Keeper(store, manners, Config(), clock)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,29 +12,42 @@ import structlog
 
 from bot.alerts import compose_digest
 from bot.clock import Clock
-from bot.errors import Permanent, Transient, Unclear
+from bot.config import Deliver
+from bot.errors import BadCredentials, Gone, Permanent, Transient, Unclear
+from bot.keeper import Keeper
+from bot.manners import Manners
+from bot.notices import Notices
 from bot.outbox import Outbox
 from bot.types import Delivery, DeliveryKind
 
 log = structlog.get_logger()
 
-_LONGEST_PAUSE_SECONDS = 900.0
+_LONGEST_PAUSE_SECONDS = 3600.0
+_LONGEST_BACKOFF_SECONDS = 900.0
 _SECONDS_BEFORE_LOOKING = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """What goes out in one call: a delivery, or the lines of one digest put together."""
+    """What goes out in one call: a delivery, or the lines of one digest put together.
+
+    `since_utc` is when the oldest of them was written down, in seconds since the epoch: no earlier can it have arrived.
+    """
 
     kind: DeliveryKind
     subreddit: str
     post_id: str
     subject: str
     body: str
+    since_utc: float = 0.0
 
 
 class Messenger(Protocol):
-    """Whoever carries letters out. Both calls raise Transient, Permanent or (send) Unclear."""
+    """Whoever carries letters out. Every call raises Transient or Permanent, and `send` Unclear too."""
+
+    async def gone(self, ids: Sequence[str]) -> set[str]:
+        """Which of these posts their author or Reddit deleted."""
+        ...
 
     async def find(self, letter: Letter) -> str | None:
         """The id of this letter where it already arrived; None when it did not."""
@@ -55,11 +68,19 @@ class Worker:
         self,
         outbox: Outbox,
         messenger: Messenger,
+        manners: Manners,
+        keeper: Keeper,
+        notices: Notices,
+        config: Deliver,
         clock: Clock,
         after: Callable[[Delivery, str], None] = lambda delivery, outcome: None,
     ) -> None:
         self._outbox = outbox
         self._messenger = messenger
+        self._manners = manners
+        self._keeper = keeper
+        self._notices = notices
+        self._give_up_seconds = config.give_up_hours * 3600
         self._clock = clock
         self._after = after
 
@@ -74,31 +95,62 @@ class Worker:
 
     async def deliver_next(self) -> bool:
         """Sends the most pressing delivery; False when nothing was due."""
-        deliveries = await self._outbox.claim()
+        deliveries = await self._outbox.claim(self._manners)
         if not deliveries:
             return False
-        first = deliveries[0]
-        letter = _letter(deliveries)
         try:
-            sent = await self._messenger.find(letter) if any(each.attempts > 1 for each in deliveries) else None
-            outcome = sent or await self._messenger.send(letter)
+            await self._deliver(deliveries)
+        except (Unclear, Transient, BadCredentials) as error:
+            await self._put_off(deliveries, error)
         except Permanent as error:
-            await asyncio.shield(self._outbox.bury(deliveries, str(error)))
-            self._tell(first, "dead", error)
-        except Unclear as error:
-            # Reddit may show what it did only a moment later.
-            due = self._clock.now() + _SECONDS_BEFORE_LOOKING
-            await asyncio.shield(self._outbox.retry(deliveries, due, str(error)))
-            self._tell(first, "unclear", error)
-        except Transient as error:
-            due = self._clock.now() + (error.retry_after_seconds or _pause(first.attempts))
-            await asyncio.shield(self._outbox.retry(deliveries, due, str(error)))
-            self._tell(first, "postponed", error)
-        else:
-            # Shielded: a cancellation between Reddit's answer and this write would make a second look necessary.
-            await asyncio.shield(self._outbox.finish(deliveries, outcome))
-            self._tell(first, "sent", None)
+            if isinstance(error, Gone) and deliveries[0].kind is DeliveryKind.REPLY:
+                # Nobody is there to answer any more; that is no failure.
+                await self._settle(self._outbox.drop(deliveries, str(error)), deliveries, "dropped", error)
+            else:
+                await self._bury(deliveries, error)
         return True
+
+    async def _deliver(self, deliveries: Sequence[Delivery]) -> None:
+        if any(each.attempts > 1 for each in deliveries) and (sent := await self._messenger.find(_letter(deliveries))):
+            await self._settle(self._outbox.finish(deliveries, sent), deliveries, "sent")
+            return
+        ids = [each.post_id for each in deliveries if each.about_post]
+        if gone := await self._messenger.gone(ids) if ids else set():
+            await self._keeper.purge(gone, "the post was deleted")
+            for each in deliveries:
+                if each.post_id in gone:
+                    self._tell(each, "gone", None)
+            deliveries = [each for each in deliveries if each.post_id not in gone]
+        if deliveries:
+            sent = await self._messenger.send(_letter(deliveries))
+            await self._settle(self._outbox.finish(deliveries, sent), deliveries, "sent")
+
+    async def _put_off(self, deliveries: Sequence[Delivery], error: Transient | Unclear | BadCredentials) -> None:
+        now, first = self._clock.now(), deliveries[0]
+        if now - first.since_utc > self._give_up_seconds:
+            await self._bury(deliveries, error)
+            return
+        if isinstance(error, Unclear):
+            # Reddit may show what it did only a moment later.
+            pause, outcome = _SECONDS_BEFORE_LOOKING, "unclear"
+        else:
+            named = error.retry_after_seconds if isinstance(error, Transient) else None
+            pause, outcome = named or _pause(first.attempts), "postponed"
+        pause = min(pause, _LONGEST_PAUSE_SECONDS)
+        await self._settle(self._outbox.retry(deliveries, now + pause, str(error)), deliveries, outcome, error)
+
+    async def _bury(self, deliveries: Sequence[Delivery], error: Exception) -> None:
+        await self._settle(self._outbox.bury(deliveries, str(error)), deliveries, "dead", error)
+        if deliveries[0].kind is DeliveryKind.REPLY:
+            await self._notices.dead_reply(deliveries[0], str(error))
+
+    async def _settle(
+        self, work: Awaitable[None], deliveries: Sequence[Delivery], outcome: str, error: Exception | None = None
+    ) -> None:
+        # Shielded: a cancellation between Reddit's answer and this write would make a second look necessary.
+        await asyncio.shield(work)
+        for each in deliveries:
+            self._tell(each, outcome, error)
 
     def _tell(self, delivery: Delivery, outcome: str, error: Exception | None) -> None:
         log.log(
@@ -118,9 +170,10 @@ def _letter(deliveries: Sequence[Delivery]) -> Letter:
     first = deliveries[0]
     lines = [each.body for each in deliveries]
     body = compose_digest(first.subreddit, lines) if first.kind is DeliveryKind.DIGEST else first.body
-    return Letter(first.kind, first.subreddit, first.post_id, first.subject, body)
+    since = min(each.created_utc for each in deliveries)
+    return Letter(first.kind, first.subreddit, first.post_id, first.subject, body, since)
 
 
 def _pause(attempts: int) -> float:
     """Exponential backoff with full jitter, in seconds."""
-    return random.uniform(0.5, 1.0) * min(2.0**attempts, _LONGEST_PAUSE_SECONDS)  # noqa: S311
+    return random.uniform(0.5, 1.0) * min(2.0 ** min(attempts, 30), _LONGEST_BACKOFF_SECONDS)  # noqa: S311

@@ -42,10 +42,13 @@ _CONFIG = """\
 base_url = "{base_url}"
 subreddits = {subreddits}
 poll_seconds = 1
+requests_per_minute = 2000  # a day's posts in a minute; Reddit itself allows 100
 [store]
 path = "nightlight.db"
 [deliver]
 dry_run = false
+[health]
+port = 0
 """
 
 
@@ -56,6 +59,7 @@ class Scene:
     posts: Sequence[Sample]
     judged: dict[str, Judgement] = field(default_factory=dict)
     sent: Counter[DeliveryKind] = field(default_factory=Counter)
+    settled: Counter[DeliveryKind] = field(default_factory=Counter)
     waiting: Counter[DeliveryKind] = field(default_factory=Counter)
 
     def on_judged(self, judgement: Judgement) -> None:
@@ -65,8 +69,8 @@ class Scene:
 
     def on_delivery(self, delivery: Delivery, outcome: str) -> None:
         """A delivery was settled."""
-        if outcome == "sent":
-            self.sent[delivery.kind] += 1
+        self.sent[delivery.kind] += outcome == "sent"
+        self.settled[delivery.kind] += outcome in ("sent", "gone", "dead")
 
     def at(self, level: Level) -> list[Judgement]:
         """Everything judged to stand at a level, in order of arrival."""
@@ -74,8 +78,9 @@ class Scene:
 
     @property
     def over(self) -> bool:
-        """Every post judged and every alert out."""
-        return len(self.judged) == len(self.posts) and self.sent[DeliveryKind.ALERT] == self.waiting[DeliveryKind.ALERT]
+        """Every post judged and every alert out, but for those about posts that were deleted meanwhile."""
+        alerts = self.settled[DeliveryKind.ALERT], self.waiting[DeliveryKind.ALERT]
+        return len(self.judged) == len(self.posts) and alerts[0] == alerts[1]
 
 
 async def show(classifier: Classifier, folder: Path, console: Console, *, port: int, serve: bool) -> bool:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bot.clock import Clock
 from bot.errors import UsageError
+from bot.manners import Manners, Verdict
 from bot.outbox import Outbox
 from bot.store import Store
 from bot.types import Delivery, DeliveryKind, DeliveryState, Post, Review, ReviewAction
@@ -26,18 +27,42 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True)
+class Watched:
+    """A subreddit: the last good look (seconds since the epoch, None before the first), and why Reddit refuses it."""
+
+    subreddit: str
+    looked_utc: float | None
+    refusal: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Posts written between two times (seconds since the epoch) that may never have been read."""
+
+    subreddit: str
+    from_utc: float
+    until_utc: float
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
-    """Where everything stands: posts by level, deliveries by kind and state."""
+    """Where everything stands. `vitals` are the running process's last figures by name, taken at `vitals_utc`."""
 
     posts: Mapping[Level, int]
     deliveries: Mapping[tuple[DeliveryKind, DeliveryState], int]
+    dead: Sequence[Delivery]
+    watches: Sequence[Watched]
+    gaps: Sequence[Gap]
+    vitals: Mapping[str, float]
+    vitals_utc: float | None
 
 
 class Desk:
     """Where replies lie until somebody says yes or no."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, manners: Manners, clock: Clock) -> None:
         self._store = store
+        self._manners = manners
         self._outbox = Outbox(store, clock)
 
     async def waiting(self) -> list[Case]:
@@ -49,16 +74,40 @@ class Desk:
         return await self._case(await self._find(identity))
 
     async def decide(self, identity: str, action: ReviewAction, actor: str, note: str = "") -> Delivery:
-        """A moderator's word, stored as an event; UsageError when the reply no longer waits for one."""
-        return await self._outbox.review((await self._find(identity)).id, action, actor, note)
+        """A moderator's word, stored as an event.
+
+        Raises UsageError when the reply no longer waits for one, or when courtesy forbids what is to be approved.
+        """
+        delivery = await self._find(identity)
+        if action is ReviewAction.APPROVED:
+            (row,) = await self._store.fetch("get_post", {"id": delivery.post_id})
+            ruling = await self._manners.ruling(
+                delivery.subreddit, row["author"], row["author_hash"], row["created_utc"], delivery.id
+            )
+            if ruling.verdict is Verdict.NEVER:
+                raise UsageError(f"reply {delivery.id} cannot go out: {ruling.words}")
+        return await self._outbox.review(delivery.id, action, actor, note)
+
+    async def retry(self, delivery_id: int) -> Delivery:
+        """Sends a dead letter again; UsageError when there is none of that number."""
+        return await self._outbox.revive(delivery_id)
 
     async def standing(self) -> Standing:
         """Counts over everything that is stored."""
         posts = await self._store.fetch("count_posts_by_level")
         deliveries = await self._store.fetch("count_deliveries")
+        vitals = await self._store.fetch("vitals")
         return Standing(
-            {Level(row["level"]): row["n"] for row in posts},
-            {(DeliveryKind(row["kind"]), DeliveryState(row["state"])): row["n"] for row in deliveries},
+            posts={Level(row["level"]): row["n"] for row in posts},
+            deliveries={(DeliveryKind(row["kind"]), DeliveryState(row["state"])): row["n"] for row in deliveries},
+            dead=await self._outbox.find(DeliveryState.DEAD),
+            watches=[
+                Watched(row["subreddit"], row["looked_utc"], row["refusal"])
+                for row in await self._store.fetch("watches")
+            ],
+            gaps=[Gap(row["subreddit"], row["from_utc"], row["until_utc"]) for row in await self._store.fetch("gaps")],
+            vitals={row["name"]: row["value"] for row in vitals},
+            vitals_utc=max((row["at_utc"] for row in vitals), default=None),
         )
 
     async def _find(self, identity: str) -> Delivery:

@@ -1,34 +1,74 @@
 -- Every query of the project, named and described. `bot.store` reads this file.
 
 -- name: known_posts
--- Which of these post ids (a JSON list) have a row already.
-SELECT id FROM posts WHERE id IN (SELECT value FROM json_each(:ids));
+-- Which of these post ids (a JSON list) were judged or wait to be.
+SELECT id FROM posts WHERE id IN (SELECT value FROM json_each(:ids))
+UNION SELECT id FROM inbox WHERE id IN (SELECT value FROM json_each(:ids));
+
+-- name: newest_known
+-- When the newest post that we know of a subreddit was written.
+SELECT max(created_utc) AS created_utc FROM (
+    SELECT max(created_utc) AS created_utc FROM posts WHERE subreddit = :subreddit
+    UNION ALL SELECT max(created_utc) FROM inbox WHERE subreddit = :subreddit
+);
+
+-- name: put_in_inbox
+-- A post that is known already is left out.
+INSERT INTO inbox (id, subreddit, author, title, text, created_utc, permalink, fetched_utc)
+SELECT :id, :subreddit, :author, :title, :text, :created_utc, :permalink, :now
+WHERE NOT EXISTS (SELECT 1 FROM posts WHERE id = :id)
+ON CONFLICT (id) DO NOTHING;
+
+-- name: next_in_inbox
+SELECT * FROM inbox ORDER BY rowid LIMIT :limit;
+
+-- name: begin_judging
+UPDATE inbox SET tries = tries + 1 WHERE id IN (SELECT value FROM json_each(:ids));
+
+-- name: take_out_of_inbox
+DELETE FROM inbox WHERE id IN (SELECT value FROM json_each(:ids));
+
+-- name: count_inbox
+SELECT count(*) AS n FROM inbox;
 
 -- name: add_post
 -- The post and what became of it. A second one with the same id is an error, which undoes the whole transaction.
-INSERT INTO posts (id, subreddit, author, title, text, created_utc, permalink, level, reasons, record, judged_utc)
-VALUES (:id, :subreddit, :author, :title, :text, :created_utc, :permalink, :level, :reasons, :record, :judged_utc);
+INSERT INTO posts (
+    id, subreddit, author, author_hash, title, text, created_utc, permalink,
+    level, reasons, record, fetched_utc, judged_utc, checked_utc, forgotten_utc
+) VALUES (
+    :id, :subreddit, :author, :author_hash, :title, :text, :created_utc, :permalink,
+    :level, :reasons, :record, :fetched_utc, :now, :fetched_utc, :forgotten_utc
+);
 
 -- name: get_post
 SELECT * FROM posts WHERE id = :id;
+
+-- name: every_post
+SELECT id, level FROM posts;
 
 -- name: count_posts_by_level
 SELECT level, count(*) AS n FROM posts GROUP BY level;
 
 -- name: add_delivery
 -- A post has one delivery of each kind, whatever happens: a second one is left out.
-INSERT INTO deliveries (post_id, subreddit, kind, state, priority, subject, body, due_utc, created_utc, changed_utc)
-VALUES (:post_id, :subreddit, :kind, :state, :priority, :subject, :body, :due_utc, :now, :now)
+INSERT INTO deliveries (
+    post_id, subreddit, kind, state, priority, subject, body, due_utc, since_utc, created_utc, changed_utc
+) VALUES (:post_id, :subreddit, :kind, :state, :priority, :subject, :body, :due_utc, max(:due_utc, :now), :now, :now)
 ON CONFLICT (post_id, kind) DO NOTHING;
 
 -- name: next_due
--- The delivery that matters most among those due: highest level first, oldest first within a level.
-SELECT * FROM deliveries WHERE state = 'pending' AND due_utc <= :now ORDER BY priority DESC, due_utc, id LIMIT 1;
+-- The delivery that matters most among those due: highest level first, oldest first within a level. Nothing is ever
+-- put off for longer than :horizon seconds, so what is due later than that was put off by a clock that was wrong.
+SELECT deliveries.*, posts.id IS NOT NULL AS about_post, posts.created_utc AS written_utc
+FROM deliveries LEFT JOIN posts ON posts.id = post_id
+WHERE state = 'pending' AND (due_utc <= :now OR due_utc > :now + :horizon)
+ORDER BY priority DESC, due_utc, deliveries.id LIMIT 1;
 
 -- name: due_together
 -- All lines of one daily digest: they share its subject.
-SELECT * FROM deliveries WHERE state = 'pending' AND kind = 'digest' AND subject = :subject AND due_utc <= :now
-ORDER BY id;
+SELECT *, 1 AS about_post, NULL AS written_utc FROM deliveries
+WHERE state = 'pending' AND kind = 'digest' AND subject = :subject ORDER BY id;
 
 -- name: claim
 -- Written down before the call; `attempts` counts the calls begun.
@@ -36,7 +76,10 @@ UPDATE deliveries SET state = 'sending', attempts = attempts + 1, changed_utc = 
 WHERE id = :id AND state = 'pending';
 
 -- name: finish
-UPDATE deliveries SET state = 'sent', reddit_id = :reddit_id, error = NULL, changed_utc = :now
+-- What moderators were told holds words of the post, and once told they are needed no longer.
+UPDATE deliveries
+SET state = 'sent', reddit_id = :reddit_id, error = NULL, changed_utc = :now,
+    body = CASE kind WHEN 'reply' THEN body ELSE '' END
 WHERE id = :id AND state = 'sending';
 
 -- name: retry
@@ -46,9 +89,21 @@ WHERE id = :id AND state = 'sending';
 -- name: bury
 UPDATE deliveries SET state = 'dead', error = :error, changed_utc = :now WHERE id = :id AND state = 'sending';
 
+-- name: hold
+-- Back to where a person decides.
+UPDATE deliveries SET state = 'held', error = :error, changed_utc = :now WHERE id = :id AND state = 'pending';
+
+-- name: drop
+UPDATE deliveries SET state = 'dismissed', error = :error, changed_utc = :now
+WHERE id = :id AND state IN ('held', 'pending', 'sending');
+
+-- name: revive
+UPDATE deliveries SET state = 'pending', due_utc = :now, since_utc = :now, changed_utc = :now
+WHERE id = :id AND state = 'dead' AND body <> '';
+
 -- name: reclaim
 -- After a crash: whatever was being sent is due again, and will be looked for on Reddit first, since attempts > 0.
-UPDATE deliveries SET state = 'pending', due_utc = :now, changed_utc = :now WHERE state = 'sending';
+UPDATE deliveries SET state = 'pending', due_utc = :due_utc, changed_utc = :now WHERE state = 'sending';
 
 -- name: get_delivery
 SELECT * FROM deliveries WHERE id = :id;
@@ -64,7 +119,8 @@ SELECT * FROM deliveries WHERE post_id = :post_id ORDER BY id;
 SELECT kind, state, count(*) AS n FROM deliveries GROUP BY kind, state;
 
 -- name: approve
-UPDATE deliveries SET state = 'pending', due_utc = :now, changed_utc = :now WHERE id = :id AND state = 'held';
+UPDATE deliveries SET state = 'pending', due_utc = :now, since_utc = :now, changed_utc = :now
+WHERE id = :id AND state = 'held';
 
 -- name: dismiss
 UPDATE deliveries SET state = 'dismissed', changed_utc = :now WHERE id = :id AND state = 'held';
@@ -81,3 +137,110 @@ INSERT INTO watches (subreddit, since_utc) VALUES (:subreddit, :since_utc) ON CO
 
 -- name: watched_since
 SELECT since_utc FROM watches WHERE subreddit = :subreddit;
+
+-- name: note_look
+UPDATE watches SET looked_utc = :now, refused_utc = NULL, refusal = NULL WHERE subreddit = :subreddit;
+
+-- name: note_refusal
+-- Keeps the beginning of a refusal that goes on.
+INSERT INTO watches (subreddit, since_utc, refused_utc, refusal) VALUES (:subreddit, :now, :now, :refusal)
+ON CONFLICT (subreddit) DO UPDATE SET refused_utc = coalesce(refused_utc, :now), refusal = :refusal;
+
+-- name: watches
+SELECT * FROM watches ORDER BY subreddit;
+
+-- name: add_gap
+INSERT INTO gaps (subreddit, from_utc, until_utc, found_utc) VALUES (:subreddit, :from_utc, :until_utc, :now)
+ON CONFLICT (subreddit, from_utc) DO NOTHING;
+
+-- name: gaps
+SELECT * FROM gaps ORDER BY found_utc;
+
+-- name: note_vital
+INSERT INTO vitals (name, value, at_utc) VALUES (:name, :value, :now)
+ON CONFLICT (name) DO UPDATE SET value = :value, at_utc = :now;
+
+-- name: vitals
+SELECT * FROM vitals ORDER BY name;
+
+-- Courtesy: what is known of an author is a keyed hash.
+
+-- name: author
+SELECT * FROM authors WHERE hash = :hash AND expires_utc > :now;
+
+-- name: note_reply
+-- A reply to them is about to be sent; kept before it is, so that a crash forgets no reply.
+INSERT INTO authors (hash, replied_utc, replied_by, expires_utc) VALUES (:hash, :now, :delivery_id, :expires_utc)
+ON CONFLICT (hash) DO UPDATE
+SET replied_utc = :now, replied_by = :delivery_id, expires_utc = max(expires_utc, :expires_utc);
+
+-- name: unnote_reply
+-- It was not sent after all.
+UPDATE authors SET replied_utc = NULL, replied_by = NULL WHERE replied_by = :delivery_id;
+
+-- name: note_opt_out
+INSERT INTO authors (hash, opted_out_utc, expires_utc) VALUES (:hash, :now, :expires_utc)
+ON CONFLICT (hash) DO UPDATE SET opted_out_utc = :now, expires_utc = max(expires_utc, :expires_utc);
+
+-- name: undo_opt_out
+UPDATE authors SET opted_out_utc = NULL WHERE hash = :hash;
+
+-- name: replies_since
+-- Replies sent, or being sent, in a subreddit after a time.
+SELECT count(*) AS n FROM deliveries
+WHERE kind = 'reply' AND subreddit = :subreddit AND state IN ('sending', 'sent') AND changed_utc > :since_utc;
+
+-- name: approvals
+SELECT count(*) AS n FROM reviews WHERE delivery_id = :delivery_id AND action = 'approved';
+
+-- Forgetting. What stays of a post is its id, its level, its numbers and its reasons, none of which quote it.
+
+-- name: forget_posts
+UPDATE posts
+SET author = NULL, author_hash = NULL, title = '', text = '', permalink = '',
+    record = json_set(record, '$.evidence', json('[]')), forgotten_utc = :now
+WHERE forgotten_utc IS NULL AND fetched_utc < :before_utc;
+
+-- name: forget_deliveries
+-- Of old deliveries nothing but the fact stays; one that still waits is given up.
+UPDATE deliveries
+SET error = CASE WHEN state IN ('held', 'pending', 'sending') THEN 'nobody decided, or it could not be sent, in time'
+                 ELSE error END,
+    state = CASE state WHEN 'held' THEN 'dismissed' WHEN 'pending' THEN 'dead' WHEN 'sending' THEN 'dead' ELSE state END,
+    body = '', changed_utc = :now
+WHERE body <> '' AND created_utc < :before_utc;
+
+-- name: forget_authors
+DELETE FROM authors WHERE expires_utc <= :now;
+
+-- name: purge_post
+UPDATE posts
+SET author = NULL, author_hash = NULL, title = '', text = '', permalink = '', reasons = '[]',
+    record = json_set(record, '$.evidence', json('[]'), '$.reasons', json('[]')), forgotten_utc = :now
+WHERE id = :id;
+
+-- name: purge_unjudged_post
+-- It keeps its place among the known, so that it is not fetched again.
+INSERT INTO posts (id, subreddit, title, text, created_utc, permalink, level, reasons, record, judged_utc, forgotten_utc)
+SELECT id, subreddit, '', '', created_utc, '', 'none', '[]', '{}', :now, :now FROM inbox WHERE id = :id;
+
+-- name: purge_deliveries
+UPDATE deliveries
+SET state = CASE WHEN state IN ('held', 'pending', 'sending') THEN 'dismissed' ELSE state END,
+    error = CASE WHEN state IN ('held', 'pending', 'sending') THEN :error ELSE error END,
+    body = '', changed_utc = :now
+WHERE post_id = :id;
+
+-- name: due_for_a_check
+-- Posts whose text we hold, the longest unchecked first.
+SELECT id FROM posts WHERE forgotten_utc IS NULL AND checked_utc < :before_utc ORDER BY checked_utc LIMIT :limit;
+
+-- name: note_check
+UPDATE posts SET checked_utc = :now WHERE id IN (SELECT value FROM json_each(:ids));
+
+-- name: posts_of_author
+SELECT id FROM posts WHERE author_hash = :hash OR author = :name COLLATE NOCASE
+UNION SELECT id FROM inbox WHERE author = :name COLLATE NOCASE;
+
+-- name: remembered_posts
+SELECT id FROM posts WHERE forgotten_utc IS NULL UNION SELECT id FROM inbox;

@@ -6,7 +6,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bot.config import Config
 from bot.errors import UsageError
+from bot.manners import Manners
 from bot.outbox import Draft, Outbox
 from bot.store import Store
 from bot.types import Delivery, DeliveryKind, DeliveryState, Planned, ReviewAction
@@ -26,19 +28,13 @@ def draft(
     return Draft(post_id, "testsub", level, Planned(kind, state), subject, f"body of {post_id}", due_utc)
 
 
-@pytest.fixture
-def outbox(store: Store, clock: HandClock) -> Outbox:
-    """An empty outbox."""
-    return Outbox(store, clock)
-
-
 async def enqueue(store: Store, outbox: Outbox, *drafts: Draft) -> None:
     """Stores drafts in a transaction of their own."""
     async with store.transaction():
         await outbox.enqueue(drafts)
 
 
-async def test_the_highest_level_goes_first(store: Store, outbox: Outbox) -> None:
+async def test_the_highest_level_goes_first(store: Store, outbox: Outbox, manners: Manners) -> None:
     """A crisis that came last is claimed before everything else; equal levels go by age."""
     await enqueue(
         store,
@@ -48,47 +44,51 @@ async def test_the_highest_level_goes_first(store: Store, outbox: Outbox) -> Non
         draft("c", level=Level.URGENT),
         draft("d", level=Level.CRISIS),
     )
-    claimed = [(await outbox.claim())[0].post_id for _ in range(4)]
+    claimed = [(await outbox.claim(manners))[0].post_id for _ in range(4)]
     assert claimed == ["d", "b", "c", "a"]
-    assert await outbox.claim() == ()
+    assert await outbox.claim(manners) == ()
 
 
-async def test_a_held_reply_is_never_claimed(store: Store, outbox: Outbox) -> None:
+async def test_a_held_reply_is_never_claimed(store: Store, outbox: Outbox, manners: Manners) -> None:
     """Nothing goes out that waits for a moderator."""
     await enqueue(store, outbox, draft(kind=DeliveryKind.REPLY, state=DeliveryState.HELD))
-    assert await outbox.claim() == ()
+    assert await outbox.claim(manners) == ()
 
 
-async def test_approval_makes_a_reply_due_and_is_remembered(store: Store, outbox: Outbox) -> None:
+async def test_approval_makes_a_reply_due_and_is_remembered(store: Store, outbox: Outbox, manners: Manners) -> None:
     """An approved reply can be claimed, and who approved it is an event."""
     await enqueue(store, outbox, draft(kind=DeliveryKind.REPLY, state=DeliveryState.HELD))
     (held,) = await outbox.find(DeliveryState.HELD)
     await outbox.review(held.id, ReviewAction.APPROVED, "mod_anna")
-    assert (await outbox.claim())[0].id == held.id
+    assert (await outbox.claim(manners))[0].id == held.id
     (review,) = await outbox.reviews(held.id)
     assert (review.actor, review.action) == ("mod_anna", ReviewAction.APPROVED)
 
 
-async def test_a_dismissed_reply_is_never_sent_and_cannot_be_approved_later(store: Store, outbox: Outbox) -> None:
+async def test_a_dismissed_reply_is_never_sent_and_cannot_be_approved_later(
+    store: Store, outbox: Outbox, manners: Manners
+) -> None:
     """No is final, and a second word on it is a clear error that leaves no event."""
     await enqueue(store, outbox, draft(kind=DeliveryKind.REPLY, state=DeliveryState.HELD))
     (held,) = await outbox.find(DeliveryState.HELD)
     await outbox.review(held.id, ReviewAction.DISMISSED, "mod_anna")
-    assert await outbox.claim() == ()
+    assert await outbox.claim(manners) == ()
     with pytest.raises(UsageError, match="dismissed"):
         await outbox.review(held.id, ReviewAction.APPROVED, "mod_ben")
     assert len(await outbox.reviews(held.id)) == 1
 
 
-async def test_a_delivery_is_due_only_at_its_time(store: Store, outbox: Outbox, clock: HandClock) -> None:
+async def test_a_delivery_is_due_only_at_its_time(
+    store: Store, outbox: Outbox, manners: Manners, clock: HandClock
+) -> None:
     """What is due in an hour waits an hour."""
     await enqueue(store, outbox, draft(due_utc=clock.now() + 3600))
-    assert await outbox.claim() == ()
+    assert await outbox.claim(manners) == ()
     clock.advance(3600)
-    assert len(await outbox.claim()) == 1
+    assert len(await outbox.claim(manners)) == 1
 
 
-async def test_lines_of_one_digest_go_together(store: Store, outbox: Outbox) -> None:
+async def test_lines_of_one_digest_go_together(store: Store, outbox: Outbox, manners: Manners) -> None:
     """All due lines with one subject are one claim; another day's lines are another."""
     await enqueue(
         store,
@@ -96,17 +96,21 @@ async def test_lines_of_one_digest_go_together(store: Store, outbox: Outbox) -> 
         *(draft(f"a{n}", DeliveryKind.DIGEST, level=Level.WATCH, subject="Monday") for n in range(3)),
         draft("b", DeliveryKind.DIGEST, level=Level.WATCH, subject="Tuesday"),
     )
-    assert [each.post_id for each in await outbox.claim()] == ["a0", "a1", "a2"]
-    assert [each.post_id for each in await outbox.claim()] == ["b"]
+    assert [each.post_id for each in await outbox.claim(manners)] == ["a0", "a1", "a2"]
+    assert [each.post_id for each in await outbox.claim(manners)] == ["b"]
 
 
-async def test_what_a_crash_left_in_sending_is_due_again_with_its_attempt_counted(store: Store, outbox: Outbox) -> None:
+async def test_what_a_crash_left_in_sending_is_due_again_with_its_attempt_counted(
+    store: Store, outbox: Outbox, manners: Manners, clock: HandClock
+) -> None:
     """After a crash the next claim shows a second attempt, which is what makes the worker look first."""
     await enqueue(store, outbox, draft())
-    assert (await outbox.claim())[0].attempts == 1
-    assert await outbox.claim() == ()
+    assert (await outbox.claim(manners))[0].attempts == 1
+    assert await outbox.claim(manners) == ()
     assert await outbox.reclaim() == 1
-    assert (await outbox.claim())[0].attempts == 2
+    assert await outbox.claim(manners) == ()
+    clock.advance(10)
+    assert (await outbox.claim(manners))[0].attempts == 2
 
 
 async def test_a_second_delivery_of_a_kind_for_a_post_is_left_out(store: Store, outbox: Outbox) -> None:
@@ -128,7 +132,7 @@ async def test_no_order_of_events_sends_twice_or_wakes_the_dead(
     """Whatever happens in whatever order: an end state is final, and a held delivery is claimed only once approved."""
     clock = HandClock()
     async with Store(tmp_path_factory.mktemp("outbox") / "t.db") as store:
-        outbox = Outbox(store, clock)
+        outbox, manners = Outbox(store, clock), Manners(store, b"k" * 32, Config(), clock)
         await enqueue(store, outbox, draft(state=DeliveryState.HELD if held else DeliveryState.PENDING))
         claimed: tuple[Delivery, ...] = ()
         ended: DeliveryState | None = None
@@ -137,7 +141,7 @@ async def test_no_order_of_events_sends_twice_or_wakes_the_dead(
             (before,) = await outbox.of_post("p1")
             match act:
                 case "claim":
-                    taken = await outbox.claim()
+                    taken = await outbox.claim(manners)
                     assert not taken or (approved and before.state is DeliveryState.PENDING)
                     claimed = taken or claimed
                 case "finish" if claimed:

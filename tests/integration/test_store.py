@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -61,3 +63,125 @@ async def test_a_folder_that_is_not_there_is_one_clear_line(tmp_path: Path) -> N
             pass
     assert "nowhere" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+async def make(path: Path) -> None:
+    """A database with something in it, and a copy beside it."""
+    async with Store(path) as store:
+        async with store.transaction():
+            await store.execute("begin_watch", WATCH)
+        await store.back_up()
+
+
+async def test_a_full_disk_is_one_clear_line_and_loses_nothing(tmp_path: Path) -> None:
+    """The transaction that found no room is undone, what was stored before is there, and writing goes on after."""
+    path = tmp_path / "full.db"
+    await make(path)
+    async with Store(path) as store:
+        pages = (await store._one("PRAGMA page_count"))[0]
+        await store._one(f"PRAGMA max_page_count = {pages}")
+        with pytest.raises(StoreError, match="the disk is full"):
+            async with store.transaction():
+                for number in range(1_000):
+                    await store.execute("begin_watch", {"subreddit": f"sub{number}", "since_utc": 1.0})
+        assert len(await store.fetch("watches")) == 1
+        await store._one("PRAGMA max_page_count = 100000")
+        async with store.transaction():
+            await store.execute("begin_watch", {"subreddit": "another", "since_utc": 1.0})
+        assert len(await store.fetch("watches")) == 2
+
+
+async def test_damage_inside_is_found_at_the_start_and_the_copy_is_offered(tmp_path: Path) -> None:
+    """The error names the file, changes nothing in it, and says which command brings the copy back; it does."""
+    path = tmp_path / "nightlight.db"
+    await make(path)
+    content = bytearray(path.read_bytes())
+    content[4096:] = b"\x5a" * (len(content) - 4096)
+    path.write_bytes(content)
+    with pytest.raises(StoreError, match="is damaged") as caught:
+        async with Store(path, verify=True):
+            pass
+    assert path.read_bytes() == content
+    copy, original = str(caught.value).rsplit("cp ", 1)[1].split()
+    Path(original).write_bytes(Path(copy).read_bytes())
+    async with Store(path, verify=True) as store:
+        assert len(await store.fetch("watches")) == 1
+
+
+async def test_a_database_that_is_locked_for_long_is_one_clear_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another program's lock is waited for, then named; afterwards the store works again."""
+    monkeypatch.setattr("bot.store._BUSY_SECONDS", 0.2)
+    path = tmp_path / "locked.db"
+    await make(path)
+    other = sqlite3.connect(path, isolation_level=None)
+    async with Store(path) as store:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreError, match="locked"):
+            async with store.transaction():
+                pass
+        other.execute("COMMIT")
+        async with store.transaction():
+            await store.execute("begin_watch", {"subreddit": "another", "since_utc": 1.0})
+    other.close()
+
+
+async def test_database_log_and_copy_are_for_their_owner_alone(tmp_path: Path) -> None:
+    """Nobody else on the machine can read what people wrote."""
+    path = tmp_path / "private.db"
+    await make(path)
+    async with Store(path) as store, store.transaction():
+        await store.execute("begin_watch", {"subreddit": "another", "since_utc": 1.0})
+        modes = {each.name: each.stat().st_mode & 0o077 for each in tmp_path.iterdir()}
+    assert set(modes) >= {"private.db", "private.db-wal", "private.db.backup"}
+    assert set(modes.values()) == {0}
+
+
+async def test_transactions_of_many_tasks_take_turns(store: Store) -> None:
+    """Tasks that write at once never find themselves inside each other's transaction."""
+
+    async def write(number: int) -> None:
+        async with store.transaction():
+            await store.execute("begin_watch", {"subreddit": f"sub{number}", "since_utc": 1.0})
+            await asyncio.sleep(0)
+            if number % 2:
+                raise RuntimeError
+
+    results = await asyncio.gather(*(write(number) for number in range(20)), return_exceptions=True)
+    assert sum(isinstance(result, RuntimeError) for result in results) == 10
+    assert {row["subreddit"] for row in await store.fetch("watches")} == {f"sub{n}" for n in range(0, 20, 2)}
+
+
+MIGRATIONS = sorted(each.name for each in (files("bot") / "sql").iterdir() if each.name[:3].isdigit())
+ROWS = """
+INSERT INTO posts (id, subreddit, author, title, text, created_utc, permalink, level, reasons, record, judged_utc)
+VALUES ('p1', 'testsub', 'ann', 'a title', 'a text', 1.0, '/r/testsub/comments/p1/', 'crisis', '[]', '{}', 2.0);
+INSERT INTO deliveries (post_id, subreddit, kind, state, priority, subject, body, due_utc, created_utc, changed_utc)
+VALUES ('p1', 'testsub', 'reply', 'held', 4, '', 'words', 3.0, 2.0, 2.0);
+INSERT INTO reviews (delivery_id, action, actor, at_utc) VALUES (1, 'approved', 'mod_anna', 4.0);
+INSERT INTO watches (subreddit, since_utc) VALUES ('testsub', 5.0);
+"""
+
+
+@pytest.mark.parametrize("version", range(1, len(MIGRATIONS)))
+async def test_every_earlier_database_is_brought_up_to_date_with_its_rows(tmp_path: Path, version: int) -> None:
+    """Whatever a database of an earlier version held is there after the migration, and the schema is the newest."""
+    old, new = tmp_path / "old.db", tmp_path / "new.db"
+    connection = sqlite3.connect(old)
+    for name in MIGRATIONS[:version]:
+        connection.executescript((files("bot") / "sql" / name).read_text(encoding="utf-8"))
+    connection.executescript(f"{ROWS} PRAGMA user_version = {version};")
+    connection.close()
+    async with Store(old) as store, Store(new) as fresh:
+        (post,) = await store.fetch("get_post", {"id": "p1"})
+        (delivery,) = await store.fetch("deliveries_of_post", {"post_id": "p1"})
+        (review,) = await store.fetch("reviews_of_delivery", {"delivery_id": 1})
+        (watch,) = await store.fetch("watches")
+        schema = "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name"
+        assert [tuple(row) for row in await store._db.execute_fetchall(schema)] == [
+            tuple(row) for row in await fresh._db.execute_fetchall(schema)
+        ]
+    assert (post["text"], post["fetched_utc"], post["checked_utc"], post["forgotten_utc"]) == ("a text", 2.0, 2.0, None)
+    assert (delivery["state"], delivery["body"], delivery["since_utc"]) == ("held", "words", 3.0)
+    assert (review["actor"], watch["since_utc"], watch["refused_utc"]) == ("mod_anna", 5.0, None)

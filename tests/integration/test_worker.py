@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
 
 import pytest
 
+from bot.config import Deliver
 from bot.deliver.worker import Letter, Worker
-from bot.errors import Forbidden, Transient, Unclear
+from bot.errors import Forbidden, Gone, Transient, Unclear
+from bot.keeper import Keeper
+from bot.manners import Manners
+from bot.notices import Notices
 from bot.outbox import Outbox
 from bot.store import Store
-from bot.types import DeliveryKind, DeliveryState
+from bot.types import Delivery, DeliveryKind, DeliveryState, Post, ReviewAction
 from models.labels import Level
 from tests.conftest import HandClock
 from tests.integration.test_outbox import draft, enqueue
@@ -22,9 +28,14 @@ class PostOffice:
     """A messenger that keeps what arrived; `trouble` is raised at a send, after the letter arrived if `too_late`."""
 
     trouble: list[Exception] = field(default_factory=list)
+    deleted: set[str] = field(default_factory=set)
     too_late: bool = False
     arrived: list[Letter] = field(default_factory=list)
     looked: int = 0
+
+    async def gone(self, ids: Sequence[str]) -> set[str]:
+        """Those that the test has deleted."""
+        return self.deleted & set(ids)
 
     async def find(self, letter: Letter) -> str | None:
         """Its number among what arrived."""
@@ -42,10 +53,18 @@ class PostOffice:
         return str(len(self.arrived) - 1)
 
 
+Hire = Callable[..., Worker]
+
+
 @pytest.fixture
-def outbox(store: Store, clock: HandClock) -> Outbox:
-    """An empty outbox."""
-    return Outbox(store, clock)
+def hire(store: Store, outbox: Outbox, manners: Manners, keeper: Keeper, clock: HandClock) -> Hire:
+    """Makes a worker of a messenger, and of whatever is to hear what it settled."""
+
+    def of(office: PostOffice, after: Callable[[Delivery, str], None] = lambda delivery, outcome: None) -> Worker:
+        notices = Notices(store, outbox, clock)
+        return Worker(outbox, office, manners, keeper, notices, Deliver(), clock, after)
+
+    return of
 
 
 async def deliver_all(worker: Worker, clock: HandClock, rounds: int = 5) -> None:
@@ -56,63 +75,69 @@ async def deliver_all(worker: Worker, clock: HandClock, rounds: int = 5) -> None
         clock.advance(1000)
 
 
-async def test_a_delivery_arrives_and_is_settled_with_its_id(store: Store, outbox: Outbox, clock: HandClock) -> None:
+async def test_a_delivery_arrives_and_is_settled_with_its_id(
+    store: Store, outbox: Outbox, hire: Hire, clock: HandClock
+) -> None:
     """Sent once, marked sent, with what Reddit called it; a first try needs no look."""
     office = PostOffice()
     await enqueue(store, outbox, draft())
-    await deliver_all(Worker(outbox, office, clock), clock)
+    await deliver_all(hire(office), clock)
     (row,) = await outbox.of_post("p1")
     assert (row.state, row.reddit_id, len(office.arrived), office.looked) == (DeliveryState.SENT, "0", 1, 0)
 
 
-async def test_an_unclear_send_that_arrived_is_not_sent_again(store: Store, outbox: Outbox, clock: HandClock) -> None:
+async def test_an_unclear_send_that_arrived_is_not_sent_again(
+    store: Store, outbox: Outbox, hire: Hire, clock: HandClock
+) -> None:
     """An answer 503 after the work was done: the worker looks, finds it, and settles it."""
     office = PostOffice(trouble=[Unclear("503")], too_late=True)
     await enqueue(store, outbox, draft())
-    await deliver_all(Worker(outbox, office, clock), clock)
+    await deliver_all(hire(office), clock)
     (row,) = await outbox.of_post("p1")
     assert (row.state, len(office.arrived)) == (DeliveryState.SENT, 1)
 
 
 async def test_an_unclear_send_that_did_not_arrive_is_sent_again(
-    store: Store, outbox: Outbox, clock: HandClock
+    store: Store, outbox: Outbox, hire: Hire, clock: HandClock
 ) -> None:
     """An answer 503 before the work was done: the worker looks, finds nothing, and sends."""
     office = PostOffice(trouble=[Unclear("503"), Transient("429", 3.0)])
     await enqueue(store, outbox, draft())
-    await deliver_all(Worker(outbox, office, clock), clock)
+    await deliver_all(hire(office), clock)
     (row,) = await outbox.of_post("p1")
     assert (row.state, len(office.arrived), office.looked) == (DeliveryState.SENT, 1, 2)
 
 
-async def test_a_letter_begun_before_a_crash_is_looked_for(store: Store, outbox: Outbox, clock: HandClock) -> None:
+async def test_a_letter_begun_before_a_crash_is_looked_for(
+    store: Store, outbox: Outbox, manners: Manners, hire: Hire, clock: HandClock
+) -> None:
     """Killed between the send and the store: the next process finds it and does not send it twice."""
     office = PostOffice()
     await enqueue(store, outbox, draft())
-    (claimed,) = await outbox.claim()
+    (claimed,) = await outbox.claim(manners)
     await office.send(Letter(claimed.kind, claimed.subreddit, claimed.post_id, claimed.subject, claimed.body))
     await outbox.reclaim()
-    await deliver_all(Worker(outbox, office, clock), clock)
+    await deliver_all(hire(office), clock)
     (row,) = await outbox.of_post("p1")
     assert (row.state, len(office.arrived)) == (DeliveryState.SENT, 1)
 
 
 async def test_a_refusal_becomes_a_dead_letter_and_the_rest_goes_on(
-    store: Store, outbox: Outbox, clock: HandClock
+    store: Store, outbox: Outbox, hire: Hire, clock: HandClock
 ) -> None:
     """What Reddit refuses for good is kept with the reason; the next delivery is sent all the same."""
     office = PostOffice(trouble=[Forbidden("locked")])
     await enqueue(store, outbox, draft("a", subject="1"), draft("b", subject="2"))
-    await deliver_all(Worker(outbox, office, clock), clock)
+    await deliver_all(hire(office), clock)
     (dead,) = await outbox.find(DeliveryState.DEAD)
     assert (dead.post_id, dead.error) == ("a", "locked")
     assert [letter.post_id for letter in office.arrived] == ["b"]
 
 
-async def test_a_named_pause_is_kept(store: Store, outbox: Outbox, clock: HandClock) -> None:
+async def test_a_named_pause_is_kept(store: Store, outbox: Outbox, hire: Hire, clock: HandClock) -> None:
     """After `Retry-After: 30` nothing is tried for 30 seconds."""
     office = PostOffice(trouble=[Transient("429", 30.0)])
-    worker = Worker(outbox, office, clock)
+    worker = hire(office)
     await enqueue(store, outbox, draft())
     assert await worker.deliver_next()
     clock.advance(29)
@@ -122,21 +147,184 @@ async def test_a_named_pause_is_kept(store: Store, outbox: Outbox, clock: HandCl
     assert len(office.arrived) == 1
 
 
-async def test_a_digest_is_one_letter_with_every_line(store: Store, outbox: Outbox, clock: HandClock) -> None:
+async def test_a_digest_is_one_letter_with_every_line(
+    store: Store, outbox: Outbox, hire: Hire, clock: HandClock
+) -> None:
     """Three posts to watch are one message, whose body has all three lines, and all three are settled."""
     office = PostOffice()
     drafts = [draft(f"p{n}", DeliveryKind.DIGEST, level=Level.WATCH, subject="Monday") for n in range(3)]
     await enqueue(store, outbox, *drafts)
-    await deliver_all(Worker(outbox, office, clock), clock)
+    await deliver_all(hire(office), clock)
     (letter,) = office.arrived
     assert all(f"body of p{n}" in letter.body for n in range(3))
     assert len(await outbox.find(DeliveryState.SENT)) == 3
 
 
-async def test_it_stops_when_told(store: Store, outbox: Outbox, clock: HandClock) -> None:
+async def test_it_stops_when_told(store: Store, outbox: Outbox, hire: Hire, clock: HandClock) -> None:
     """A set event ends the worker after the delivery in hand."""
     office, stop = PostOffice(), asyncio.Event()
-    worker = Worker(outbox, office, clock, after=lambda delivery, outcome: stop.set())
+    worker = hire(office, lambda delivery, outcome: stop.set())
     await enqueue(store, outbox, draft("a", subject="1"), draft("b", subject="2"))
     await asyncio.wait_for(worker.run(stop), 5)
+    assert len(office.arrived) == 1
+
+
+async def judged(store: Store, manners: Manners, clock: HandClock, *ids: str, author: str = "ann") -> None:
+    """Posts of an author, stored as the pipeline stores them."""
+    async with store.transaction():
+        for id in ids:
+            post = Post(id, "testsub", author, "a title", "a text", clock.now(), f"/r/testsub/comments/{id}/a_title/")
+            values = {"level": "crisis", "reasons": "[]", "record": json.dumps({"evidence": [1]}), "now": clock.now()}
+            times = {"fetched_utc": clock.now(), "forgotten_utc": None, "author_hash": manners.hash(author)}
+            await store.execute("add_post", {**asdict(post), **values, **times})
+
+
+async def test_an_alert_about_a_deleted_post_is_not_sent_and_the_post_purged(
+    store: Store, outbox: Outbox, manners: Manners, hire: Hire, clock: HandClock
+) -> None:
+    """What its author took back between decision and alert is forgotten, and nobody is told of it."""
+    office = PostOffice(deleted={"p1"})
+    await judged(store, manners, clock, "p1", "p2")
+    await enqueue(store, outbox, draft("p1", subject="1"), draft("p2", subject="2"))
+    await deliver_all(hire(office), clock)
+    assert [letter.post_id for letter in office.arrived] == ["p2"]
+    (row,) = await store.fetch("get_post", {"id": "p1"})
+    assert (row["text"], row["title"], row["author"], row["permalink"]) == ("", "", None, "")
+    assert [(each.state, each.body) for each in await outbox.of_post("p1")] == [(DeliveryState.DISMISSED, "")]
+
+
+async def test_a_digest_leaves_out_what_was_deleted(
+    store: Store, outbox: Outbox, manners: Manners, hire: Hire, clock: HandClock
+) -> None:
+    """The other lines of the day go out all the same."""
+    office = PostOffice(deleted={"p1"})
+    await judged(store, manners, clock, "p0", "p1", "p2")
+    lines = [draft(f"p{n}", DeliveryKind.DIGEST, level=Level.WATCH, subject="Monday") for n in range(3)]
+    await enqueue(store, outbox, *lines)
+    await deliver_all(hire(office), clock)
+    (letter,) = office.arrived
+    assert ["body of p0" in letter.body, "body of p1" in letter.body, "body of p2" in letter.body] == [
+        True,
+        False,
+        True,
+    ]
+
+
+async def test_a_reply_to_a_removed_post_is_dropped_in_silence(
+    store: Store, outbox: Outbox, hire: Hire, clock: HandClock
+) -> None:
+    """There is nobody to answer: no dead letter, no notice."""
+    office = PostOffice(trouble=[Gone("removed")])
+    await enqueue(store, outbox, draft(kind=DeliveryKind.REPLY))
+    await deliver_all(hire(office), clock)
+    assert [each.state for each in await outbox.find()] == [DeliveryState.DISMISSED]
+
+
+async def test_a_reply_that_reddit_refuses_is_told_to_the_moderators(
+    store: Store, outbox: Outbox, hire: Hire, clock: HandClock
+) -> None:
+    """A dead reply is a notice in their modmail, once."""
+    office = PostOffice(trouble=[Forbidden("locked")])
+    await enqueue(store, outbox, draft(kind=DeliveryKind.REPLY))
+    await deliver_all(hire(office), clock)
+    (notice,) = office.arrived
+    assert "could not be posted" in notice.subject
+    assert "locked" in notice.body
+
+
+async def test_what_cannot_be_sent_for_a_day_becomes_a_dead_letter(
+    store: Store, outbox: Outbox, hire: Hire, clock: HandClock
+) -> None:
+    """It is tried until then with growing pauses, and after that a moderator can still send it."""
+    office = PostOffice(trouble=[Transient("503")] * 10_000)
+    await enqueue(store, outbox, draft())
+    worker = hire(office)
+    for _ in range(200):
+        await worker.deliver_next()
+        clock.advance(400)
+        (row,) = await outbox.of_post("p1")
+        assert row.state is DeliveryState.PENDING
+    clock.advance(86_400)
+    await worker.deliver_next()
+    (row,) = await outbox.of_post("p1")
+    assert (row.state, row.error) == (DeliveryState.DEAD, "503")
+    office.trouble.clear()
+    await outbox.revive(row.id)
+    await deliver_all(worker, clock)
+    assert len(office.arrived) == 1
+
+
+async def test_a_second_reply_to_an_author_waits_for_a_person(
+    store: Store, outbox: Outbox, manners: Manners, hire: Hire, clock: HandClock
+) -> None:
+    """Within the cooldown it is held, however it was planned; a moderator's approval sends it."""
+    office = PostOffice()
+    await judged(store, manners, clock, "p1", "p2")
+    await enqueue(store, outbox, draft("p1", DeliveryKind.REPLY), draft("p2", DeliveryKind.REPLY))
+    worker = hire(office)
+    await deliver_all(worker, clock)
+    assert [letter.post_id for letter in office.arrived] == ["p1"]
+    (second,) = await outbox.of_post("p2")
+    assert (second.state, "30 days" in (second.error or "")) == (DeliveryState.HELD, True)
+    await outbox.review(second.id, ReviewAction.APPROVED, "mod_anna")
+    await deliver_all(worker, clock)
+    assert [letter.post_id for letter in office.arrived] == ["p1", "p2"]
+
+
+async def test_an_author_who_opted_out_is_never_answered(
+    store: Store, outbox: Outbox, manners: Manners, hire: Hire, clock: HandClock
+) -> None:
+    """Not even with a moderator's approval."""
+    office = PostOffice()
+    await judged(store, manners, clock, "p1")
+    await enqueue(store, outbox, draft("p1", DeliveryKind.REPLY, DeliveryState.HELD))
+    await manners.opt_out("u/Ann")
+    (reply,) = await outbox.of_post("p1")
+    await outbox.review(reply.id, ReviewAction.APPROVED, "mod_anna")
+    await deliver_all(hire(office), clock)
+    assert office.arrived == []
+    assert [each.state for each in await outbox.of_post("p1")] == [DeliveryState.DISMISSED]
+
+
+async def test_an_old_post_gets_no_reply(
+    store: Store, outbox: Outbox, manners: Manners, hire: Hire, clock: HandClock
+) -> None:
+    """After twelve hours a reply helps nobody any more."""
+    office = PostOffice()
+    await judged(store, manners, clock, "p1")
+    await enqueue(store, outbox, draft("p1", DeliveryKind.REPLY))
+    clock.advance(12 * 3600 + 1)
+    await deliver_all(hire(office), clock)
+    assert office.arrived == []
+
+
+async def test_more_than_the_daily_cap_waits_for_a_person(
+    store: Store, outbox: Outbox, manners: Manners, hire: Hire, clock: HandClock
+) -> None:
+    """Fifty go out by themselves, the next is held, and a day later others go again."""
+    office = PostOffice()
+    for number in range(52):
+        await judged(store, manners, clock, f"p{number}", author=f"author{number}")
+    worker = hire(office)
+    await enqueue(store, outbox, *(draft(f"p{number}", DeliveryKind.REPLY) for number in range(51)))
+    await deliver_all(worker, clock, rounds=1)
+    assert (len(office.arrived), len(await outbox.find(DeliveryState.HELD))) == (50, 1)
+    clock.advance(86_400)
+    await judged(store, manners, clock, "p60", author="author60")
+    await enqueue(store, outbox, draft("p60", DeliveryKind.REPLY))
+    await deliver_all(worker, clock)
+    assert len(office.arrived) == 51
+
+
+async def test_a_clock_that_was_ahead_holds_nothing_up(
+    store: Store, outbox: Outbox, hire: Hire, clock: HandClock
+) -> None:
+    """A pause that was set while the clock was days ahead ends once the clock is right again."""
+    office = PostOffice(trouble=[Transient("503")])
+    clock.set(clock.now() + 9 * 86_400)
+    await enqueue(store, outbox, draft())
+    worker = hire(office)
+    await worker.deliver_next()
+    clock.set(clock.now() - 9 * 86_400)
+    await worker.deliver_next()
     assert len(office.arrived) == 1

@@ -16,7 +16,6 @@ from bot.alerts import (
     compose_alert,
     compose_digest,
     compose_digest_line,
-    compose_gap,
     inert,
 )
 from bot.config import Replies, Team
@@ -290,13 +289,3 @@ def test_a_digest_line_is_one_inert_line(title: str, subreddit: str) -> None:
     body = compose_digest(subreddit, [message.body])
     assert message.body in body
     assert re.fullmatch(r"nightlight digest \w+", body.splitlines()[-1])
-
-
-def test_a_gap_is_told_with_the_time_it_ends() -> None:
-    """The moderators learn where and up to when posts went unread, under a subject of that gap alone."""
-    message = compose_gap("testsub", 1_767_268_800.0)
-    assert message.subject == "[Nightlight] some posts in r/testsub from before 2026-01-01 12:00:00 UTC were not read"
-    assert "https://www.reddit.com/r/testsub/new" in message.body
-    assert message.body.splitlines()[-1] == "nightlight gap testsub 2026-01-01 12:00:00 UTC"
-    assert compose_gap("testsub", 1_767_268_801.0).subject != message.subject
-    assert len(compose_gap("x" * 99, 0.0).subject) <= 100

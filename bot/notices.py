@@ -1,0 +1,128 @@
+"""Notices to moderators about the bot itself: posts not read, a subreddit it may not watch, a silent stream."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import structlog
+
+from bot.alerts import REDDIT, Message, inert
+from bot.clock import Clock
+from bot.outbox import Draft, Outbox
+from bot.store import Store
+from bot.templates import MARKDOWN
+from bot.types import Delivery, DeliveryKind, DeliveryState, Planned
+from models.labels import Level
+
+log = structlog.get_logger()
+
+_PLAN = Planned(DeliveryKind.ALERT, DeliveryState.PENDING)
+_ERROR_LENGTH = 200
+
+
+class Notices:
+    """Writes each notice into the outbox once, however often its cause is seen. Times are seconds since the epoch."""
+
+    def __init__(self, store: Store, outbox: Outbox, clock: Clock) -> None:
+        self._store = store
+        self._outbox = outbox
+        self._clock = clock
+
+    async def gap(self, subreddit: str, from_utc: float, until_utc: float) -> None:
+        """Posts between two times can be fetched no more; inside the caller's transaction."""
+        log.error("stream.gap", subreddit=subreddit, since_utc=from_utc, until_utc=until_utc)
+        values = {"subreddit": subreddit, "from_utc": from_utc, "until_utc": until_utc, "now": self._clock.now()}
+        if await self._store.execute("add_gap", values):
+            await self._enqueue(
+                subreddit, f"gap-{subreddit}-{from_utc:.0f}", gap_notice(subreddit, from_utc, until_utc)
+            )
+
+    async def refused(self, subreddit: str, why: str) -> None:
+        """Reddit no longer lets the bot read a subreddit."""
+        log.error("watch.refused", subreddit=subreddit, error=why)
+        now = self._clock.now()
+        async with self._store.transaction():
+            await self._store.execute("note_refusal", {"subreddit": subreddit, "refusal": why, "now": now})
+            (watch,) = [
+                row for row in await self._store.fetch("watches") if row["subreddit"].lower() == subreddit.lower()
+            ]
+            since = watch["refused_utc"]
+            await self._enqueue(subreddit, f"refused-{subreddit}-{since:.0f}", refusal_notice(subreddit, why, since))
+
+    async def stalled(self, subreddit: str, since_utc: float) -> None:
+        """No new post could be read since a time."""
+        log.error("stream.stalled", subreddit=subreddit, since_utc=since_utc)
+        async with self._store.transaction():
+            notice = stall_notice(subreddit, since_utc)
+            await self._enqueue(subreddit, f"stalled-{subreddit}-{since_utc:.0f}", notice)
+
+    async def dead_reply(self, reply: Delivery, why: str) -> None:
+        """A reply that a moderator counts on could not be posted."""
+        async with self._store.transaction():
+            notice = dead_reply_notice(reply, why, self._clock.now())
+            await self._enqueue(reply.subreddit, f"dead-{reply.id}-{reply.attempts}", notice)
+
+    async def _enqueue(self, subreddit: str, name: str, message: Message) -> None:
+        now = self._clock.now()
+        await self._outbox.enqueue([Draft(name, subreddit, Level.URGENT, _PLAN, message.subject, message.body, now)])
+
+
+def gap_notice(subreddit: str, from_utc: float, until_utc: float) -> Message:
+    """Which posts were not read, by the time they were written."""
+    return _notice(
+        subreddit,
+        f"some posts from before {_moment(until_utc)} were not read",
+        "Some posts were not read: please look through the older new posts yourselves.",
+        "The bot was away for a while, and when it came back Reddit no longer listed everything that had come in. "
+        f"Posts from between {_moment(from_utc)} and {_moment(until_utc)} may be missing. It is reading new posts "
+        "again.",
+        until_utc,
+    )
+
+
+def refusal_notice(subreddit: str, why: str, since_utc: float) -> Message:
+    """That Reddit does not let the bot read here."""
+    return _notice(
+        subreddit,
+        f"the bot may no longer read new posts ({_moment(since_utc)})",
+        "Nobody but you is reading new posts here at the moment.",
+        f"Reddit does not let the bot in: {inert(why, _ERROR_LENGTH)}. Please check that its account is still a "
+        "moderator with the permission for modmail. It asks again every hour and goes on where it stopped.",
+        since_utc,
+    )
+
+
+def stall_notice(subreddit: str, since_utc: float) -> Message:
+    """That nothing could be read for a while."""
+    return _notice(
+        subreddit,
+        f"no new post could be read since {_moment(since_utc)}",
+        "Please look at the new posts yourselves for now.",
+        f"Since {_moment(since_utc)} the bot has had no usable answer from Reddit about new posts. It keeps trying, "
+        "and catches up by itself once Reddit answers.",
+        since_utc,
+    )
+
+
+def dead_reply_notice(reply: Delivery, why: str, at_utc: float) -> Message:
+    """That a reply did not reach its author."""
+    return _notice(
+        reply.subreddit,
+        f"a reply could not be posted (t3_{reply.post_id}, try {reply.attempts})",
+        "A reply could not be posted. If something should be said, it is yours to say.",
+        f"Reddit's answer: {inert(why, _ERROR_LENGTH)}. After the cause is gone, `nightlight reviews retry {reply.id}` "
+        "tries again.",
+        at_utc,
+        link=f"{REDDIT}/comments/{reply.post_id}",
+    )
+
+
+def _notice(subreddit: str, what: str, first: str, words: str, at_utc: float, link: str = "") -> Message:
+    body = MARKDOWN.get_template("notice.md.j2").render(
+        first=first, words=words, link=link or f"{REDDIT}/r/{subreddit}/new", subreddit=subreddit, at=_moment(at_utc)
+    )
+    return Message(f"[Nightlight] {what}", body.strip())
+
+
+def _moment(utc: float) -> str:
+    return f"{datetime.fromtimestamp(utc, UTC):%Y-%m-%d %H:%M:%S} UTC"

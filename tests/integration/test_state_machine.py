@@ -1,0 +1,227 @@
+"""Whatever happens in whatever order, with crashes in between: nothing is lost and nothing is done twice."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import tempfile
+from collections import Counter
+from collections.abc import Coroutine, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TypeVar
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from bot.config import Config, Deliver
+from bot.deliver.worker import Letter, Worker
+from bot.errors import Forbidden, Transient, Unclear, UsageError
+from bot.inbox import Inbox
+from bot.keeper import Keeper
+from bot.manners import Manners
+from bot.notices import Notices
+from bot.outbox import Draft, Outbox
+from bot.store import Store
+from bot.types import DeliveryKind, DeliveryState, Planned, Post, ReviewAction
+from models.labels import Level
+from tests.conftest import HandClock
+
+T = TypeVar("T")
+
+
+class Crash(BaseException):
+    """kill -9: nothing after it runs."""
+
+
+class Reddit:
+    """Where letters arrive; the next call meets `trouble`, before or after its work."""
+
+    def __init__(self) -> None:
+        self.arrived: Counter[tuple[str, DeliveryKind]] = Counter()
+        self.trouble: BaseException | None = None
+        self.too_late = False
+
+    async def gone(self, ids: Sequence[str]) -> set[str]:
+        """Nothing is ever deleted here."""
+        return set()
+
+    async def find(self, letter: Letter) -> str | None:
+        """Whether it arrived."""
+        return "found" if self.arrived[letter.post_id, letter.kind] else None
+
+    async def send(self, letter: Letter) -> str:
+        """Takes it in, unless trouble comes first."""
+        trouble, self.trouble = self.trouble, None
+        if trouble is None or self.too_late:
+            self.arrived[letter.post_id, letter.kind] += 1
+        if trouble is not None:
+            raise trouble
+        return "sent"
+
+
+TROUBLES = st.sampled_from([Transient("429"), Unclear("503"), Forbidden("403"), Crash()])
+
+
+class Life(RuleBasedStateMachine):
+    """A store with its inbox and outbox, a worker, two moderators and a machine that is switched off at any moment."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runner = asyncio.Runner()
+        self.folder = tempfile.TemporaryDirectory()
+        self.clock, self.reddit = HandClock(), Reddit()
+        self.put: set[str] = set()
+        self.approved: set[str] = set()
+        self.dismissed: set[str] = set()
+        self.refused: set[tuple[str, DeliveryKind]] = set()
+        self.begin()
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Does something asynchronous."""
+        return self.runner.run(work)
+
+    def begin(self) -> None:
+        """A process starts."""
+        self.store = Store(Path(self.folder.name) / "life.db")
+        self.run(self.store.__aenter__())
+        config = Config.model_validate({"deliver": {"dry_run": False}, "replies": {"author_cooldown_days": 0}})
+        manners = Manners(self.store, b"k" * 32, config, self.clock)
+        self.inbox, self.outbox = Inbox(self.store, self.clock), Outbox(self.store, self.clock)
+        keeper = Keeper(self.store, manners, config, self.clock)
+        notices = Notices(self.store, self.outbox, self.clock)
+        self.worker = Worker(self.outbox, self.reddit, manners, keeper, notices, Deliver(), self.clock)
+        self.run(self.outbox.reclaim())
+
+    @rule()
+    def end(self) -> None:
+        """The process ends, in whatever state the store is, and another one begins."""
+        self.run(self.store.__aexit__(None, None, None))
+        self.begin()
+
+    # Few rules that do much: Hypothesis leaves some of them out of each example.
+
+    @rule(count=st.integers(0, 3), crash=st.booleans(), auto=st.booleans())
+    def arrive(self, count: int, crash: bool, auto: bool) -> None:
+        """Posts arrive and the next ones are judged, over which the process may die."""
+        if count:
+            self.fetch(count)
+        self.judge(crash, auto)
+
+    def fetch(self, count: int) -> None:
+        """Posts arrive; some of them once more."""
+        ids = {f"p{len(self.put) + number}" for number in range(count)} | set(sorted(self.put)[:1])
+        self.put |= ids
+
+        async def put() -> None:
+            async with self.store.transaction():
+                await self.inbox.put([Post(id, "testsub", None, "t", "x", self.clock.now(), "") for id in sorted(ids)])
+
+        self.run(put())
+
+    def judge(self, crash: bool, auto: bool) -> None:
+        """The next posts are judged and stored with an alert and a reply, or the process dies over it."""
+        state = DeliveryState.PENDING if auto else DeliveryState.HELD
+
+        async def judge() -> None:
+            posts = [each.post for each in await self.inbox.take(2)]
+            async with self.store.transaction():
+                for post in posts:
+                    facts = {"author_hash": None, "level": "crisis", "reasons": "[]", "record": "{}"}
+                    times = {"fetched_utc": self.clock.now(), "now": self.clock.now(), "forgotten_utc": None}
+                    await self.store.execute("add_post", {**asdict(post), **facts, **times})
+                    plans = Planned(DeliveryKind.ALERT, DeliveryState.PENDING), Planned(DeliveryKind.REPLY, state)
+                    await self.outbox.enqueue(
+                        [Draft(post.id, "testsub", Level.CRISIS, plan, f"s {post.id}", "words", 0.0) for plan in plans]
+                    )
+                await self.inbox.remove(posts)
+                if crash:
+                    raise Crash
+            if auto:
+                self.approved |= {post.id for post in posts}
+
+        self.mortal(judge())
+
+    @rule(trouble=st.none() | TROUBLES, too_late=st.booleans(), seconds=st.sampled_from([1.0, 10.0, 1000.0]))
+    def deliver(self, trouble: BaseException | None, too_late: bool, seconds: float) -> None:
+        """Time passes; the most pressing letter goes out, or meets trouble, or the process dies over it."""
+        self.clock.advance(seconds)
+        self.reddit.trouble, self.reddit.too_late = trouble, too_late and not isinstance(trouble, Forbidden | Transient)
+        before = set(self.dead())
+        self.mortal(self.worker.deliver_next())
+        self.refused |= set(self.dead()) - before
+        self.reddit.trouble = None
+
+    def mortal(self, work: Coroutine[Any, Any, object]) -> None:
+        """Does something that may end the process."""
+        try:
+            self.run(work)
+        except Crash:
+            self.end()
+
+    @precondition(lambda self: self.put)
+    @rule(data=st.data(), action=st.sampled_from(list(ReviewAction)))
+    def review(self, data: st.DataObject, action: ReviewAction) -> None:
+        """A moderator says yes or no to some reply."""
+        id = data.draw(st.sampled_from(sorted(self.put)))
+
+        async def review() -> None:
+            for each in await self.outbox.of_post(id):
+                if each.kind is DeliveryKind.REPLY:
+                    await self.outbox.review(each.id, action, "mod")
+                    (self.approved if action is ReviewAction.APPROVED else self.dismissed).add(id)
+
+        try:
+            self.run(review())
+        except UsageError:
+            assert id in self.approved | self.dismissed
+
+    def dead(self) -> list[tuple[str, DeliveryKind]]:
+        """The dead letters."""
+        return [(each.post_id, each.kind) for each in self.run(self.outbox.find(DeliveryState.DEAD))]
+
+    @invariant()
+    def nothing_twice(self) -> None:
+        """No letter arrives twice."""
+        assert all(count <= 1 for count in self.reddit.arrived.values())
+
+    @invariant()
+    def no_word_without_approval(self) -> None:
+        """A reply that arrived was approved; one that was dismissed never arrives."""
+        replied = {id for (id, kind), count in self.reddit.arrived.items() if kind is DeliveryKind.REPLY and count}
+        assert replied <= self.approved
+        assert not replied & self.dismissed
+
+    @invariant()
+    def nothing_lost(self) -> None:
+        """Every post that was fetched is known, and it is judged or waits to be, not both."""
+        ids = json.dumps(sorted(self.put))
+        assert {row["id"] for row in self.run(self.store.fetch("known_posts", {"ids": ids}))} == self.put
+        judged = {row["id"] for row in self.run(self.store.fetch("every_post"))}
+        assert self.run(self.inbox.depth()) == len(self.put - judged)
+
+    def teardown(self) -> None:
+        """In calm weather everything that is due arrives."""
+        self.reddit.trouble = None
+
+        async def calm() -> None:
+            for _ in range(200):
+                if not await self.worker.deliver_next():
+                    self.clock.advance(1000)
+                    if not await self.outbox.find(DeliveryState.PENDING):
+                        break
+
+        judged = {row["id"] for row in self.run(self.store.fetch("every_post"))}
+        self.run(calm())
+        due = {(id, DeliveryKind.ALERT) for id in judged} | {(id, DeliveryKind.REPLY) for id in judged & self.approved}
+        assert due - self.refused <= {key for key, count in self.reddit.arrived.items() if count}
+        self.nothing_twice()
+        self.no_word_without_approval()
+        self.run(self.store.__aexit__(None, None, None))
+        self.runner.close()
+        self.folder.cleanup()
+
+
+TestLife = Life.TestCase
+TestLife.settings = settings(max_examples=80, stateful_step_count=25, deadline=None)
