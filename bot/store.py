@@ -98,8 +98,13 @@ class Store:
         if version > len(migrations):
             raise StoreError(f"the database {self.path} was made by a newer version of nightlight")
         for number, script in enumerate(migrations[version:], start=version + 1):
-            # executescript commits what it finds open, so each script carries its own transaction.
-            await self._db.executescript(f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {number};\nCOMMIT;")
+            async with self.transaction():
+                # Asked again inside: another process may be opening the same database for the first time.
+                (version,) = await self._one("PRAGMA user_version")
+                if version < number:
+                    for statement in _statements(script):
+                        await self._db.execute(statement)
+                    await self._db.execute(f"PRAGMA user_version = {number}")
 
     async def _one(self, sql: str) -> sqlite3.Row:
         async with self._db.execute(sql) as cursor:
@@ -185,6 +190,16 @@ class Store:
 def _make_private(path: Path) -> None:
     """Creates the file, for its owner alone, unless it is there; SQLite gives its log the same rights."""
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+
+
+def _statements(script: str) -> Iterator[str]:
+    """The statements of a script, one by one: run as a whole, it would commit the transaction it is in."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
 
 
 def _queries() -> dict[str, str]:

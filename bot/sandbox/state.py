@@ -255,6 +255,12 @@ class SandboxReddit:
         community = self.subreddit(subreddit)
         community.moderators = tuple(name for name in community.moderators if name != account)
 
+    def promote(self, subreddit: str, account: str = USERNAME) -> None:
+        """Make it a moderator, and let it in again if it was banned."""
+        community = self.subreddit(subreddit)
+        community.banned.discard(account)
+        community.moderators = (*community.moderators, account)
+
     def account_id(self, name: str) -> str:
         """The base 36 id of an account, the same each time."""
         return self._accounts.setdefault(name, base36(36**4 + len(self._accounts)))

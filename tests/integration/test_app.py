@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+import sqlite3
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, closing
 
 import pytest
 
@@ -16,6 +18,8 @@ from bot.outbox import Outbox
 from bot.sandbox.state import Fault, SandboxReddit
 from bot.store import Store
 from bot.types import DeliveryKind, DeliveryState, ReviewAction
+from models.assessment import Assessment
+from models.document import Document
 from tests.conftest import HandClock, KeywordClassifier
 
 
@@ -204,3 +208,194 @@ async def test_a_set_up_that_cannot_work_is_refused_before_it_starts(config: Con
         await app.run(nothing, secrets, KeywordClassifier, asyncio.Event())
     with pytest.raises(SetupError, match="NIGHTLIGHT_REDDIT_CLIENT_ID"):
         await app.run(config, Secrets(), KeywordClassifier, asyncio.Event())
+
+
+async def test_a_second_process_on_the_same_database_is_refused(
+    config: Config, secrets: Secrets, reddit: SandboxReddit, clock: HandClock
+) -> None:
+    """The first goes on undisturbed, and once it ended the next one may begin."""
+    reddit.submit("testsub", "one", "flour", "somebody")
+    async with running(config, secrets, clock) as classifier:
+        await until(lambda: classifier.stored == ["one"], "the first judgement")
+        with pytest.raises(SetupError, match="another nightlight is running"):
+            await app.run(config, secrets, KeywordClassifier, asyncio.Event(), clock=clock)
+        reddit.submit("testsub", "two", "flour", "somebody")
+        await until(lambda: classifier.stored == ["one", "two"], "the second judgement")
+    async with running(config, secrets, clock):
+        pass
+
+
+async def test_without_a_model_every_post_goes_to_the_moderators(
+    config: Config, secrets: Secrets, reddit: SandboxReddit, clock: HandClock
+) -> None:
+    """A model that cannot be loaded is told in the log, and no reason to look away."""
+    post_id = reddit.submit("testsub", "a title", "flour and eggs", "somebody")
+    stop = asyncio.Event()
+
+    def no_model() -> KeywordClassifier:
+        raise FileNotFoundError("model.onnx")
+
+    task = asyncio.create_task(app.run(config, secrets, no_model, stop, clock=clock))
+    await until(lambda: len(reddit.conversations) == 1, "an alert")
+    stop.set()
+    await task
+    assert f"unassessed: the bot could not read a post (t3_{post_id})" in subjects(reddit)[0]
+
+
+class Sleeper(KeywordClassifier):
+    """A model that never comes back from a post with the word `hang` in it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.woken = threading.Event()
+
+    def assess(self, documents: Sequence[Document]) -> list[Assessment]:
+        """Hangs, or judges like the other."""
+        if any("hang" in document.text for document in documents):
+            self.woken.wait(30)
+        return super().assess(documents)
+
+
+async def test_a_model_that_hangs_holds_nobody_up(
+    config: Config, secrets: Secrets, reddit: SandboxReddit, clock: HandClock
+) -> None:
+    """After the timeout its posts go to the moderators unread, and the posts after them are judged as ever."""
+    config = Config.model_validate({**config.model_dump(), "model": {"timeout_seconds": 0.2}})
+    model, stop = Sleeper(), asyncio.Event()
+    hanging = reddit.submit("testsub", "one", "hang", "somebody")
+    task = asyncio.create_task(app.run(config, secrets, lambda: model, stop, clock=clock))
+    await until(lambda: len(reddit.conversations) == 1, "an alert about the unread post")
+    reddit.submit("testsub", "two", "ideation", "somebody")
+    await until(lambda: len(reddit.conversations) == 2, "an alert about the next one")
+    stop.set()
+    model.woken.set()
+    await task
+    assert ("unassessed" in subjects(reddit)[0], hanging in subjects(reddit)[0]) == (True, True)
+    assert "crisis" in subjects(reddit)[1]
+
+
+async def test_a_model_that_only_hangs_ends_the_process_loudly(
+    config: Config, secrets: Secrets, reddit: SandboxReddit, clock: HandClock
+) -> None:
+    """Three times in a row is no accident; every one of those posts was provided for first."""
+    config = Config.model_validate({**config.model_dump(), "model": {"timeout_seconds": 0.1, "batch_size": 1}})
+    model = Sleeper()
+    ids = [reddit.submit("testsub", f"title {number}", "hang", "somebody") for number in range(3)]
+    with pytest.raises(BaseExceptionGroup) as caught:
+        await app.run(config, secrets, lambda: model, asyncio.Event(), clock=clock)
+    model.woken.set()
+    assert caught.group_contains(SetupError, match="hung 3 times")
+    stored = {(post_id, kind) for post_id, kind, _ in await states(config, clock)}
+    assert stored == {(post_id, DeliveryKind.ALERT) for post_id in ids}
+
+
+async def test_a_subreddit_that_is_refused_is_told_once_and_the_others_go_on(
+    config: Config, secrets: Secrets, reddit: SandboxReddit, clock: HandClock
+) -> None:
+    """Banned from one: its moderators hear of it once, the other is watched, and it is asked again every hour."""
+    reddit.add_subreddit("second")
+    both = config.reddit.model_copy(update={"subreddits": ("testsub", "second")})
+    config = config.model_copy(update={"reddit": both})
+    reddit.ban("second")
+    async with running(config, secrets, clock):
+        post_id = reddit.submit("testsub", "a title", "ideation", "somebody")
+        await until(lambda: any(post_id in subject for subject in subjects(reddit)), "an alert in the other one")
+        await until(lambda: "refused-second" in stored_for(config), "a notice")
+        clock.advance(3601)
+        clock.advance(3601)
+        reddit.promote("second")
+        late = reddit.submit("second", "late", "ideation", "somebody")
+        await until(lambda: any(late in subject for subject in subjects(reddit)), "an alert once it may read again")
+    notices = [post_id for post_id, _, _ in await states(config, clock) if post_id.startswith("refused-second")]
+    assert len(notices) == 1
+
+
+def stored_for(config: Config) -> str:
+    """What the deliveries are about, read as another process would."""
+    with closing(sqlite3.connect(config.store.path)) as connection:
+        return " ".join(row[0] for row in connection.execute("SELECT post_id FROM deliveries"))
+
+
+@pytest.mark.parametrize("silence", ["failing", "empty"])
+async def test_a_stream_that_falls_silent_is_told_once(
+    config: Config, secrets: Secrets, reddit: SandboxReddit, clock: HandClock, silence: str
+) -> None:
+    """Nothing but errors, or nothing at all where there was something: an alert after half an hour, and only one."""
+    nothing = '{"kind": "Listing", "data": {"children": [], "after": null}}'
+    empty = Fault(status=200, body=nothing, headers={"content-type": "application/json"})
+    reddit.submit("testsub", "a title", "flour", "somebody")
+    async with running(config, secrets, clock) as classifier:
+        await until(lambda: classifier.seen == ["a title"], "the first judgement")
+        reddit.faults = lambda method, path: (
+            (Fault(status=503) if silence == "failing" else empty) if path.rstrip("/").endswith("/new") else None
+        )
+        await until(lambda: len(reddit.conversations) == 1, "a notice")
+        started = clock.now()
+        await until(lambda: clock.now() > started + 3600, "another hour")
+    assert ["no new post could be read" in subject for subject in subjects(reddit)] == [True]
+
+
+async def test_a_post_approved_late_is_found_far_down_the_listing(
+    config: Config, secrets: Secrets, reddit: SandboxReddit, clock: HandClock
+) -> None:
+    """Held back by a filter, shown after 150 newer posts were judged: it is judged, too."""
+    late = reddit.submit("testsub", "late", "ideation", "somebody", filtered=True)
+    for number in range(150):
+        reddit.submit("testsub", f"title {number}", "flour", "somebody")
+    async with running(config, secrets, clock) as classifier:
+        await until(lambda: len(classifier.stored) == 150, "all others judged")
+        reddit.approve(late)
+        await until(lambda: any(late in subject for subject in subjects(reddit)), "an alert")
+
+
+async def test_what_the_author_deletes_is_forgotten_while_the_bot_runs(
+    config: Config, secrets: Secrets, reddit: SandboxReddit, clock: HandClock
+) -> None:
+    """The reply that waits is dropped and no word of the post stays in the files."""
+    post_id = reddit.submit("testsub", "xylophonist", "ideation xylophonist", "xylophonist")
+    async with running(config, secrets, clock):
+        await until(lambda: len(reddit.conversations) == 1, "an alert")
+        reddit.delete_by_author(post_id)
+        clock.advance(13 * 3600)
+        clock.advance(700)
+        await until(lambda: not holds(config, "xylophonist"), "the post forgotten")
+    assert (post_id, DeliveryKind.REPLY, DeliveryState.DISMISSED) in await states(config, clock)
+
+
+def holds(config: Config, word: str) -> bool:
+    """Whether any file of the database holds a word."""
+    return any(word.encode() in path.read_bytes() for path in config.store.path.parent.glob("nightlight.db*"))
+
+
+async def test_a_post_of_level_none_leaves_no_word_behind(
+    config: Config, secrets: Secrets, reddit: SandboxReddit, clock: HandClock
+) -> None:
+    """What nobody has to read is not kept: no title, text or author of it is ever in the posts table."""
+    reddit.submit("testsub", "a cake", "flour and eggs", "a_baker")
+    async with running(config, secrets, clock) as classifier:
+        await until(lambda: classifier.stored == ["a cake"], "the judgement")
+    async with Store(config.store.path) as store:
+        (id,) = [row["id"] for row in await store.fetch("every_post")]
+        (post,) = await store.fetch("get_post", {"id": id})
+    assert (post["author"], post["title"], post["text"], post["permalink"]) == (None, "", "", "")
+
+
+async def test_killed_while_judging_the_post_is_judged_at_the_next_start(
+    config: Config, secrets: Secrets, reddit: SandboxReddit, clock: HandClock
+) -> None:
+    """A post that was fetched is in the inbox, also when Reddit no longer lists it."""
+    post_id = reddit.submit("testsub", "a title", "ideation", "somebody")
+    model = Sleeper()
+    task = asyncio.create_task(app.run(config, secrets, lambda: model, asyncio.Event(), clock=clock))
+    async with Store(config.store.path) as store:
+        for _ in range(500):
+            if (await store.fetch("known_posts", {"ids": f'["{post_id}"]'})) or task.done():
+                break
+            await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    model.woken.set()
+    reddit.remove_by_moderator(post_id)
+    async with running(config, secrets, clock):
+        await until(lambda: any(post_id in subject for subject in subjects(reddit)), "an alert")
