@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 SUDO := $(shell test "$$(id -u)" = 0 || echo sudo)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench picture clean
+.PHONY: help demo test check bench soak picture clean
 
 help:  ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## */  make \1\t/' | expand -t 14
@@ -34,6 +34,10 @@ test: check  ## the checks and every test
 
 bench: $(BIN)/ready  ## posts a second, start-up and memory, beside transformers.pipeline
 	$(BIN)/python tests/bench.py
+
+soak: $(BIN)/ready  ## 200 runs under faults and kill -9, then 100,000 posts; about 40 minutes
+	NIGHTLIGHT_FAULT_RUNS=200 $(BIN)/python -m pytest tests/faults
+	$(BIN)/python -m tests.soak
 
 picture: $(BIN)/ready  ## docs/demo.png, drawn anew (needs chromium)
 	$(BIN)/python tests/picture.py

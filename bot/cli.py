@@ -511,8 +511,8 @@ def status(config: ConfigFile = Path("config.toml")) -> None:
         console.print(dead)
     for gap in standing.gaps:
         between = f"between {_when(gap.from_utc)} and {_when(gap.until_utc)}"
-        console.print(f"Posts in r/{gap.subreddit} from {between} may never have been read.")
-    console.print(_vitals(standing), highlight=False)
+        console.print(f"Posts in r/{gap.subreddit} from {between} may never have been read.", soft_wrap=True)
+    console.print(_vitals(standing), highlight=False, soft_wrap=True)
 
 
 def _when(utc: float | None) -> str:

@@ -209,3 +209,66 @@ async def test_run_without_credentials_names_what_is_missing(folder: Path) -> No
     assert code == 1
     assert "NIGHTLIGHT_REDDIT_CLIENT_ID" in err
     assert "NIGHTLIGHT_REDDIT_PASSWORD" in err
+
+
+async def test_what_is_purged_is_in_no_file_and_no_log(folder: Path, reddit: SandboxReddit) -> None:
+    """After `purge --all` neither database, log nor copy holds a word or a name; what waited is never sent."""
+    post_id = reddit.submit("testsub", NEVER_LOGGED, f"{DESPERATE} {NEVER_LOGGED}", f"{NEVER_LOGGED}_b")
+    async with running(folder) as process:
+        await until(lambda: len(reddit.conversations) == 1, "an alert", process)
+        await until(lambda: (folder / "nightlight.db.backup").exists(), "a copy", process)
+        code, out, err = await command(folder, "purge", "--all")
+        assert (code, out) == (0, "Forgotten: 1 post.\n"), err
+        code, _, err = await command(folder, "reviews", "approve", post_id)
+        assert (code, "dismissed" in err) == (2, True)
+        log = await stopped_by(process, signal.SIGTERM)
+    files = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    assert files.keys() >= {"nightlight.db", "nightlight.db.backup", "nightlight.db.key"}
+    assert [name for name, content in files.items() if NEVER_LOGGED.encode() in content] == []
+    assert NEVER_LOGGED not in log
+    assert reddit.comments_on(post_id) == []
+
+
+async def test_an_author_who_opts_out_gets_no_reply(folder: Path, reddit: SandboxReddit, server: SandboxServer) -> None:
+    """Even where crisis replies go out by themselves; the moderators are alerted all the same."""
+    text = CONFIG.format(base_url=server.base_url, auto='["crisis"]')
+    (folder / "config.toml").write_text(text, encoding="utf-8")
+    async with running(folder) as process:
+        await until(lambda: (folder / "nightlight.db.key").exists(), "a database", process)
+        code, _, err = await command(folder, "optout", f"u/{NEVER_LOGGED}")
+        assert code == 0, err
+        silent = reddit.submit("testsub", "goodbye", DESPERATE, NEVER_LOGGED)
+        answered = reddit.submit("testsub", "goodbye", DESPERATE, "somebody")
+        await until(lambda: len(reddit.comments_on(answered)) == 1, "the other reply", process)
+        await until(lambda: len(reddit.conversations) == 2, "both alerts", process)
+        await stopped_by(process, signal.SIGTERM)
+    assert reddit.comments_on(silent) == []
+
+
+async def test_a_second_process_is_refused_and_status_tells_of_the_first(folder: Path, reddit: SandboxReddit) -> None:
+    """One line and exit code 1; `status` meanwhile shows what is watched and the budget of calls."""
+    reddit.submit("testsub", "goodbye", DESPERATE, "somebody")
+    async with running(folder) as process:
+        await until(lambda: len(reddit.conversations) == 1, "an alert", process)
+        code, _, err = await command(folder, "run")
+        assert (code, len(err.splitlines())) == (1, 1), err
+        assert "another nightlight is running" in err
+        code, out, _ = await command(folder, "status")
+        assert (code, "r/testsub" in out, "calls to Reddit in the last minute" in out) == (0, True, True)
+        await stopped_by(process, signal.SIGTERM)
+
+
+async def test_a_damaged_database_ends_the_start_and_is_left_alone(folder: Path) -> None:
+    """One line that says what to do, exit code 1, and not one byte changed."""
+    (folder / "nightlight.db").write_bytes(b"no database at all " * 500)
+    code, _, err = await command(folder, "run")
+    assert (code, len(err.splitlines())) == (1, 1), err
+    assert "is damaged" in err
+    assert (folder / "nightlight.db").read_bytes() == b"no database at all " * 500
+
+
+@pytest.mark.parametrize("options", [(), ("--all", "--post", "x")])
+async def test_purge_wants_to_know_what(folder: Path, options: tuple[str, ...]) -> None:
+    """Nothing is forgotten by a command that names nothing, or two things."""
+    code, _, err = await command(folder, "purge", *options)
+    assert (code, "--author NAME" in err) == (2, True)

@@ -79,7 +79,7 @@ async def perform(seed: int, folder: Path) -> Run:
     async with SandboxServer(reddit) as server:
         text = CONFIG.format(base_url=server.base_url, auto='["crisis"]' if run.auto else "[]")
         (folder / "config.toml").write_text(text, encoding="utf-8")
-        async with _Bot(folder) as bot:
+        async with Bot(folder) as bot:
             posting = asyncio.create_task(_post(run, reddit, chance))
             for _ in range(chance.randint(2, 4)):
                 await asyncio.sleep(chance.uniform(0.3, 3.5))
@@ -102,14 +102,14 @@ async def perform(seed: int, folder: Path) -> Run:
     return run
 
 
-class _Bot:
+class Bot:
     """`nightlight run` in a folder; its log is kept over all its lives."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._process: Process | None = None
 
-    async def __aenter__(self) -> _Bot:
+    async def __aenter__(self) -> Bot:
         await self.start()
         return self
 
@@ -129,8 +129,20 @@ class _Bot:
             )
 
     @property
+    def pid(self) -> int:
+        """The process as it runs now."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def alive(self) -> bool:
         return self._process is not None and self._process.returncode is None
+
+    async def judged(self, post_id: str) -> None:
+        """Waits until a post is judged."""
+        log = self._folder / "log.jsonl"
+        while f'"post_id": "{post_id}"' not in log.read_text(encoding="utf-8"):  # noqa: ASYNC110 - another process's file
+            await asyncio.sleep(0.05)
 
     async def kill(self) -> None:
         if self._process is not None and self.alive:
@@ -177,7 +189,7 @@ async def _review(run: Run, config: Config, chance: random.Random) -> None:
             (run.approved if word is ReviewAction.APPROVED else run.dismissed).add(case.post.id)
 
 
-async def _calm(run: Run, config: Config, bot: _Bot) -> None:
+async def _calm(run: Run, config: Config, bot: Bot) -> None:
     """Waits until every post is judged and nothing waits to be sent."""
     visible = (run.crises | run.cakes) - run.deleted
     async with Store(config.store.path) as store:

@@ -185,6 +185,10 @@ async def test_more_posts_than_a_listing_holds_are_reported_as_a_gap(
     async with running(config, secrets, clock):
         await until(lambda: len(reddit.conversations) == 1, "a gap alert")
     assert "were not read" in subjects(reddit)[0]
+    async with Store(config.store.path) as store:
+        (gap,) = await store.fetch("gaps")
+    assert (gap["subreddit"], gap["from_utc"] <= gap["until_utc"]) == ("testsub", True)
+    assert reddit.conversations[0].body.count(" UTC") >= 2
 
 
 async def test_a_subreddit_it_does_not_moderate_is_not_even_read(
@@ -399,3 +403,18 @@ async def test_killed_while_judging_the_post_is_judged_at_the_next_start(
     reddit.remove_by_moderator(post_id)
     async with running(config, secrets, clock):
         await until(lambda: any(post_id in subject for subject in subjects(reddit)), "an alert")
+
+
+async def test_a_clock_that_was_ahead_at_the_first_start_hides_no_post(
+    config: Config, secrets: Secrets, reddit: SandboxReddit, clock: HandClock
+) -> None:
+    """The beginning of the watch lay in the future by the right time; posts of today are judged all the same."""
+    right = clock.now()
+    clock.set(right + 30 * 86_400)
+    reddit.submit("testsub", "one", "flour", "somebody")
+    async with running(config, secrets, clock) as classifier:
+        await until(lambda: classifier.stored == ["one"], "the first judgement")
+    clock.set(right)
+    reddit.submit("testsub", "two", "ideation", "somebody")
+    async with running(config, secrets, clock) as classifier:
+        await until(lambda: classifier.stored == ["two"], "the second judgement")

@@ -59,6 +59,13 @@ async def test_a_deleted_newest_known_post_does_not_stop_the_catch_up(
     assert [post.id for post in catch.posts] == ids[21:]
 
 
+async def test_posts_of_the_same_second_are_all_found(gateway: Gateway, reddit: SandboxReddit) -> None:
+    """Times do not tell posts apart: 250 of one moment come back, each once, after one that is known."""
+    ids = [reddit.submit("testsub", f"title {number}", "text", "somebody") for number in range(251)]
+    catch = await look(gateway, {ids[0]})
+    assert [post.id for post in catch.posts] == ids[1:]
+
+
 async def test_a_post_approved_late_is_found_among_known_ones(
     gateway: Gateway, reddit: SandboxReddit, clock: HandClock
 ) -> None:

@@ -1,0 +1,50 @@
+"""How long after a post is visible its alert is stored for sending."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bot.clock import SystemClock
+from bot.sandbox.server import SandboxServer
+from bot.sandbox.state import SandboxReddit
+from bot.store import Store
+from tests.faults.harness import CAKE, CONFIG, DESPERATE, Bot
+
+POLL_SECONDS = 0.5
+BOUND_SECONDS = POLL_SECONDS + 0.25
+CRISES = 120
+
+
+@pytest.mark.timeout(180)
+async def test_a_crisis_alert_is_stored_within_the_poll_interval_and_a_quarter_second(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The 99th percentile over crises that come at random moments among other posts."""
+    chance = random.Random(7)  # noqa: S311
+    reddit = SandboxReddit(SystemClock())
+    reddit.add_subreddit("testsub")
+    async with SandboxServer(reddit) as server:
+        (tmp_path / "config.toml").write_text(CONFIG.format(base_url=server.base_url, auto="[]"), encoding="utf-8")
+        async with Bot(tmp_path) as bot:
+            await bot.judged(reddit.submit("testsub", "the first", CAKE, "a_baker"))
+            for number in range(CRISES):
+                await asyncio.sleep(chance.expovariate(5.0))
+                reddit.submit("testsub", f"crisis {number}", DESPERATE, f"somebody_{number}")
+                for other in range(chance.randint(0, 2)):
+                    reddit.submit("testsub", f"cake {number} {other}", CAKE, "a_baker")
+            await asyncio.sleep(2)
+    async with Store(tmp_path / "nightlight.db") as store:
+        rows = await store.fetch("find_deliveries", {"state": None})
+    stored = {row["post_id"]: row["created_utc"] for row in rows if row["kind"] == "alert"}
+    visible = {id: post.created_utc for id, post in reddit.submissions.items() if post.selftext == DESPERATE}
+    assert stored.keys() == visible.keys()
+    seconds = np.array([stored[id] - visible[id] for id in visible])
+    middle, late = np.percentile(seconds, [50, 99])
+    with capsys.disabled():
+        print(f"\nvisible to stored for sending, poll {POLL_SECONDS} s: median {middle:.3f} s, p99 {late:.3f} s")
+    assert late < BOUND_SECONDS
