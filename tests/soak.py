@@ -65,7 +65,7 @@ async def soak(count: int, speed: float, console: Console) -> bool:
     texts = [(post.title, post.selftext) for post in samples() if post.expect.level is Level.NONE]
     texts = [each for each in texts if len(each[1]) < 2_000]
     clock = SlowClock(speed)
-    reddit = SandboxReddit(clock, keep_requests=1_000)
+    reddit = SandboxReddit(clock, requests_kept=1_000)
     reddit.add_subreddit("testsub")
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import random
@@ -20,7 +21,7 @@ from bot.manners import Manners, key_path, load_key
 from bot.review.desk import Desk
 from bot.sandbox.faults import RandomFaults
 from bot.sandbox.server import SandboxServer
-from bot.sandbox.state import CLIENT_ID, CLIENT_SECRET, PASSWORD, USERNAME, SandboxReddit
+from bot.sandbox.state import CLIENT_ID, CLIENT_SECRET, PASSWORD, USERNAME, Fault, SandboxReddit
 from bot.store import Store
 from bot.types import DeliveryKind, DeliveryState, ReviewAction
 
@@ -74,32 +75,66 @@ async def perform(seed: int, folder: Path) -> Run:
     run, chance = Run(seed, folder), random.Random(seed)  # noqa: S311
     reddit = SandboxReddit(SystemClock())
     reddit.add_subreddit("testsub")
-    schedule = RandomFaults(seed, rate=chance.uniform(0.1, 0.4))
-    reddit.faults = schedule
+    weather = _Weather(seed, chance)
+    reddit.faults = weather
     async with SandboxServer(reddit) as server:
         text = CONFIG.format(base_url=server.base_url, auto='["crisis"]' if run.auto else "[]")
         (folder / "config.toml").write_text(text, encoding="utf-8")
         async with Bot(folder) as bot:
             posting = asyncio.create_task(_post(run, reddit, chance))
-            for _ in range(chance.randint(2, 4)):
-                await asyncio.sleep(chance.uniform(0.3, 3.5))
+            for _ in range(chance.randint(3, 5)):
+                if chance.random() < 0.8:
+                    await bot.at_work()  # else it may die while it starts
+                await weather.ambush(chance.uniform(0.3, 3.5))
                 await bot.kill()
                 run.kills += 1
                 await bot.start()
             await posting
             config = load(folder / "config.toml")
             await _review(run, config, chance)
-            await asyncio.sleep(chance.uniform(0.0, 3.0))
+            await bot.at_work()
+            await weather.ambush(chance.uniform(0.0, 3.0))
             await bot.kill()
             run.kills += 1
             await bot.start()
+            await bot.at_work()
             await asyncio.sleep(chance.uniform(0.0, 3.0))
             reddit.faults = None
             await _calm(run, config, bot)
             await bot.stop(run)
-        run.faults = schedule.struck
+        run.faults = weather.struck
         await _judge(run, config, reddit)
     return run
+
+
+class _Weather:
+    """Faults on reads now and then, on every other write; and now and then a write at which to kill the process."""
+
+    def __init__(self, seed: int, chance: random.Random) -> None:
+        self._reads = RandomFaults(seed, rate=chance.uniform(0.1, 0.4))
+        self._writes = RandomFaults(seed + 1, rate=0.5)
+        self._chance = random.Random(seed + 2)  # noqa: S311
+        self._writing = asyncio.Event()
+
+    def __call__(self, method: str, path: str) -> Fault | None:
+        """The hook that the sandbox asks about every request."""
+        if method != "POST" or path.endswith("/access_token"):
+            return self._reads(method, path)
+        if self._chance.random() < 0.3:
+            self._writing.set()
+        return self._writes(method, path)
+
+    @property
+    def struck(self) -> Counter[str]:
+        """How often each kind of fault struck; those of writes by a name of their own."""
+        return self._reads.struck + Counter({f"write {kind}": n for kind, n in self._writes.struck.items()})
+
+    async def ambush(self, seconds: float) -> None:
+        """Waits so long, or until just before, in or after some write."""
+        self._writing.clear()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._writing.wait(), seconds)
+            await asyncio.sleep(self._chance.uniform(0.0, 0.02))
 
 
 class Bot:
@@ -108,6 +143,8 @@ class Bot:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._process: Process | None = None
+        self._log = folder / "log.jsonl"
+        self._begun = 0  # lives before this one that came as far as watching
 
     async def __aenter__(self) -> Bot:
         await self.start()
@@ -123,7 +160,8 @@ class Bot:
             "NIGHTLIGHT_REDDIT_USERNAME": USERNAME,
             "NIGHTLIGHT_REDDIT_PASSWORD": PASSWORD,
         }
-        with (self._folder / "log.jsonl").open("ab") as log:
+        with self._log.open("ab") as log:
+            self._begun = self._log.read_text(encoding="utf-8").count('"run.started"')
             self._process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "bot", "run"), cwd=self._folder, env={**os.environ, **secrets}, stderr=log
             )
@@ -140,8 +178,16 @@ class Bot:
 
     async def judged(self, post_id: str) -> None:
         """Waits until a post is judged."""
-        log = self._folder / "log.jsonl"
-        while f'"post_id": "{post_id}"' not in log.read_text(encoding="utf-8"):  # noqa: ASYNC110 - another process's file
+        await self._logged(f'"post_id": "{post_id}"', 1)
+
+    async def at_work(self) -> None:
+        """Waits until this life of it watches."""
+        await self._logged('"run.started"', self._begun + 1)
+
+    async def _logged(self, words: str, times: int) -> None:
+        for _ in range(600):
+            if self._log.read_text(encoding="utf-8").count(words) >= times or not self.alive:
+                return
             await asyncio.sleep(0.05)
 
     async def kill(self) -> None:
