@@ -22,6 +22,7 @@ log = structlog.get_logger()
 _BACKOFF = wait_random_exponential(multiplier=1, max=60)
 _DEEP_LOOK_SECONDS = 600.0
 _ASK_AGAIN_SECONDS = 3600.0
+_YOUNG = 500  # posts
 # Reddit in trouble has refused good credentials before; it is asked a few times before they are called bad.
 _SIGN_IN_TRIES = 4
 
@@ -134,8 +135,12 @@ class Watch:
         async with self._store.transaction():
             if catch.gap_until_utc is not None:
                 (newest,) = await self._store.fetch("newest_known", {"subreddit": self.subreddit})
-                from_utc = since_utc if newest["created_utc"] is None else newest["created_utc"]
-                await self._notices.gap(self.subreddit, from_utc, catch.gap_until_utc)
+                known_utc = newest["created_utc"]
+                # At the very first look a listing that ends may be all that a young community ever wrote.
+                if known_utc is not None or len(catch.posts) > _YOUNG:
+                    await self._notices.gap(
+                        self.subreddit, since_utc if known_utc is None else known_utc, catch.gap_until_utc
+                    )
             if catch.posts:
                 await self._inbox.put(catch.posts)
             await self._store.execute("note_look", {"subreddit": self.subreddit, "now": self._clock.now()})

@@ -125,7 +125,7 @@ def main() -> None:
     """Runs one soak as the command line says."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=100_000)
-    parser.add_argument("--speed", type=float, default=0.5, help="seconds of sandbox time in one second")
+    parser.add_argument("--speed", type=float, default=1.0, help="seconds of sandbox time in one second")
     options = parser.parse_args()
     sys.exit(0 if asyncio.run(soak(options.count, options.speed, Console())) else 1)
 
