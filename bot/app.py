@@ -82,7 +82,7 @@ async def run(
         ):
             manners = Manners(store, await asyncio.to_thread(load_key, key_path(config.store.path)), config, clock)
             inbox, outbox = Inbox(store, clock), Outbox(store, clock)
-            keeper, notices = Keeper(store, manners, config, clock), Notices(store, outbox, clock)
+            keeper, notices = Keeper(store, manners, config, clock), Notices(store, outbox, config, clock)
             classifier = await asyncio.to_thread(_load, load_model)
             pipeline = Pipeline(
                 config, store, inbox, outbox, manners, classifier, Catalogue.load(), clock, after=judged

@@ -17,7 +17,7 @@ from bot.types import Presence
 
 log = structlog.get_logger()
 
-_ROUND_SECONDS = 600.0
+_ROUND_SECONDS = 1800.0
 _IDS_A_CALL = 100
 
 
@@ -34,7 +34,7 @@ class Keeper:
         self._clock = clock
 
     async def run(self, stop: asyncio.Event, look_up: LookUp) -> None:
-        """Forgets what is old and asks Reddit about what is held, every ten minutes, until stopped."""
+        """Forgets what is old and asks Reddit about what is held, every half hour, until stopped."""
         while not stop.is_set():
             await self.forget()
             try:
@@ -44,9 +44,12 @@ class Keeper:
             await self._clock.wait(stop, _ROUND_SECONDS)
 
     async def forget(self) -> None:
-        """Everything older than the retention time loses its text, author and evidence, also in log and backup."""
-        now = self._clock.now()
-        values = {"now": now, "before_utc": now - self._config.retention_hours * 3600}
+        """Whatever would outlast the retention time before the next round loses its text, author and evidence.
+
+        So do the write-ahead log and the copy.
+        """
+        now, retention = self._clock.now(), self._config.retention_hours * 3600
+        values = {"now": now, "before_utc": now - max(retention - _ROUND_SECONDS, retention / 2)}
         async with self._store.transaction():
             changed = [await self._store.execute(name, values) for name in ("forget_posts", "forget_deliveries")]
             await self._store.execute("forget_authors", {"now": now})

@@ -8,6 +8,7 @@ import structlog
 
 from bot.alerts import REDDIT, Message, inert
 from bot.clock import Clock
+from bot.config import Config
 from bot.outbox import Draft, Outbox
 from bot.store import Store
 from bot.templates import MARKDOWN
@@ -21,9 +22,13 @@ _ERROR_LENGTH = 200
 
 
 class Notices:
-    """Writes each notice into the outbox once, however often its cause is seen. Times are seconds since the epoch."""
+    """Writes each notice into the outbox once, however often its cause is seen; and into the log.
 
-    def __init__(self, store: Store, outbox: Outbox, clock: Clock) -> None:
+    A team that wants no modmail gets none. Times are seconds since the epoch.
+    """
+
+    def __init__(self, store: Store, outbox: Outbox, config: Config, clock: Clock) -> None:
+        self._config = config
         self._store = store
         self._outbox = outbox
         self._clock = clock
@@ -63,6 +68,8 @@ class Notices:
             await self._enqueue(reply.subreddit, f"dead-{reply.id}-{reply.attempts}", notice)
 
     async def _enqueue(self, subreddit: str, name: str, message: Message) -> None:
+        if not self._config.team(subreddit).alerts.modmail:
+            return
         now = self._clock.now()
         await self._outbox.enqueue([Draft(name, subreddit, Level.URGENT, _PLAN, message.subject, message.body, now)])
 

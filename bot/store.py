@@ -27,6 +27,7 @@ _BUSY_SECONDS = 10
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _ADVICE = {
     sqlite3.SQLITE_FULL: "the disk is full; make room and start again, nothing that was stored is lost",
+    sqlite3.SQLITE_IOERR: "the disk does not take what is written; see whether it is full or failing, and start again",
     sqlite3.SQLITE_BUSY: f"another program has kept it locked for {_BUSY_SECONDS} seconds; see which, and start again",
     sqlite3.SQLITE_READONLY: "it may only be read; check who owns it and its folder",
     sqlite3.SQLITE_CANTOPEN: "it cannot be opened; check who owns it and its folder",

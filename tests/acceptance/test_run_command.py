@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shlex
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
@@ -56,6 +57,11 @@ def folder(tmp_path: Path, server: SandboxServer) -> Path:
 
 async def start(folder: Path, *arguments: str, **environment: str) -> Process:
     """The command in a folder, with the sandbox's credentials in its environment and nothing else of ours."""
+    return await start_program(folder, sys.executable, "-m", "bot", *arguments, **environment)
+
+
+async def start_program(folder: Path, *command: str, **environment: str) -> Process:
+    """Any program, with those credentials."""
     secrets = {
         "NIGHTLIGHT_REDDIT_CLIENT_ID": CLIENT_ID,
         "NIGHTLIGHT_REDDIT_CLIENT_SECRET": CLIENT_SECRET,
@@ -63,8 +69,7 @@ async def start(folder: Path, *arguments: str, **environment: str) -> Process:
         "NIGHTLIGHT_REDDIT_PASSWORD": PASSWORD,
     }
     return await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "bot", *arguments),
+        *command,
         cwd=folder,
         env={**os.environ, **secrets, **environment},
         stdout=PIPE,
@@ -272,3 +277,18 @@ async def test_purge_wants_to_know_what(folder: Path, options: tuple[str, ...]) 
     """Nothing is forgotten by a command that names nothing, or two things."""
     code, _, err = await command(folder, "purge", *options)
     assert (code, "--author NAME" in err) == (2, True)
+
+
+async def test_a_full_disk_ends_it_loudly_and_nothing_is_lost(folder: Path, reddit: SandboxReddit) -> None:
+    """One line that names the database, exit code 1; with room again it goes on, and every alert is there once."""
+    ids = [reddit.submit("testsub", f"title {number}", DESPERATE * 60, f"somebody_{number}") for number in range(25)]
+    shell = "ulimit -f 700; exec " + " ".join(map(shlex.quote, (sys.executable, "-m", "bot", "run")))
+    process = await start_program(folder, "sh", "-c", shell)
+    _, err = await asyncio.wait_for(process.communicate(), 60)
+    last = err.decode().splitlines()[-1]
+    assert (process.returncode, last.startswith("nightlight: cannot use the database")) == (1, True), last
+    async with running(folder) as process:
+        await until(lambda: len(reddit.conversations) >= len(ids), "every alert", process)
+        await stopped_by(process, signal.SIGTERM)
+    subjects = [conversation.subject for conversation in reddit.conversations]
+    assert sorted(subject.rsplit("t3_")[1].rstrip(")") for subject in subjects) == sorted(ids)

@@ -19,7 +19,7 @@ from bot.config import Config, load
 from bot.errors import UsageError
 from bot.manners import Manners, key_path, load_key
 from bot.review.desk import Desk
-from bot.sandbox.faults import RandomFaults
+from bot.sandbox.faults import KINDS, RandomFaults
 from bot.sandbox.server import SandboxServer
 from bot.sandbox.state import CLIENT_ID, CLIENT_SECRET, PASSWORD, USERNAME, Fault, SandboxReddit
 from bot.store import Store
@@ -111,8 +111,8 @@ class _Weather:
     """Faults on reads now and then, on every other write; and now and then a write at which to kill the process."""
 
     def __init__(self, seed: int, chance: random.Random) -> None:
-        self._reads = RandomFaults(seed, rate=chance.uniform(0.1, 0.4))
-        self._writes = RandomFaults(seed + 1, rate=0.5)
+        self._reads = RandomFaults(seed, rate=chance.uniform(0.1, 0.4), kinds=KINDS)
+        self._writes = RandomFaults(seed + 1, rate=0.5, kinds=KINDS)
         self._chance = random.Random(seed + 2)  # noqa: S311
         self._writing = asyncio.Event()
 

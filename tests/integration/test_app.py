@@ -13,11 +13,12 @@ import pytest
 from bot import app
 from bot.config import Config, Secrets
 from bot.errors import ConfigError, SetupError
+from bot.inbox import Inbox
 from bot.judge import Judgement
 from bot.outbox import Outbox
 from bot.sandbox.state import Fault, SandboxReddit
 from bot.store import Store
-from bot.types import DeliveryKind, DeliveryState, ReviewAction
+from bot.types import DeliveryKind, DeliveryState, Post, ReviewAction
 from models.assessment import Assessment
 from models.document import Document
 from tests.conftest import HandClock, KeywordClassifier
@@ -361,7 +362,7 @@ async def test_what_the_author_deletes_is_forgotten_while_the_bot_runs(
         await until(lambda: len(reddit.conversations) == 1, "an alert")
         reddit.delete_by_author(post_id)
         clock.advance(13 * 3600)
-        clock.advance(700)
+        clock.advance(1800)
         await until(lambda: not holds(config, "xylophonist"), "the post forgotten")
     assert (post_id, DeliveryKind.REPLY, DeliveryState.DISMISSED) in await states(config, clock)
 
@@ -418,3 +419,55 @@ async def test_a_clock_that_was_ahead_at_the_first_start_hides_no_post(
     reddit.submit("testsub", "two", "ideation", "somebody")
     async with running(config, secrets, clock) as classifier:
         await until(lambda: classifier.stored == ["two"], "the second judgement")
+
+
+class OutOfMemory(KeywordClassifier):
+    """A model for which every post is too much."""
+
+    def assess(self, documents: Sequence[Document]) -> list[Assessment]:
+        """Asks for more than there is."""
+        raise MemoryError
+
+
+async def test_a_model_out_of_memory_leaves_the_post_to_the_moderators(
+    config: Config, secrets: Secrets, reddit: SandboxReddit, clock: HandClock
+) -> None:
+    """The process lives, and the post is unassessed."""
+    stop = asyncio.Event()
+    reddit.submit("testsub", "a title", "flour", "somebody")
+    task = asyncio.create_task(app.run(config, secrets, OutOfMemory, stop, clock=clock))
+    await until(lambda: len(reddit.conversations) == 1, "an alert")
+    stop.set()
+    await task
+    assert "unassessed" in subjects(reddit)[0]
+
+
+async def test_a_post_that_ended_the_process_five_times_is_not_tried_again(
+    config: Config, secrets: Secrets, reddit: SandboxReddit, clock: HandClock
+) -> None:
+    """It goes to the moderators unread, and the post behind it is judged."""
+    async with Store(config.store.path) as store:
+        inbox = Inbox(store, clock)
+        async with store.transaction():
+            posts = [Post(id, "testsub", None, id, "ideation", clock.now(), "") for id in ("deadly", "other")]
+            await inbox.put(posts)
+        for _ in range(5):
+            await inbox.take(1)
+    async with running(config, secrets, clock) as classifier:
+        await until(lambda: len(reddit.conversations) == 2, "two alerts")
+    assert classifier.seen == ["other"]
+    assert any("unassessed" in subject and "deadly" in subject for subject in subjects(reddit))
+
+
+async def test_a_team_without_modmail_gets_no_notices_either(
+    config: Config, secrets: Secrets, reddit: SandboxReddit, clock: HandClock
+) -> None:
+    """A gap is stored and logged, and nothing is sent."""
+    config = Config.model_validate({**config.model_dump(), "alerts": {"modmail": False}})
+    for number in range(1_100):
+        reddit.submit("testsub", f"title {number}", "flour", "somebody")
+    async with running(config, secrets, clock) as classifier:
+        await until(lambda: len(classifier.stored) == 1_000, "all that is listed judged")
+    async with Store(config.store.path) as store:
+        assert len(await store.fetch("gaps")) == 1
+    assert reddit.conversations == []

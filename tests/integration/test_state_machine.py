@@ -90,7 +90,7 @@ class Life(RuleBasedStateMachine):
         manners = Manners(self.store, b"k" * 32, config, self.clock)
         self.inbox, self.outbox = Inbox(self.store, self.clock), Outbox(self.store, self.clock)
         keeper = Keeper(self.store, manners, config, self.clock)
-        notices = Notices(self.store, self.outbox, self.clock)
+        notices = Notices(self.store, self.outbox, config, self.clock)
         self.worker = Worker(self.outbox, self.reddit, manners, keeper, notices, Deliver(), self.clock)
         self.run(self.outbox.reclaim())
 

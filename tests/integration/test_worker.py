@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 
 import pytest
 
-from bot.config import Deliver
+from bot.config import Config, Deliver
 from bot.deliver.worker import Letter, Worker
 from bot.errors import Forbidden, Gone, Transient, Unclear
 from bot.keeper import Keeper
@@ -61,7 +61,7 @@ def hire(store: Store, outbox: Outbox, manners: Manners, keeper: Keeper, clock: 
     """Makes a worker of a messenger, and of whatever is to hear what it settled."""
 
     def of(office: PostOffice, after: Callable[[Delivery, str], None] = lambda delivery, outcome: None) -> Worker:
-        notices = Notices(store, outbox, clock)
+        notices = Notices(store, outbox, Config(), clock)
         return Worker(outbox, office, manners, keeper, notices, Deliver(), clock, after)
 
     return of
