@@ -384,12 +384,12 @@ def show_review(id: Identity, config: ConfigFile = Path("config.toml")) -> None:
     why = "".join(f"\n  - {reason}" for reason in case.reasons)
     said = "".join(f"\n  {each.action} by {each.actor} {each.note}".rstrip() for each in case.reviews)
     # A stranger wrote the post: without this it could send the terminal any command it knows.
-    text = "\n".join(visible(line) for line in f"{post.title}\n\n{post.text}".splitlines())
+    text = "\n".join(visible(line) for line in f"{post.title}\n\n{post.text}".splitlines()).strip()
     typer.echo(
         f"reply {delivery.id} to post {post.id} in r/{post.subreddit}: {case.level}, {delivery.state}{why}{said}"
     )
-    typer.echo(f"\n--- the post{post.permalink and f', {post.permalink}'}\n{text}")
-    typer.echo(f"\n--- the reply\n{delivery.body}")
+    typer.echo(f"\n--- the post{post.permalink and f', {post.permalink}'}\n{text or '(its words are forgotten)'}")
+    typer.echo(f"\n--- the reply\n{delivery.body or '(its words are forgotten)'}")
 
 
 @reviews.command()
@@ -493,7 +493,7 @@ def status(config: ConfigFile = Path("config.toml")) -> None:
 
     standing = _at_the_desk(config, lambda desk: desk.standing())
     console = Console()
-    watches = Table("watched", "last good look", "")
+    watches = Table("watched", "last good look", "refused because")
     for watch in standing.watches:
         watches.add_row(f"r/{watch.subreddit}", _when(watch.looked_utc), escape(watch.refusal or ""))
     posts = Table("level", "posts")
