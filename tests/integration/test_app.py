@@ -389,14 +389,10 @@ async def test_killed_while_judging_the_post_is_judged_at_the_next_start(
     config: Config, secrets: Secrets, reddit: SandboxReddit, clock: HandClock
 ) -> None:
     """A post that was fetched is in the inbox, also when Reddit no longer lists it."""
-    post_id = reddit.submit("testsub", "a title", "ideation", "somebody")
+    post_id = reddit.submit("testsub", "a title", "hang ideation", "somebody")
     model = Sleeper()
     task = asyncio.create_task(app.run(config, secrets, lambda: model, asyncio.Event(), clock=clock))
-    async with Store(config.store.path) as store:
-        for _ in range(500):
-            if (await store.fetch("known_posts", {"ids": f'["{post_id}"]'})) or task.done():
-                break
-            await asyncio.sleep(0.01)
+    await until(lambda: any(thread.name == "models" for thread in threading.enumerate()), "the judging begun")
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
