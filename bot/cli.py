@@ -516,7 +516,9 @@ def status(config: ConfigFile = Path("config.toml")) -> None:
 
 
 def _when(utc: float | None) -> str:
-    return "never" if utc is None else f"{datetime.fromtimestamp(utc, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    from bot.clock import timestamp
+
+    return "never" if utc is None else timestamp(utc)
 
 
 def _vitals(standing: Standing) -> str:

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from datetime import UTC, datetime
 from typing import Protocol
+
+
+def timestamp(utc: float) -> str:
+    """Seconds since the epoch as a person reads them: date and time in UTC."""
+    return f"{datetime.fromtimestamp(utc, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 class Clock(Protocol):

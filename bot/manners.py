@@ -89,13 +89,12 @@ class Manners:
         self,
         subreddit: str,
         author: str | None,
-        author_hash: str | None,
         created_utc: float | None,
         delivery_id: int | None = None,
     ) -> Ruling:
         """The ruling on a reply to a post; `delivery_id` once it has one, to ask whether a moderator approved it."""
         now = self._clock.now()
-        known = await self._store.fetch("author", {"hash": author_hash, "now": now})
+        known = await self._store.fetch("author", {"hash": self.hash(author), "now": now})
         sent = await self._store.fetch("replies_since", {"subreddit": subreddit, "since_utc": now - _DAY})
         approvals = await self._store.fetch("approvals", {"delivery_id": delivery_id})
         # A reply of this very delivery that was begun before is no earlier reply.
@@ -110,15 +109,15 @@ class Manners:
         )
         return rule(standing, self._config.team(subreddit).replies)
 
-    async def begin_reply(self, delivery_id: int, subreddit: str, author_hash: str | None) -> None:
+    async def begin_reply(self, delivery_id: int, subreddit: str, author: str | None) -> None:
         """A cooldown begins; inside the transaction that writes the reply down as being sent."""
-        if author_hash is None or self._config.deliver.dry_run:
+        if not author or self._config.deliver.dry_run:
             return
         days = self._config.team(subreddit).replies.author_cooldown_days
         now = self._clock.now()
         await self._store.execute(
             "note_reply",
-            {"hash": author_hash, "delivery_id": delivery_id, "now": now, "expires_utc": now + days * _DAY},
+            {"hash": self.hash(author), "delivery_id": delivery_id, "now": now, "expires_utc": now + days * _DAY},
         )
 
     async def undo_reply(self, delivery_id: int) -> None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import structlog
 
 from bot.alerts import REDDIT, Message, inert
-from bot.clock import Clock
+from bot.clock import Clock, timestamp
 from bot.config import Config
 from bot.outbox import Draft, Outbox
 from bot.store import Store
@@ -48,9 +46,7 @@ class Notices:
         now = self._clock.now()
         async with self._store.transaction():
             await self._store.execute("note_refusal", {"subreddit": subreddit, "refusal": why, "now": now})
-            (watch,) = [
-                row for row in await self._store.fetch("watches") if row["subreddit"].lower() == subreddit.lower()
-            ]
+            (watch,) = await self._store.fetch("get_watch", {"subreddit": subreddit})
             since = watch["refused_utc"]
             await self._enqueue(subreddit, f"refused-{subreddit}-{since:.0f}", refusal_notice(subreddit, why, since))
 
@@ -78,10 +74,10 @@ def gap_notice(subreddit: str, from_utc: float, until_utc: float) -> Message:
     """Which posts were not read, by the time they were written."""
     return _notice(
         subreddit,
-        f"some posts from before {_moment(until_utc)} were not read",
+        f"some posts from before {timestamp(until_utc)} were not read",
         "Some posts were not read: please look through the older new posts yourselves.",
         "The bot was away for a while, and when it came back Reddit no longer listed everything that had come in. "
-        f"Posts from between {_moment(from_utc)} and {_moment(until_utc)} may be missing. It is reading new posts "
+        f"Posts from between {timestamp(from_utc)} and {timestamp(until_utc)} may be missing. It is reading new posts "
         "again.",
         until_utc,
     )
@@ -91,7 +87,7 @@ def refusal_notice(subreddit: str, why: str, since_utc: float) -> Message:
     """That Reddit does not let the bot read here."""
     return _notice(
         subreddit,
-        f"the bot may no longer read new posts ({_moment(since_utc)})",
+        f"the bot may no longer read new posts ({timestamp(since_utc)})",
         "Nobody but you is reading new posts here at the moment.",
         f"Reddit does not let the bot in: {inert(why, _ERROR_LENGTH)}. Please check that its account is still a "
         "moderator with the permission for modmail. It asks again every hour and goes on where it stopped.",
@@ -103,9 +99,9 @@ def stall_notice(subreddit: str, since_utc: float) -> Message:
     """That nothing could be read for a while."""
     return _notice(
         subreddit,
-        f"no new post could be read since {_moment(since_utc)}",
+        f"no new post could be read since {timestamp(since_utc)}",
         "Please look at the new posts yourselves for now.",
-        f"Since {_moment(since_utc)} the bot has had no usable answer from Reddit about new posts. It keeps trying, "
+        f"Since {timestamp(since_utc)} the bot has had no usable answer from Reddit about new posts. It keeps trying, "
         "and catches up by itself once Reddit answers.",
         since_utc,
     )
@@ -126,10 +122,6 @@ def dead_reply_notice(reply: Delivery, why: str, at_utc: float) -> Message:
 
 def _notice(subreddit: str, what: str, first: str, words: str, at_utc: float, link: str = "") -> Message:
     body = MARKDOWN.get_template("notice.md.j2").render(
-        first=first, words=words, link=link or f"{REDDIT}/r/{subreddit}/new", subreddit=subreddit, at=_moment(at_utc)
+        first=first, words=words, link=link or f"{REDDIT}/r/{subreddit}/new", subreddit=subreddit, at=timestamp(at_utc)
     )
     return Message(f"[Nightlight] {what}", body.strip())
-
-
-def _moment(utc: float) -> str:
-    return f"{datetime.fromtimestamp(utc, UTC):%Y-%m-%d %H:%M:%S} UTC"

@@ -20,8 +20,8 @@ from models.labels import Level
 
 # The longest that a delivery is ever put off: a day for the digest, an hour for a pause that Reddit asks for.
 _HORIZON_SECONDS = 90_000.0
-# Reddit may show what it did only a moment later, so a look comes no sooner than this after a crash.
-_SECONDS_BEFORE_LOOKING = 5.0
+# Reddit may show what it did only a moment later: no look comes sooner than this after a crash or an unclear answer.
+SECONDS_BEFORE_LOOKING = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Outbox:
         """Makes whatever a crash left in `sending` due again; for the start, while nothing is being sent."""
         now = self._clock.now()
         async with self._store.transaction():
-            return await self._store.execute("reclaim", {"now": now, "due_utc": now + _SECONDS_BEFORE_LOOKING})
+            return await self._store.execute("reclaim", {"now": now, "due_utc": now + SECONDS_BEFORE_LOOKING})
 
     async def claim(self, manners: Manners) -> tuple[Delivery, ...]:
         """The most pressing delivery that is due, now `sending`; all lines of a digest together; empty when none is.
@@ -88,17 +88,10 @@ class Outbox:
 
     async def _may_go(self, row: sqlite3.Row, manners: Manners) -> bool:
         posts = await self._store.fetch("get_post", {"id": row["post_id"]})
-        post = posts[0] if posts else None
-        author_hash = post["author_hash"] if post else None
-        ruling = await manners.ruling(
-            row["subreddit"],
-            post["author"] if post else None,
-            author_hash,
-            post["created_utc"] if post else None,
-            row["id"],
-        )
+        author, created_utc = (posts[0]["author"], posts[0]["created_utc"]) if posts else (None, None)
+        ruling = await manners.ruling(row["subreddit"], author, created_utc, row["id"])
         if ruling.verdict is Verdict.SEND:
-            await manners.begin_reply(row["id"], row["subreddit"], author_hash)
+            await manners.begin_reply(row["id"], row["subreddit"], author)
             return True
         query = "hold" if ruling.verdict is Verdict.HOLD else "drop"
         await self._store.execute(query, {"id": row["id"], "error": ruling.words, "now": self._clock.now()})

@@ -135,8 +135,7 @@ class Pipeline:
         note = ""
         for planned in decision.deliveries:
             if planned.kind is DeliveryKind.REPLY:
-                author_hash = self._manners.hash(post.author)
-                ruling = await self._manners.ruling(post.subreddit, post.author, author_hash, post.created_utc)
+                ruling = await self._manners.ruling(post.subreddit, post.author, post.created_utc)
                 note = ruling.words
                 if ruling.verdict is Verdict.NEVER:
                     continue

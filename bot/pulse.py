@@ -62,8 +62,8 @@ class Pulse:
         allowance = self._budget.standing()
         depth = await self._inbox.depth()
         outbox = {(row["kind"], row["state"]): row["n"] for row in await self._store.fetch("count_deliveries")}
-        gaps = await self._store.fetch("gaps")
-        self._health.stood(depth, outbox, len(gaps), allowance.used, allowance.per_minute, allowance.remaining)
+        (gaps,) = await self._store.fetch("count_gaps")
+        self._health.stood(depth, outbox, gaps["n"], allowance.used, allowance.per_minute, allowance.remaining)
         vitals: dict[str, float] = {
             "queue_depth": depth,
             "budget_used": allowance.used,
@@ -73,8 +73,8 @@ class Pulse:
             vitals["budget_remaining"] = allowance.remaining
         now = self._clock.now()
         async with self._store.transaction():
-            for name, value in vitals.items():
-                await self._store.execute("note_vital", {"name": name, "value": value, "now": now})
+            noted = [{"name": name, "value": value, "now": now} for name, value in vitals.items()]
+            await self._store.execute_each("note_vital", noted)
         for watch in self._watches:
             await self._listen(watch)
 

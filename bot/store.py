@@ -11,7 +11,7 @@ import contextlib
 import os
 import re
 import sqlite3
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from importlib.resources import files
@@ -136,7 +136,7 @@ class Store:
             async with self._db.execute(self._queries[name], values) as cursor:
                 return cursor.rowcount
 
-    async def execute_each(self, name: str, values: list[Mapping[str, Any]]) -> None:
+    async def execute_each(self, name: str, values: Sequence[Mapping[str, Any]]) -> None:
         """Runs a named statement inside a `transaction()` once for each of the values."""
         with self._explained():
             await self._db.executemany(self._queries[name], values)

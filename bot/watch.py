@@ -114,7 +114,7 @@ class Watch:
         """The time from which posts are ours, fixed at the very first start; seconds since the epoch."""
         async with self._store.transaction():
             await self._store.execute("begin_watch", {"subreddit": self.subreddit, "since_utc": self._earliest()})
-            (row,) = await self._store.fetch("watched_since", {"subreddit": self.subreddit})
+            (row,) = await self._store.fetch("get_watch", {"subreddit": self.subreddit})
         self.refused = False
         log.info("watch.started", subreddit=self.subreddit, since_utc=row["since_utc"])
         return float(row["since_utc"])

@@ -15,13 +15,26 @@ from bot.manners import Manners
 from bot.outbox import Outbox
 from bot.reddit import Gateway
 from bot.sandbox.server import SandboxServer
-from bot.sandbox.state import SandboxReddit
+from bot.sandbox.state import CLIENT_ID, CLIENT_SECRET, PASSWORD, USERNAME, SandboxReddit
 from bot.store import Store
 from models.assessment import Assessment, Evidence, Ordinal
 from models.document import Document
 from models.labels import Disorder, Risk, Severity
 
 NOON = 1_767_268_800.0  # 2026-01-01 12:00 UTC
+
+# Invented, like every post in this project.
+DESPERATE = "I have decided. I am going to kill myself tonight, I wrote the notes already. I wanted to say goodbye."
+CAKE = "My first carrot cake came out a little dry, would more oil help or should I bake it shorter?"
+NEVER_LOGGED = "xylophonist"
+
+# What the sandbox accepts, as the command takes it from its environment.
+CREDENTIALS = {
+    "NIGHTLIGHT_REDDIT_CLIENT_ID": CLIENT_ID,
+    "NIGHTLIGHT_REDDIT_CLIENT_SECRET": CLIENT_SECRET,
+    "NIGHTLIGHT_REDDIT_USERNAME": USERNAME,
+    "NIGHTLIGHT_REDDIT_PASSWORD": PASSWORD,
+}
 
 
 class HandClock:

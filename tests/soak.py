@@ -25,7 +25,8 @@ from bot.sandbox.server import SandboxServer
 from bot.sandbox.state import SandboxReddit
 from bot.store import Store
 from models.labels import Level
-from tests.faults.harness import DESPERATE, Bot
+from tests.conftest import DESPERATE
+from tests.faults.harness import Bot
 
 A_SECOND = 167.0
 ONE_CRISIS_IN = 500

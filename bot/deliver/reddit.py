@@ -16,7 +16,6 @@ from bot.types import DeliveryKind, Presence
 
 # An internal discussion is listed under `mod`; once a moderator archived it, under `archived`. Never under `all`.
 _STATES = ("mod", "archived")
-_IDS_A_CALL = 100
 # How much earlier than our clock says Reddit's clock may date what we wrote.
 _SKEW_SECONDS = 600.0
 
@@ -29,9 +28,7 @@ class RedditMessenger:
 
     async def gone(self, ids: Sequence[str]) -> set[str]:
         """Which of these posts their author or Reddit deleted."""
-        found: dict[str, Presence] = {}
-        for start in range(0, len(ids), _IDS_A_CALL):
-            found |= await look_up(self._gateway, ids[start : start + _IDS_A_CALL], urgent=True)
+        found = await look_up(self._gateway, ids, urgent=True)
         return {id for id, presence in found.items() if presence is Presence.GONE}
 
     async def find(self, letter: Letter) -> str | None:

@@ -17,14 +17,13 @@ from bot.errors import BadCredentials, Gone, Permanent, Transient, Unclear
 from bot.keeper import Keeper
 from bot.manners import Manners
 from bot.notices import Notices
-from bot.outbox import Outbox
+from bot.outbox import SECONDS_BEFORE_LOOKING, Outbox
 from bot.types import Delivery, DeliveryKind
 
 log = structlog.get_logger()
 
 _LONGEST_PAUSE_SECONDS = 3600.0
 _LONGEST_BACKOFF_SECONDS = 900.0
-_SECONDS_BEFORE_LOOKING = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +130,7 @@ class Worker:
             await self._bury(deliveries, error)
             return
         if isinstance(error, Unclear):
-            # Reddit may show what it did only a moment later.
-            pause, outcome = _SECONDS_BEFORE_LOOKING, "unclear"
+            pause, outcome = SECONDS_BEFORE_LOOKING, "unclear"
         else:
             named = error.retry_after_seconds if isinstance(error, Transient) else None
             pause, outcome = named or _pause(first.attempts), "postponed"

@@ -79,8 +79,8 @@ class Scene:
     @property
     def over(self) -> bool:
         """Every post judged and every alert out, but for those about posts that were deleted meanwhile."""
-        alerts = self.settled[DeliveryKind.ALERT], self.waiting[DeliveryKind.ALERT]
-        return len(self.judged) == len(self.posts) and alerts[0] == alerts[1]
+        alerts_out = self.settled[DeliveryKind.ALERT] == self.waiting[DeliveryKind.ALERT]
+        return len(self.judged) == len(self.posts) and alerts_out
 
 
 async def show(classifier: Classifier, folder: Path, console: Console, *, port: int, serve: bool) -> bool:

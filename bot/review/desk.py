@@ -81,9 +81,7 @@ class Desk:
         delivery = await self._find(identity)
         if action is ReviewAction.APPROVED:
             (row,) = await self._store.fetch("get_post", {"id": delivery.post_id})
-            ruling = await self._manners.ruling(
-                delivery.subreddit, row["author"], row["author_hash"], row["created_utc"], delivery.id
-            )
+            ruling = await self._manners.ruling(delivery.subreddit, row["author"], row["created_utc"], delivery.id)
             if ruling.verdict is Verdict.NEVER:
                 raise UsageError(f"reply {delivery.id} cannot go out: {ruling.words}")
         return await self._outbox.review(delivery.id, action, actor, note)

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-from collections.abc import Generator
-from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -20,6 +17,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from bot.sandbox import api, site
 from bot.sandbox.gate import WithoutLastSlash, refusal
 from bot.sandbox.state import SandboxReddit, UnknownThing
+from bot.web import Guest, listener
 
 HOST = "127.0.0.1"
 
@@ -60,18 +58,12 @@ class SandboxServer:
             access_log=False,
             timeout_graceful_shutdown=1,
         )
-        self._server = _Server(config)
+        self._server = Guest(config)
 
     async def __aenter__(self) -> Self:
-        listener = socket.socket()
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((HOST, self._port))
-        except OSError:
-            listener.close()
-            raise
-        self.base_url = self._reddit.site_url = f"http://{HOST}:{listener.getsockname()[1]}"
-        self._running = asyncio.create_task(self._server.serve(sockets=[listener]))
+        listening = listener(HOST, self._port)
+        self.base_url = self._reddit.site_url = f"http://{HOST}:{listening.getsockname()[1]}"
+        self._running = asyncio.create_task(self._server.serve(sockets=[listening]))
         while not self._server.started and not self._running.done():  # noqa: ASYNC110 - uvicorn has no event
             await asyncio.sleep(0.005)
         return self
@@ -94,11 +86,3 @@ class SandboxServer:
         for connection in list(self._server.server_state.connections):
             if isinstance(connection, H11Protocol) and client in (None, connection.client):
                 connection.transport.close()
-
-
-class _Server(uvicorn.Server):
-    """Uvicorn as a guest: the signals belong to the program around it."""
-
-    @contextmanager
-    def capture_signals(self) -> Generator[None, None, None]:
-        yield

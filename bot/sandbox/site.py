@@ -5,6 +5,7 @@ Neither asks for a token: they are for whoever runs the sandbox on this machine.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -112,10 +113,7 @@ class _Control:
             "lock": self._reddit.lock,
             "archive": self._reddit.archive,
         }
-        act = actions.get(request.path_params["action"])
-        if act is None:
-            raise HTTPException(404)
-        act(self._reddit.submission(request.path_params["id"]).id)
+        _chosen(request, actions)(self._reddit.submission(request.path_params["id"]).id)
         return JSONResponse({})
 
     async def change(self, request: Request) -> Response:
@@ -126,10 +124,7 @@ class _Control:
             "demote": self._reddit.demote,
             "make_private": self._reddit.make_private,
         }
-        change = actions.get(request.path_params["action"])
-        if change is None:
-            raise HTTPException(404)
-        change(request.path_params["subreddit"])
+        _chosen(request, actions)(request.path_params["subreddit"])
         return JSONResponse({})
 
     async def faults(self, request: Request) -> Response:
@@ -179,3 +174,11 @@ class _Control:
     async def requests(self, request: Request) -> Response:
         """Every request to the API so far."""
         return JSONResponse([asdict(logged) for logged in self._reddit.requests])
+
+
+def _chosen(request: Request, actions: Mapping[str, Callable[[str], None]]) -> Callable[[str], None]:
+    """The action that the path names; 404 for any other."""
+    try:
+        return actions[request.path_params["action"]]
+    except KeyError:
+        raise HTTPException(404) from None

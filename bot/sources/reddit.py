@@ -85,11 +85,13 @@ class NewPosts:
 
 
 async def look_up(gateway: Gateway, ids: Sequence[str], *, urgent: bool = False) -> dict[str, Presence]:
-    """Whether Reddit still has these posts, at most 100, in one call. Raises Transient or Permanent."""
-    async with gateway.reading(urgent) as reddit:
-        names = ",".join(f"t3_{id}" for id in ids)
-        listing: Any = await reddit.request(method="GET", path="api/info", params={"id": names, "raw_json": 1})
-        shown = {child["data"]["id"]: child["data"] for child in listing["data"]["children"]}
+    """Whether Reddit still has these posts, a hundred a call. Raises Transient or Permanent."""
+    shown: dict[str, Mapping[str, Any]] = {}
+    for start in range(0, len(ids), _PAGE):
+        names = ",".join(f"t3_{id}" for id in ids[start : start + _PAGE])
+        async with gateway.reading(urgent) as reddit:
+            listing: Any = await reddit.request(method="GET", path="api/info", params={"id": names, "raw_json": 1})
+            shown |= {child["data"]["id"]: child["data"] for child in listing["data"]["children"]}
     return {id: _presence(shown[id]) if id in shown else Presence.UNKNOWN for id in ids}
 
 

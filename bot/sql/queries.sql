@@ -135,8 +135,8 @@ SELECT * FROM reviews WHERE delivery_id = :delivery_id ORDER BY id;
 -- Keeps the first beginning when the subreddit was watched before.
 INSERT INTO watches (subreddit, since_utc) VALUES (:subreddit, :since_utc) ON CONFLICT (subreddit) DO NOTHING;
 
--- name: watched_since
-SELECT since_utc FROM watches WHERE subreddit = :subreddit;
+-- name: get_watch
+SELECT * FROM watches WHERE subreddit = :subreddit;
 
 -- name: note_look
 UPDATE watches SET looked_utc = :now, refused_utc = NULL, refusal = NULL WHERE subreddit = :subreddit;
@@ -152,6 +152,9 @@ SELECT * FROM watches ORDER BY subreddit;
 -- name: add_gap
 INSERT INTO gaps (subreddit, from_utc, until_utc, found_utc) VALUES (:subreddit, :from_utc, :until_utc, :now)
 ON CONFLICT (subreddit, from_utc) DO NOTHING;
+
+-- name: count_gaps
+SELECT count(*) AS n FROM gaps;
 
 -- name: gaps
 SELECT * FROM gaps ORDER BY found_utc;

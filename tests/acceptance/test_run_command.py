@@ -17,7 +17,8 @@ import pytest
 
 from bot.clock import SystemClock
 from bot.sandbox.server import SandboxServer
-from bot.sandbox.state import CLIENT_ID, CLIENT_SECRET, PASSWORD, USERNAME, SandboxReddit
+from bot.sandbox.state import SandboxReddit
+from tests.conftest import CAKE, CREDENTIALS, DESPERATE, NEVER_LOGGED
 
 CONFIG = """\
 [reddit]
@@ -33,11 +34,6 @@ modmail = true
 [replies]
 auto = {auto}
 """
-
-# Invented, like every post in this project.
-DESPERATE = "I have decided. I am going to kill myself tonight, I wrote the notes already. I wanted to say goodbye."
-CAKE = "My first carrot cake came out a little dry, would more oil help or should I bake it shorter?"
-NEVER_LOGGED = "xylophonist"
 
 
 @pytest.fixture
@@ -62,16 +58,10 @@ async def start(folder: Path, *arguments: str, **environment: str) -> Process:
 
 async def start_program(folder: Path, *command: str, **environment: str) -> Process:
     """Any program, with those credentials."""
-    secrets = {
-        "NIGHTLIGHT_REDDIT_CLIENT_ID": CLIENT_ID,
-        "NIGHTLIGHT_REDDIT_CLIENT_SECRET": CLIENT_SECRET,
-        "NIGHTLIGHT_REDDIT_USERNAME": USERNAME,
-        "NIGHTLIGHT_REDDIT_PASSWORD": PASSWORD,
-    }
     return await asyncio.create_subprocess_exec(
         *command,
         cwd=folder,
-        env={**os.environ, **secrets, **environment},
+        env={**os.environ, **CREDENTIALS, **environment},
         stdout=PIPE,
         stderr=PIPE,
     )

@@ -21,9 +21,10 @@ from bot.manners import Manners, key_path, load_key
 from bot.review.desk import Desk
 from bot.sandbox.faults import KINDS, RandomFaults
 from bot.sandbox.server import SandboxServer
-from bot.sandbox.state import CLIENT_ID, CLIENT_SECRET, PASSWORD, USERNAME, Fault, SandboxReddit
+from bot.sandbox.state import Fault, SandboxReddit
 from bot.store import Store
 from bot.types import DeliveryKind, DeliveryState, ReviewAction
+from tests.conftest import CAKE, CREDENTIALS, DESPERATE, NEVER_LOGGED
 
 CONFIG = """\
 [reddit]
@@ -40,11 +41,6 @@ daily_cap = 1000
 [health]
 port = 0
 """
-
-# Invented, like every post in this project.
-DESPERATE = "I have decided. I am going to kill myself tonight, I wrote the notes already. I wanted to say goodbye."
-CAKE = "My first carrot cake came out a little dry, would more oil help or should I bake it shorter?"
-NEVER_LOGGED = "xylophonist"
 
 _LONGEST_CALM_SECONDS = 90.0
 
@@ -154,16 +150,10 @@ class Bot:
         await self.kill()
 
     async def start(self) -> None:
-        secrets = {
-            "NIGHTLIGHT_REDDIT_CLIENT_ID": CLIENT_ID,
-            "NIGHTLIGHT_REDDIT_CLIENT_SECRET": CLIENT_SECRET,
-            "NIGHTLIGHT_REDDIT_USERNAME": USERNAME,
-            "NIGHTLIGHT_REDDIT_PASSWORD": PASSWORD,
-        }
         with self._log.open("ab") as log:
             self._begun = self._log.read_text(encoding="utf-8").count('"run.started"')
             self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "bot", "run"), cwd=self._folder, env={**os.environ, **secrets}, stderr=log
+                *(sys.executable, "-m", "bot", "run"), cwd=self._folder, env={**os.environ, **CREDENTIALS}, stderr=log
             )
 
     @property

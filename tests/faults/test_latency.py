@@ -13,7 +13,8 @@ from bot.clock import SystemClock
 from bot.sandbox.server import SandboxServer
 from bot.sandbox.state import SandboxReddit
 from bot.store import Store
-from tests.faults.harness import CAKE, CONFIG, DESPERATE, Bot
+from tests.conftest import CAKE, DESPERATE
+from tests.faults.harness import CONFIG, Bot
 
 POLL_SECONDS = 0.5
 BOUND_SECONDS = POLL_SECONDS + 0.25

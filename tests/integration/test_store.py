@@ -21,7 +21,7 @@ async def test_a_transaction_that_fails_leaves_nothing(store: Store) -> None:
         async with store.transaction():
             await store.execute("begin_watch", WATCH)
             raise RuntimeError
-    assert await store.fetch("watched_since", {"subreddit": "testsub"}) == []
+    assert await store.fetch("get_watch", {"subreddit": "testsub"}) == []
 
 
 async def test_what_was_committed_is_there_after_reopening(tmp_path: Path) -> None:
@@ -30,7 +30,7 @@ async def test_what_was_committed_is_there_after_reopening(tmp_path: Path) -> No
     async with Store(path) as store, store.transaction():
         await store.execute("begin_watch", WATCH)
     async with Store(path) as store:
-        (row,) = await store.fetch("watched_since", {"subreddit": "TESTSUB"})
+        (row,) = await store.fetch("get_watch", {"subreddit": "TESTSUB"})
     assert row["since_utc"] == 1.0
 
 
