@@ -142,7 +142,7 @@ class LlmAnnotator:
         self._client = AsyncOpenAI(
             base_url=base_url,
             api_key=key or "none",  # the client insists on one, a local server takes any
-            timeout=None,  # httpx limits the gap between two bytes; `_post` limits the whole call
+            timeout=None,  # the client limits the gap between two bytes; `_post` limits the whole call
             max_retries=0,
             # A redirect would carry the post to a server that nobody configured.
             http_client=DefaultAsyncHttpxClient(follow_redirects=False),

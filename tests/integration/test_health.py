@@ -6,7 +6,7 @@ import math
 import socket
 from collections.abc import AsyncIterator
 
-import httpx
+import httpx2
 import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -24,13 +24,13 @@ def health(clock: HandClock) -> Health:
 
 
 @pytest.fixture
-async def client(health: Health) -> AsyncIterator[httpx.AsyncClient]:
+async def client(health: Health) -> AsyncIterator[httpx2.AsyncClient]:
     """Somebody on this machine who asks."""
-    async with health.serving(0) as base_url, httpx.AsyncClient(base_url=base_url, trust_env=False) as client:
+    async with health.serving(0) as base_url, httpx2.AsyncClient(base_url=base_url, trust_env=False) as client:
         yield client
 
 
-async def figures(client: httpx.AsyncClient) -> Figures:
+async def figures(client: httpx2.AsyncClient) -> Figures:
     """What /metrics says, by name and labels, as Prometheus reads it."""
     answer = await client.get("/metrics")
     assert answer.status_code == 200
@@ -38,7 +38,7 @@ async def figures(client: httpx.AsyncClient) -> Figures:
     return {(s.name, tuple(sorted(s.labels.items()))): s.value for family in families for s in family.samples}
 
 
-async def test_stalled_and_well_again(client: httpx.AsyncClient, health: Health, clock: HandClock) -> None:
+async def test_stalled_and_well_again(client: httpx2.AsyncClient, health: Health, clock: HandClock) -> None:
     """200 from the start, 503 when one subreddit was not read for the stalled time, 200 again after a look."""
     assert (await client.get("/healthz")).status_code == 200
     clock.advance(1799.9)
@@ -54,13 +54,13 @@ async def test_stalled_and_well_again(client: httpx.AsyncClient, health: Health,
     assert well.json() == {"status": "ok", "seconds_since_last_look": {"testsub": 0.0, "other": 0.1}}
 
 
-async def test_a_clock_that_is_set_stalls_nothing(client: httpx.AsyncClient, clock: HandClock) -> None:
+async def test_a_clock_that_is_set_stalls_nothing(client: httpx2.AsyncClient, clock: HandClock) -> None:
     """Only time that really passed counts."""
     clock.set(NOON + 86_400)
     assert (await client.get("/healthz")).status_code == 200
 
 
-async def test_every_figure_arrives(client: httpx.AsyncClient, health: Health, clock: HandClock) -> None:
+async def test_every_figure_arrives(client: httpx2.AsyncClient, health: Health, clock: HandClock) -> None:
     """Each call of the loop shows in the metric that is named after it, with its value."""
     clock.advance(60)
     health.looked("testsub", 3)
@@ -101,7 +101,7 @@ async def test_every_figure_arrives(client: httpx.AsyncClient, health: Health, c
     assert labels == {"subreddit", "level", "kind", "outcome", "state", "le", "version"}
 
 
-async def test_what_is_over_is_forgotten(client: httpx.AsyncClient, health: Health) -> None:
+async def test_what_is_over_is_forgotten(client: httpx2.AsyncClient, health: Health) -> None:
     """A state that no delivery is in any more disappears, and what Reddit no longer says is no number."""
     health.stood(1, {("alert", "pending"): 1}, 0, 0, 100, 5.0)
     health.stood(0, {}, 0, 0, 100, None)
@@ -112,18 +112,18 @@ async def test_what_is_over_is_forgotten(client: httpx.AsyncClient, health: Heal
 
 @pytest.mark.parametrize("host", ["nightlight.example", "127.0.0.1.example", "192.0.2.1:9464", "0.0.0.0", ""])  # noqa: S104
 @pytest.mark.parametrize("path", ["/metrics", "/healthz"])
-async def test_another_name_for_this_machine_is_refused(client: httpx.AsyncClient, host: str, path: str) -> None:
+async def test_another_name_for_this_machine_is_refused(client: httpx2.AsyncClient, host: str, path: str) -> None:
     """A web page whose name was made to point at loopback reads nothing (DNS rebinding)."""
     assert (await client.get(path, headers={"host": host})).status_code == 400
 
 
-async def test_localhost_is_this_machine(client: httpx.AsyncClient) -> None:
+async def test_localhost_is_this_machine(client: httpx2.AsyncClient) -> None:
     """By its common name too, whatever the port."""
     assert (await client.get("/healthz", headers={"host": "localhost:9464"})).status_code == 200
 
 
 @pytest.mark.parametrize(("method", "path", "status"), [("POST", "/metrics", 405), ("GET", "/", 404)])
-async def test_nothing_else_is_answered(client: httpx.AsyncClient, method: str, path: str, status: int) -> None:
+async def test_nothing_else_is_answered(client: httpx2.AsyncClient, method: str, path: str, status: int) -> None:
     """Two paths, to read only."""
     assert (await client.request(method, path)).status_code == status
 
@@ -141,10 +141,10 @@ async def test_a_taken_port_is_an_os_error(health: Health) -> None:
         assert base_url == f"http://127.0.0.1:{port}"
 
 
-async def test_two_live_side_by_side(health: Health, client: httpx.AsyncClient, clock: HandClock) -> None:
+async def test_two_live_side_by_side(health: Health, client: httpx2.AsyncClient, clock: HandClock) -> None:
     """In one process each has its own port and its own figures."""
     other = Health(["testsub"], 1800, clock)
-    async with other.serving(0) as base_url, httpx.AsyncClient(base_url=base_url, trust_env=False) as second:
+    async with other.serving(0) as base_url, httpx2.AsyncClient(base_url=base_url, trust_env=False) as second:
         health.looked("testsub", 5)
         other.looked("testsub", 1)
         key = ("nightlight_posts_seen_total", (("subreddit", "testsub"),))
