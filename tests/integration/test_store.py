@@ -127,6 +127,35 @@ async def test_a_database_that_is_locked_for_long_is_one_clear_line(
     other.close()
 
 
+async def test_two_that_open_a_new_file_at_once_take_turns(tmp_path: Path) -> None:
+    """Who finds the other on the way to WAL waits for it, though SQLite itself refuses at once, and then goes on."""
+    path = tmp_path / "new.db"
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")  # the lock that the switch takes first
+    async with asyncio.TaskGroup() as group:
+        making = group.create_task(make(path))
+        await asyncio.wait({making}, timeout=0.3)
+        assert not making.done()
+        other.execute("COMMIT")
+    other.close()
+    async with Store(path) as store:
+        assert len(await store.fetch("watches")) == 1
+
+
+async def test_a_new_file_that_is_locked_for_long_is_one_clear_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Waiting for the other ends, and the error names the lock."""
+    monkeypatch.setattr("bot.store._BUSY_SECONDS", 0.2)
+    path = tmp_path / "new.db"
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreError, match="locked"):
+        async with Store(path):
+            pass
+    other.close()
+
+
 async def test_database_log_and_copy_are_for_their_owner_alone(tmp_path: Path) -> None:
     """Nobody else on the machine can read what people wrote."""
     path = tmp_path / "private.db"
