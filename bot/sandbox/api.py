@@ -150,9 +150,12 @@ def modqueue(call: Call) -> Json:
 
 
 def unmoderated(call: Call) -> Json:
-    """The submissions that no moderator has approved yet."""
+    """The submissions that no moderator has judged yet, with those that AutoModerator filtered."""
     return _moderators_page(
-        call, lambda thing: isinstance(thing, Submission) and thing.removal is None and thing.approved_by is None
+        call,
+        lambda thing: (
+            isinstance(thing, Submission) and thing.removal in (None, Removal.AUTOMOD) and thing.approved_by is None
+        ),
     )
 
 

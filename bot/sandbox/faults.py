@@ -69,6 +69,7 @@ KINDS: dict[str, Kind] = {
     "slow": Kind(Fault(delay_seconds=1.5)),
     "null_author": Kind(Fault(edit=_without_author), "GET", r"/r/[^/]+/new|/api/info|/user/[^/]+/comments"),
     "token_refused": Kind(Fault(status=401), "POST", _TOKEN),
+    "token_failing": Kind(Fault(status=500, body=_HTML), "POST", _TOKEN),
     "token_revoked": Kind(
         Fault(status=401, headers={"www-authenticate": 'Bearer realm="reddit", error="invalid_token"'}),
         path=_NOT_TOKEN,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
+import json
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
@@ -22,6 +23,12 @@ from asyncprawcore.exceptions import (
     TooManyRequests,
 )
 
+from bot.config import Config, Secrets
+from bot.deliver.reddit import RedditMessenger
+from bot.deliver.worker import Letter
+from bot.errors import Unclear
+from bot.reddit import Gateway
+from bot.sandbox.faults import KINDS
 from bot.sandbox.server import SandboxServer
 from bot.sandbox.state import (
     CLIENT_ID,
@@ -33,23 +40,8 @@ from bot.sandbox.state import (
     Fault,
     SandboxReddit,
 )
-
-
-class HandClock:
-    """A clock that the test turns by hand; sleeping takes no time and is remembered."""
-
-    def __init__(self) -> None:
-        self.utc = 1_800_000_000.0
-        self.slept: list[float] = []
-
-    def now(self) -> float:
-        return self.utc
-
-    async def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-
-    async def wait(self, event: asyncio.Event, seconds: float) -> bool:
-        raise NotImplementedError
+from bot.types import DeliveryKind
+from tests.conftest import HandClock
 
 
 @asynccontextmanager
@@ -92,11 +84,6 @@ def fail_once(fault: Fault, method: str, path: str) -> Callable[[str, str], Faul
     """A hook that breaks the first request of that kind."""
     left = [fault]
     return lambda m, p: left.pop() if left and (m, p) == (method, path) else None
-
-
-@pytest.fixture
-def clock() -> HandClock:
-    return HandClock()
 
 
 @pytest.fixture
@@ -145,10 +132,10 @@ async def test_a_token_expires_and_is_renewed(sandbox: SandboxReddit, clock: Han
     """After its day a token is refused with 401, and the client fetches another by itself."""
     async with serving(sandbox) as reddit:
         await reddit.user.me()
-        clock.utc += TOKEN_SECONDS
+        clock.advance(TOKEN_SECONDS)
         await reddit.user.me(use_cache=False)
         without_retries(reddit)
-        clock.utc += TOKEN_SECONDS
+        clock.advance(TOKEN_SECONDS)
         with pytest.raises(InvalidToken):
             await reddit.user.me(use_cache=False)
     assert [r.path for r in sandbox.requests].count("/api/v1/access_token") == 2
@@ -324,6 +311,22 @@ async def test_reports_and_moderates(sandbox: SandboxReddit) -> None:
     assert [(r.fullname, r.reason) for r in sandbox.reports] == [(f"t3_{id}", "weeds")]
 
 
+async def test_what_automoderator_filtered_waits_in_both_queues(sandbox: SandboxReddit) -> None:
+    """A filtered post is in the queue and among the unmoderated ones, unseen by readers until it is approved."""
+    filtered = sandbox.submit("gardening", "Tomatoes", "Text", "fern", filtered=True)
+    removed = sandbox.submit("gardening", "Beans", "Text", "moss")
+    sandbox.remove_by_moderator(removed)
+    async with serving(sandbox) as reddit:
+        gardening = await reddit.subreddit("gardening")
+        assert [s.id async for s in gardening.mod.modqueue()] == [filtered]
+        assert [s.id async for s in gardening.mod.unmoderated()] == [filtered]
+        assert [s async for s in gardening.new()] == []
+        await (await reddit.submission(filtered)).mod.approve()
+        assert [s async for s in gardening.mod.modqueue()] == []
+        assert [s async for s in gardening.mod.unmoderated()] == []
+        assert [s.id async for s in gardening.new()] == [filtered]
+
+
 async def test_only_moderators_moderate(sandbox: SandboxReddit) -> None:
     """Where the bot is no moderator, queues, locks and modmail are 403."""
     id = sandbox.submit("elsewhere", "Tomatoes", "Text", "fern")
@@ -368,6 +371,40 @@ async def test_pages_through_the_discussions(sandbox: SandboxReddit) -> None:
         assert [c.id async for c in gardening.modmail.conversations(state="mod", limit=None)] == made[::-1]
 
 
+async def test_an_archived_discussion_is_among_the_archived_alone(sandbox: SandboxReddit) -> None:
+    """What a moderator put away is found under `archived` and no longer under `mod`; its id still opens it."""
+    kept, archived = (sandbox.discuss("gardening", subject, "Body", USERNAME).id for subject in ("Kept", "Archived"))
+    sandbox.archive_conversation(archived)
+    async with serving(sandbox) as reddit:
+        modmail = (await reddit.subreddit("gardening")).modmail
+        found = {
+            state: [c.id async for c in modmail.conversations(state=state)]
+            for state in ("mod", "archived", "all", "inprogress")
+        }
+        assert (await modmail(archived)).subject == "Archived"
+    assert found == {"mod": [kept], "archived": [archived], "all": [], "inprogress": []}
+
+
+async def test_the_bot_finds_its_alert_though_a_moderator_archived_it(
+    sandbox: SandboxReddit, clock: HandClock, secrets: Secrets
+) -> None:
+    """After an unclear answer the look finds what arrived, behind more than a page of others put away since."""
+    letter = Letter(DeliveryKind.ALERT, "gardening", "x", "[Nightlight] crisis (t3_x)", "Body", clock.now())
+    async with SandboxServer(sandbox) as server:
+        config = Config.model_validate({"reddit": {"base_url": server.base_url, "subreddits": ["gardening"]}})
+        async with Gateway.open(config, secrets, clock) as gateway:
+            messenger = RedditMessenger(gateway)
+            sandbox.faults = fail_once(Fault("after", status=503), "POST", "/api/mod/conversations")
+            with pytest.raises(Unclear):
+                await messenger.send(letter)
+            (arrived,) = sandbox.conversations
+            for number in range(120):
+                sandbox.discuss("gardening", f"Later {number}", "Body", "rose")
+            for conversation in sandbox.conversations:
+                sandbox.archive_conversation(conversation.id)
+            assert await messenger.find(letter) == arrived.id
+
+
 @pytest.mark.parametrize(("subject", "code"), [("x" * 101, "TOO_LONG"), ("", "NO_TEXT")])
 async def test_refuses_a_bad_subject(sandbox: SandboxReddit, subject: str, code: str) -> None:
     """A subject that is empty or over 100 characters is 400 and names the field at fault."""
@@ -389,14 +426,14 @@ async def test_counts_requests_and_refuses_those_over_the_limit(clock: HandClock
     """Every answer tells the allowance; the one too many is 429; the next ten minutes begin anew."""
     sandbox = SandboxReddit(clock, requests_per_window=3)
     token = {"authorization": f"bearer {sandbox.issue_token(USERNAME)}"}
-    clock.utc += 590  # late in the window, so that little time is left
+    clock.advance(590)  # late in the window, so that little time is left
     async with browsing(sandbox) as session:
         seen = []
         for _ in range(4):
             async with session.get("/api/v1/me", headers=token) as answer:
                 names = ("used", "remaining", "reset")
                 seen.append((answer.status, *(answer.headers[f"x-ratelimit-{name}"] for name in names)))
-        clock.utc += 10
+        clock.advance(10)
         async with session.get("/api/v1/me", headers=token) as answer:
             renewed = (answer.status, answer.headers["x-ratelimit-used"], answer.headers["x-ratelimit-reset"])
     assert seen == [(200, "1", "2.0", "10"), (200, "2", "1.0", "10"), (200, "3", "0.0", "10"), (429, "4", "0.0", "10")]
@@ -443,7 +480,156 @@ async def test_a_slow_answer_sleeps_on_the_clock(sandbox: SandboxReddit, clock: 
     sandbox.faults = fail_once(Fault(delay_seconds=7.0), "GET", "/api/v1/me")
     async with serving(sandbox) as reddit:
         assert (await reddit.user.me()).name == USERNAME
-    assert clock.slept == [7.0]
+    assert clock.monotonic() == 7.0
+
+
+@dataclass(frozen=True, slots=True)
+class Met:
+    """What a client meets: a status or an error, a body, some headers; and what the sandbox did meanwhile."""
+
+    outcome: int | str
+    body: str = ""
+    done: bool = False
+    headers: Mapping[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+MEETINGS = {
+    **{f"{status}_before": Met(status, "html") for status in (500, 502, 503, 504, 520, 522)},
+    **{f"{status}_after": Met(status, "html", done=True) for status in (500, 502, 503, 504, 520, 522)},
+    "429": Met(429, headers={"retry-after": ""}),
+    "429_retry_after": Met(429, headers={"retry-after": "1"}),
+    "ratelimit": Met(200, "RATELIMIT"),
+    "fractional_headers": Met(
+        200, "whole", done=True, headers={"x-ratelimit-used": "12.5", "x-ratelimit-reset": "30.5"}
+    ),
+    "none_remaining": Met(200, "whole", done=True, headers={"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1"}),
+    "dropped_before": Met("ServerDisconnectedError"),
+    "dropped_after": Met("ServerDisconnectedError", done=True),
+    "half_open_before": Met("TimeoutError"),
+    "half_open_after": Met("TimeoutError", done=True),
+    "truncated": Met("ClientPayloadError", done=True),
+    "html": Met(200, "html"),
+    "html_after": Met(200, "html", done=True),
+    "broken_json": Met(200, "broken", done=True, headers={"content-type": "application/json"}),
+    "slow": Met(200, "whole", done=True, seconds=1.5),
+    "null_author": Met(200, "no author"),
+    "token_refused": Met(401),
+    "token_failing": Met(500, "html"),
+    "token_revoked": Met(401, headers={"www-authenticate": 'Bearer realm="reddit", error="invalid_token"'}),
+}
+
+
+def word(body: bytes) -> str:
+    """What a client can make of a body."""
+    try:
+        answer = json.loads(body)
+    except ValueError:
+        return "html" if body.startswith(b"<!doctype html>") else "broken" if body else ""
+    if errors := answer.get("json", {}).get("errors"):
+        return str(errors[0][0])
+    posts = answer.get("data", {}).get("children", [])
+    return "no author" if any(post["data"]["author"] is None for post in posts) else "whole"
+
+
+SIGN_IN: tuple[str, str, dict[str, Any]] = (
+    "POST",
+    "/api/v1/access_token",
+    {
+        "data": {"grant_type": "client_credentials"},
+        "headers": {"authorization": aiohttp.encode_basic_auth(CLIENT_ID, CLIENT_SECRET)},
+    },
+)
+
+
+async def order(session: aiohttp.ClientSession, **schedule: Any) -> None:
+    """Ask for faults as another process does."""
+    async with session.post("/sandbox/faults", json=schedule) as answer:
+        assert answer.status == 200
+
+
+async def ask(
+    session: aiohttp.ClientSession, method: str, path: str, patience_seconds: float = 30.0, **request: Any
+) -> tuple[int | str, Mapping[str, str], bytes]:
+    """One request; its status, headers and body, or the name of the error it ended in."""
+    try:
+        patience = aiohttp.ClientTimeout(patience_seconds)
+        async with session.request(method, path, timeout=patience, **request) as answer:
+            return answer.status, answer.headers, await answer.read()
+    except (aiohttp.ClientError, TimeoutError) as problem:
+        return type(problem).__name__, {}, b""
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+async def test_each_kind_of_fault_is_met(sandbox: SandboxReddit, clock: HandClock, kind: str) -> None:
+    """Once ordered, a fault is what its name says to the client, and the work was done or not."""
+    id = sandbox.submit("gardening", "Tomatoes", "Text", "fern")
+    token = {"authorization": f"bearer {sandbox.issue_token(USERNAME)}"}
+    method, path, request = next(
+        each
+        for each in (
+            ("POST", "/api/comment", {"data": {"thing_id": f"t3_{id}", "text": "Hello"}, "headers": token}),
+            ("GET", "/r/gardening/new", {"headers": token}),
+            SIGN_IN,
+        )
+        if KINDS[kind].befalls(each[0], each[1])
+    )
+    expected = MEETINGS[kind]
+    async with browsing(sandbox) as session:
+        await order(session, seed=1, rate=1, kinds=[kind])
+        patience = 0.5 if KINDS[kind].fault.hangs else 30.0
+        outcome, headers, body = await ask(session, method, path, patience, **request)
+    asked_about = {name: headers.get(name, "") for name in expected.headers}
+    assert Met(outcome, word(body), bool(sandbox.comments), asked_about, clock.monotonic()) == expected
+
+
+BAD_ORDERS = (
+    b"{",
+    b"[]",
+    b"{}",
+    b'{"seed": 1}',
+    b'{"seed": "x", "rate": 0.5}',
+    b'{"seed": 1, "rate": 2}',
+    b'{"seed": 1, "rate": 0.5, "kinds": ["rain"]}',
+)
+
+
+async def test_another_process_can_order_faults(sandbox: SandboxReddit) -> None:
+    """An order befalls what it can, is counted by kind, and lasts until a rate of 0; a bad one is 400 and nothing."""
+    token = {"authorization": f"bearer {sandbox.issue_token(USERNAME)}"}
+
+    async def sign_in() -> int | str:
+        method, path, request = SIGN_IN
+        return (await ask(session, method, path, **request))[0]
+
+    async def struck() -> Any:
+        return json.loads((await ask(session, "GET", "/sandbox/state"))[2])["faults"]
+
+    async with browsing(sandbox) as session:
+        await order(session, seed=1, rate=1, kinds=["token_refused"])
+        assert (await sign_in(), (await ask(session, "GET", "/api/v1/me", headers=token))[0]) == (401, 200)
+        for bad in BAD_ORDERS:
+            assert (await ask(session, "POST", "/sandbox/faults", data=bad))[0] == 400
+        assert (await sign_in(), await struck()) == (401, {"token_refused": 2})
+        await order(session, seed=1, rate=0)
+        assert (await sign_in(), await struck()) == (200, {})
+
+
+async def test_the_same_seed_strikes_the_same(sandbox: SandboxReddit) -> None:
+    """Two schedules of one seed meet the same requests with the same faults, one of another seed does not."""
+    id = sandbox.submit("gardening", "Tomatoes", "Text", "fern")
+    token = {"authorization": f"bearer {sandbox.issue_token(USERNAME)}"}
+    form = {"thing_id": f"t3_{id}", "text": "Hello"}
+
+    async def outcomes(seed: int) -> list[int | str]:
+        await order(session, seed=seed, rate=0.5)
+        return [(await ask(session, "POST", "/api/comment", data=form, headers=token))[0] for _ in range(25)]
+
+    async with browsing(sandbox) as session:
+        first, again, other = await outcomes(1), await outcomes(1), await outcomes(2)
+    assert first == again != other
+    assert 200 in first
+    assert len(set(first)) > 3
 
 
 # -- the site, the control API, the server
@@ -519,10 +705,10 @@ async def test_another_process_can_post_and_look(sandbox: SandboxReddit, clock: 
     assert (deleted.removal, removed.removal, locked.locked) == ("deleted", "moderator", True)
     assert state["submissions"] == 4
     assert state["comments"] == {
-        comment.submission.id: [{"id": comment.id, "author": USERNAME, "body": "Hello", "created_utc": clock.utc}]
+        comment.submission.id: [{"id": comment.id, "author": USERNAME, "body": "Hello", "created_utc": clock.now()}]
     }
     assert [(c["subject"], c["internal"], c["created_utc"]) for c in state["conversations"]] == [
-        ("Look", True, clock.utc)
+        ("Look", True, clock.now())
     ]
 
 
