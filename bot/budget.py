@@ -1,4 +1,4 @@
-"""How often Reddit may be asked: one budget for all calls of a process, with a share that only deliveries may spend.
+"""How often Reddit may be asked: one budget for all calls of a process, of which deliveries and reading have a share each.
 
 Reddit allows 100 calls a minute and client id, averaged over ten minutes, and says in its answers what is left of them.
 """
@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 from bot.clock import Clock
 
-# What reading leaves to deliveries: one alert takes two or three calls, so ten are room for several at once.
+# What reading leaves to deliveries (one alert takes two or three calls, so ten are room for several at once), and
+# deliveries to reading: a flood of alerts must not hide the posts that come after it.
 RESERVED_SHARE = 0.1
 RESERVED_AT_LEAST = 2
 
@@ -44,15 +45,16 @@ class Allowance:
 class Budget:
     """Lets at most `per_minute` calls begin in any 60 seconds, however many tasks ask at once.
 
-    Urgent calls (all that a delivery needs) may spend all of it and go first. Ordinary calls leave `reserved` of it
-    untouched, a tenth and at least two if not given. Calls of one kind begin in the order in which they asked.
+    Urgent calls (all that a delivery needs) go first; ordinary calls leave `reserved` of the budget untouched for them,
+    a tenth and at least two if not given. So many ordinary calls in any 60 seconds begin however many urgent ones wait.
+    Calls of one kind begin in the order in which they asked.
     """
 
     def __init__(self, clock: Clock, per_minute: int = 100, reserved: int | None = None) -> None:
         self.per_minute = per_minute
         self.reserved = max(RESERVED_AT_LEAST, int(per_minute * RESERVED_SHARE)) if reserved is None else reserved
         self._clock = clock
-        self._begun: deque[float] = deque()
+        self._begun: deque[tuple[float, bool]] = deque()  # when, and whether urgent
         self._remaining: float | None = None
         self._reset_at = 0.0
         self._paused_until = 0.0
@@ -66,7 +68,7 @@ class Budget:
             async with self._urgent_line if urgent else self._ordinary_line:
                 while (seconds := self._wait_seconds(urgent)) > 0:
                     await self._clock.sleep(max(_SHORTEST_LOOK_SECONDS, min(seconds, _LOOK_SECONDS)))
-                self._begun.append(self._clock.monotonic())
+                self._begun.append((self._clock.monotonic(), urgent))
                 if self._remaining is not None:
                     self._remaining -= 1  # Reddit will say so itself, but only after others have begun
         finally:
@@ -97,18 +99,23 @@ class Budget:
     def _wait_seconds(self, urgent: bool) -> float:
         now = self._clock.monotonic()
         self._forget(now)
-        allowed = self.per_minute if urgent else self.per_minute - self.reserved
+        share_left = max(0, self.reserved - sum(not was_urgent for _, was_urgent in self._begun))
+        if urgent:
+            kept_back = share_left
+        else:
+            kept_back = 0 if share_left else self.reserved
         until = self._paused_until
         if self._remaining is not None and (self._remaining < 1 or (not urgent and self._remaining <= self.reserved)):
             until = max(until, self._reset_at)
-        if len(self._begun) >= allowed:
-            until = max(until, self._begun[len(self._begun) - allowed] + _WINDOW_SECONDS)
-        if not urgent and self._urgent_waiting:
+        over = len(self._begun) - (self.per_minute - kept_back)
+        if over >= 0:
+            until = max(until, self._begun[over][0] + _WINDOW_SECONDS)
+        if self._urgent_waiting and not urgent and not share_left:
             until = max(until, now + _LOOK_SECONDS)
         return max(0.0, until - now)
 
     def _forget(self, now: float) -> None:
-        while self._begun and self._begun[0] + _WINDOW_SECONDS <= now:
+        while self._begun and self._begun[0][0] + _WINDOW_SECONDS <= now:
             self._begun.popleft()
         if now >= self._reset_at:
             self._remaining = None

@@ -38,7 +38,7 @@ async def begun_at(budget: Budget, clock: HandClock, urgent: bool) -> float:
 
 async def test_150_calls_at_once_stay_within_100_a_minute(clock: HandClock) -> None:
     """No 60 seconds hold more than 100 beginnings, and none waits longer than it must."""
-    budget = Budget(clock, 100)
+    budget = Budget(clock, 100, reserved=0)
     begun = sorted(await asyncio.gather(*[begun_at(budget, clock, urgent=True) for _ in range(150)]))
     assert min(later - earlier for earlier, later in zip(begun, begun[100:], strict=False)) >= 60
     assert begun[99] == 0.0
@@ -71,10 +71,30 @@ async def test_readers_leave_the_reserve() -> None:
     await asyncio.gather(*readers)
 
 
+async def test_a_flood_of_alerts_leaves_reading_its_share() -> None:
+    """While 500 urgent calls wait, a tenth of every minute goes to reading, at once, and alerts get all the rest."""
+    clock = WatchedClock()
+    budget = Budget(clock, 100)
+    begun = {True: 0, False: 0}
+
+    async def call(urgent: bool) -> None:
+        await budget.take(urgent=urgent)
+        begun[urgent] += 1
+
+    calls = [asyncio.create_task(call(urgent)) for urgent in (True, False) for _ in range(500)]
+    for minute in range(1, 4):
+        await settle()
+        assert begun == {True: 90 * minute, False: 10 * minute}
+        clock.advance(60)
+    for each in calls:
+        each.cancel()
+    await asyncio.gather(*calls, return_exceptions=True)
+
+
 async def test_an_urgent_call_passes_50_waiting_readers() -> None:
     """With nothing left at all, the first call of the next minute is the urgent one, though it asked last."""
     clock = WatchedClock()
-    budget = Budget(clock, 20)
+    budget = Budget(clock, 20, reserved=0)
     for _ in range(20):
         await budget.take(urgent=True)
     order: list[str] = []
@@ -219,7 +239,7 @@ def test_a_tenth_is_reserved(clock: HandClock, per_minute: int, reserved: int) -
 async def test_an_urgent_call_that_gives_up_frees_the_readers() -> None:
     """Readers stand back while an urgent call waits, and no longer than that."""
     clock = WatchedClock()
-    budget = Budget(clock, 3, reserved=1)
+    budget = Budget(clock, 3, reserved=0)
     for _ in range(3):
         await budget.take(urgent=True)
     alerts = [asyncio.create_task(budget.take(urgent=True)) for _ in range(2)]
