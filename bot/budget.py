@@ -1,4 +1,4 @@
-"""How often Reddit may be asked: one budget for all calls of a process, of which deliveries and reading have a share each.
+"""How often Reddit may be asked: one budget for all calls of a process, shared by deliveries and reading.
 
 Reddit allows 100 calls a minute and client id, averaged over ten minutes, and says in its answers what is left of them.
 """
@@ -100,10 +100,9 @@ class Budget:
         now = self._clock.monotonic()
         self._forget(now)
         share_left = max(0, self.reserved - sum(not was_urgent for _, was_urgent in self._begun))
-        if urgent:
-            kept_back = share_left
-        else:
-            kept_back = 0 if share_left else self.reserved
+        # Urgent calls keep back what reading has not had of its share, and reading beyond its share their reserve.
+        of_urgent, of_reading = share_left, 0 if share_left else self.reserved
+        kept_back = of_urgent if urgent else of_reading
         until = self._paused_until
         if self._remaining is not None and (self._remaining < 1 or (not urgent and self._remaining <= self.reserved)):
             until = max(until, self._reset_at)
