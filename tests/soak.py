@@ -38,7 +38,7 @@ CONFIG = """\
 base_url = "{base_url}"
 subreddits = ["testsub"]
 poll_seconds = 1
-requests_per_minute = 2000
+requests_per_minute = 3000
 [deliver]
 dry_run = false
 [log]
