@@ -6,6 +6,7 @@ import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from enum import StrEnum
 from getpass import getuser
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from bot.errors import NightlightError
+from models.labels import Task
 
 if TYPE_CHECKING:
     from bot.config import Config
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _LONGEST_SILENCE_SECONDS = 180
+# Two posts of a hundred: an assumption, for a team that has not counted its own.
+_ASSUMED_SHARE = 0.02
 
 app = typer.Typer(
     name="nightlight",
@@ -60,20 +64,35 @@ def _settings(path: Path | None) -> Config:
 
 @contextmanager
 def _model_errors_as_ours() -> Iterator[None]:
-    from bot.errors import SetupError
-    from models.errors import ModelError
+    from bot.errors import SetupError, UsageError
+    from models.errors import DataError, ModelError
 
     try:
         yield
+    except DataError as error:
+        raise UsageError(str(error)) from error
     except ModelError as error:
         raise SetupError(str(error)) from error
 
 
-def _classifier(config: Config) -> Classifier:
-    from models.hybrid import Hybrid
+class Annotator(StrEnum):
+    """Who judges: the dictionary, the network, or both, as in a live run."""
 
+    RULES = "rules"
+    ENCODER = "encoder"
+    HYBRID = "hybrid"
+
+
+def _classifier(config: Config, annotator: Annotator = Annotator.HYBRID) -> Classifier:
+    from models.encoder import Encoder
+    from models.hybrid import Hybrid
+    from models.rules import Rules
+
+    if annotator is Annotator.RULES:
+        return Rules.load()
     with _model_errors_as_ours():
-        return Hybrid.load(config.model.path, config.model.threads, config.model.batch_size)
+        load = Hybrid.load if annotator is Annotator.HYBRID else Encoder.load
+        return load(config.model.path, config.model.threads, config.model.batch_size)
 
 
 @app.command()
@@ -482,6 +501,137 @@ def train(
 
     with _model_errors_as_ours():
         train_heads(data, out, base, seed, lambda line: typer.echo(line, err=True))
+
+
+Labelled = Annotated[
+    Path,
+    typer.Argument(
+        help="A folder of labelled posts, or one file of them, as .jsonl or .jsonl.gz.",
+        metavar="DATA",
+        exists=True,
+        show_default=False,
+    ),
+]
+Limit = Annotated[
+    int | None, typer.Option(min=1, help="Use so many rows of each file at most, drawn at random.", show_default=False)
+]
+Share = Annotated[
+    float,
+    typer.Option(
+        min=0.0001,
+        max=0.9999,
+        help="How much of your stream speaks of wanting to die, or of worse. Count it if you can: this is assumed.",
+    ),
+]
+
+
+@app.command()
+def evaluate(
+    data: Labelled,
+    task: Annotated[Task, typer.Option(help="What the rows are labelled for.", show_default=False)],
+    annotator: Annotated[Annotator, typer.Option(help="Who judges.")] = Annotator.HYBRID,
+    model: Annotated[
+        Path | None,
+        typer.Option(help="A model folder made by `nightlight train`, in place of the configured.", show_default=False),
+    ] = None,
+    config: OptionalConfig = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write evaluate.json and report.html into this folder.", show_default=False)
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    robustness: Annotated[
+        bool,
+        typer.Option(
+            "--robustness", help="Also try how scores move under slips, capitals, emoji, lyrics and swapped identities."
+        ),
+    ] = False,
+    share: Share = _ASSUMED_SHARE,
+    limit: Limit = None,
+    seed: Annotated[int, typer.Option(help="Fixes the rows drawn and the intervals.")] = 20,
+) -> None:
+    """Holds the model against labelled posts: what it gets right, how sure that is, and what its alerts would cost.
+
+    Every figure has a 95 % interval. With --task risk it also shows how many of the posts at risk your policy finds and
+    how many alerts that takes. Rows that the model was trained on flatter it.
+
+    Example: nightlight evaluate labelled/ --task risk --out evaluation
+    """
+    from rich.console import Console
+
+    from bot.evaluation import Plan, check_folder, show, to_json, write
+    from bot.evaluation import evaluate as measure
+    from bot.evaluation_page import render
+
+    settings = _settings(config)
+    if model is not None:
+        settings = settings.model_copy(update={"model": settings.model.model_copy(update={"path": model})})
+    check_folder(out)
+    plan = Plan(data, task, annotator, limit, seed, share, robustness)
+    with _model_errors_as_ours():
+        found = measure(plan, lambda: _classifier(settings, annotator), settings.policy, Console(stderr=True))
+    if out is not None:
+        write(found, out, render(found))
+    if as_json:
+        typer.echo(to_json(found), nl=False)
+    else:
+        show(found, Console())
+        typer.echo(f"report: {out / 'report.html'}" if out else "--out FOLDER writes a report with pictures")
+
+
+@app.command()
+def tune(
+    data: Labelled,
+    max_alerts_per_day: Annotated[
+        float | None, typer.Option(min=0, help="No more alerts than this.", show_default=False)
+    ] = None,
+    posts_per_day: Annotated[
+        float | None, typer.Option(min=1, help="How many posts your community writes.", show_default=False)
+    ] = None,
+    min_recall: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Find at least this share of the posts at risk.", show_default=False),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(help="Your config.toml, which is changed. Without it: the lines to put in.", show_default=False),
+    ] = None,
+    share: Share = _ASSUMED_SHARE,
+    limit: Limit = None,
+    seed: Annotated[int, typer.Option(help="Fixes the rows drawn, the halves and the intervals.")] = 20,
+) -> None:
+    """Chooses how likely danger must be for an alert, for so many alerts a day or for so much found.
+
+    One bound of the policy moves: min_probability of the urgent rule on ideation. Other crisis and urgent rules are
+    raised to it where they stand lower. It is chosen on one half of the labelled posts and reported on the other.
+    What single subreddits have for themselves under [overrides] stays as it is.
+
+    Exit code: 2 when no bound does what you ask; nothing is written then.
+
+    Example: nightlight tune labelled/ --max-alerts-per-day 10 --posts-per-day 400 --config config.toml
+    """
+    from rich.console import Console
+
+    from bot.deployment import Stream
+    from bot.evaluation import progress
+    from bot.tune import halve, lines_of, read_stream, save, show, stated_goal
+    from bot.tune import tune as choose
+    from models.scorecard import judge_rows
+
+    goal = stated_goal(max_alerts_per_day, posts_per_day, min_recall)
+    settings = _settings(config)
+    console = Console(stderr=True)
+    with _model_errors_as_ours():
+        rows = read_stream(data, limit, seed)
+        classifier = _classifier(settings)
+        with progress(console, "judging", len(rows)) as (_, on_done):
+            stream = Stream.of(rows, judge_rows(classifier, rows, on_done))
+    tuning = choose(settings.policy, stream, halve(rows, seed), goal, share, seed)
+    show(tuning, share, posts_per_day, Console())
+    if config is not None:
+        save(config, tuning.policy)
+        typer.echo(f"written to {config}")
+    else:
+        typer.echo(f"\nPut this into your config.toml:\n\n{lines_of(tuning.policy)}")
 
 
 @app.command()

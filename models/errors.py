@@ -8,3 +8,7 @@ class ModelError(Exception):
 
     The message is one line that a user can act on.
     """
+
+
+class DataError(ModelError):
+    """A file of labelled posts is missing, damaged or not labelled for what is asked."""

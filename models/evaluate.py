@@ -1,20 +1,34 @@
-"""The figures of a model, as pure functions over arrays, and how sure of them we can be."""
+"""The figures of a model, as pure functions over arrays, and how sure of them we can be.
+
+A truth or a decision is a class number from 0 on, one a row, or a 0/1 matrix of (rows, labels); -1 is a truth that
+nobody knows, and does not count. What cannot be measured, such as the recall of a class that is never true, is NaN.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
+from functools import update_wrapper
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.metrics import f1_score
 
-Metric = Callable[[NDArray[np.int64], NDArray[np.int64]], float]
+Floats = NDArray[np.float64]
+Array = NDArray[Any]
+Name = TypeVar("Name", bound=Hashable)
+
+ROUNDS = 1000
+BINS = 10
+
+# Resamplings worked on together: enough to keep the processor busy, few enough for any number of rows.
+_AT_ONCE = 50
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A measured `value` with its 95 % bootstrap interval `low` to `high`, over `rows` rows."""
+    """A measured `value` with its 95 % bootstrap interval `low` to `high`, over `rows` rows; NaN when undefined."""
 
     value: float
     low: float
@@ -23,6 +37,70 @@ class Figure:
 
     def __str__(self) -> str:
         return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
+
+
+class Metric:
+    """A figure of (truth, answer), for the rows as they are or for many resamplings of them at once.
+
+    `weighted(truth, answer, counts)` gives one value for each of the resamplings in `counts` (resamplings, rows), which
+    say how often each row was drawn.
+    """
+
+    def __init__(self, weighted: Callable[[Array, Array, Floats], Floats]) -> None:
+        self.weighted = weighted
+        update_wrapper(self, weighted)
+
+    def __call__(self, truth: ArrayLike, answer: ArrayLike) -> float:
+        """The figure over the rows as they are."""
+        truth, answer = np.asarray(truth), np.asarray(answer)
+        return float(self.weighted(truth, answer, np.ones((1, len(truth))))[0])
+
+
+Asked = tuple[Metric, ArrayLike, ArrayLike]
+
+
+def figures(asked: Mapping[Name, Asked], *, rounds: int = ROUNDS, seed: int = 0) -> dict[Name, Figure]:
+    """Each (metric, truth, answer) with the 2.5 and 97.5 percentiles over `rounds` resamplings of the rows.
+
+    All are of the same rows, which are resampled alike for all. Raises ValueError when there is no row.
+    """
+    arrays = {name: (metric, np.asarray(truth), np.asarray(answer)) for name, (metric, truth, answer) in asked.items()}
+    rows = {len(array) for _, *pair in arrays.values() for array in pair}
+    if rows == {0}:
+        raise ValueError("no rows to measure")
+    (count,) = rows
+    rng = np.random.default_rng(seed)
+    values: dict[Name, list[Floats]] = {name: [] for name in arrays}
+    for start in range(0, rounds, _AT_ONCE):
+        counts = _resamplings(min(_AT_ONCE, rounds - start), count, rng)
+        for name, (metric, truth, answer) in arrays.items():
+            values[name].append(metric.weighted(truth, answer, counts))
+    return {
+        name: _figure(metric(truth, answer), np.concatenate(values[name]), count)
+        for name, (metric, truth, answer) in arrays.items()
+    }
+
+
+def bootstrap(metric: Metric, truth: ArrayLike, answer: ArrayLike, *, rounds: int = ROUNDS, seed: int = 0) -> Figure:
+    """One metric, as `figures` measures it."""
+    return figures({"": (metric, truth, answer)}, rounds=rounds, seed=seed)[""]
+
+
+def _resamplings(rounds: int, rows: int, rng: np.random.Generator) -> Floats:
+    drawn = rng.integers(0, rows, (rounds, rows)) + rows * np.arange(rounds)[:, np.newaxis]
+    return np.bincount(drawn.ravel(), minlength=rounds * rows).reshape(rounds, rows).astype(np.float64)
+
+
+def _figure(value: float, resampled: Floats, rows: int) -> Figure:
+    # A resampling may have drawn no row of a rare class; the others still tell how sure the figure is.
+    known = resampled[~np.isnan(resampled)]
+    if math.isnan(value) or not len(known):
+        return Figure(math.nan, math.nan, math.nan, rows)
+    low, high = np.percentile(known, [2.5, 97.5])
+    return Figure(value, float(low), float(high), rows)
+
+
+# What was decided
 
 
 def levels(reached: ArrayLike) -> NDArray[np.int64]:
@@ -34,69 +112,303 @@ def levels(reached: ArrayLike) -> NDArray[np.int64]:
     return above
 
 
-def macro_f1(truth: ArrayLike, decided: ArrayLike) -> float:
+def confusion(truth: ArrayLike, decided: ArrayLike, classes: int) -> NDArray[np.int64]:
+    """How many rows of each true class (down) were decided as each class (across)."""
+    truth, decided = np.asarray(truth, dtype=np.int64), np.asarray(decided, dtype=np.int64)
+    known = truth >= 0
+    return np.bincount(truth[known] * classes + decided[known], minlength=classes**2).reshape(classes, classes)
+
+
+def _confusions(truth: Array, decided: Array, counts: Floats) -> Floats:
+    """One confusion matrix a resampling, (resamplings, classes, classes)."""
+    truth, decided = truth.astype(np.int64), decided.astype(np.int64)
+    classes = int(max(truth.max(), decided.max())) + 1
+    cells = np.zeros((len(truth), classes**2))
+    known = np.flatnonzero(truth >= 0)
+    cells[known, truth[known] * classes + decided[known]] = 1
+    return (counts @ cells).reshape(len(counts), classes, classes)
+
+
+def _shares(part: Floats, whole: Floats, nothing: float = math.nan) -> Floats:
+    return np.divide(part, whole, out=np.full_like(part, nothing), where=whole > 0)
+
+
+def _mean_over_true(each: Floats, support: Floats, weights: Floats | None = None) -> Floats:
+    """The mean over the classes that are true somewhere, (resamplings, classes) -> (resamplings,)."""
+    weights = (support > 0).astype(np.float64) if weights is None else weights
+    return _shares((np.where(support > 0, each, 0) * weights).sum(axis=1), weights.sum(axis=1))
+
+
+def _f1s(confusions: Floats) -> tuple[Floats, Floats]:
+    """The F1 and the support of every class, (resamplings, classes); a class never decided has 0."""
+    hits = np.diagonal(confusions, axis1=1, axis2=2)
+    support = confusions.sum(axis=2)
+    return _shares(2 * hits, support + confusions.sum(axis=1), 0), support
+
+
+@Metric
+def macro_f1(truth: Array, decided: Array, counts: Floats) -> Floats:
     """Mean of the F1 of every class that is true somewhere, in [0, 1]; a class never decided counts as 0."""
-    truth, decided = np.asarray(truth), np.asarray(decided)
-    return float(f1_score(truth, decided, labels=np.unique(truth), average="macro", zero_division=0))
+    return _mean_over_true(*_f1s(_confusions(truth, decided, counts)))
 
 
-def balanced_accuracy(truth: ArrayLike, decided: ArrayLike) -> float:
+@Metric
+def weighted_f1(truth: Array, decided: Array, counts: Floats) -> Floats:
+    """Mean of the F1 of every class, in [0, 1], each as heavy as it has rows."""
+    each, support = _f1s(_confusions(truth, decided, counts))
+    return _mean_over_true(each, support, support)
+
+
+@Metric
+def balanced_accuracy(truth: Array, decided: Array, counts: Floats) -> Floats:
     """Mean of the recall of every class that is true somewhere, in [0, 1]."""
-    truth, decided = np.asarray(truth), np.asarray(decided)
-    recalls = [float(np.mean(decided[truth == label] == label)) for label in np.unique(truth)]
-    return float(np.mean(recalls))
+    confusions = _confusions(truth, decided, counts)
+    support = confusions.sum(axis=2)
+    return _mean_over_true(_shares(np.diagonal(confusions, axis1=1, axis2=2), support), support)
 
 
-def binary_f1(truth: ArrayLike, decided: ArrayLike) -> float:
-    """F1 of class 1, in [0, 1]; 0 when there is no such row and none is decided."""
-    return float(f1_score(np.asarray(truth), np.asarray(decided), zero_division=0))
+@Metric
+def mean_ordinal_error(truth: Array, decided: Array, counts: Floats) -> Floats:
+    """Mean distance in levels between what is true and what was decided, 0 or more."""
+    known = counts * (truth >= 0)
+    return _shares(known @ np.abs(truth - decided).astype(np.float64), known.sum(axis=1))
 
 
-def macro_binary_f1(truth: ArrayLike, decided: ArrayLike) -> float:
-    """Mean over the columns of a 0/1 matrix (rows, labels) of the F1 of 1: multi-label macro-F1."""
-    truth, decided = np.asarray(truth), np.asarray(decided)
-    return float(np.mean([binary_f1(truth[:, column], decided[:, column]) for column in range(truth.shape[1])]))
-
-
-def flagged(truth: ArrayLike, decided: ArrayLike) -> float:
+@Metric
+def flagged(truth: Array, decided: Array, counts: Floats) -> Floats:
     """The share of rows decided as 1, in [0, 1], whatever is true."""
-    del truth
-    return float(np.mean(np.asarray(decided) == 1))
+    return _shares(counts @ (decided == 1).astype(np.float64), counts.sum(axis=1))
 
 
-def expected_calibration_error(truth: ArrayLike, probabilities: ArrayLike, bins: int = 10) -> float:
-    """Mean distance between what was forecast and what happened, weighted by the rows of each equal-width bin.
+# Before and after
 
-    `truth` is 0/1 and `probabilities` the forecasts of 1, any equal shapes; the answer is in [0, 1].
+
+@Metric
+def mean_change(before: Array, after: Array, counts: Floats) -> Floats:
+    """How far the scores moved on average, with their direction."""
+    return _shares(counts @ (after - before).astype(np.float64), counts.sum(axis=1))
+
+
+@Metric
+def mean_absolute_change(before: Array, after: Array, counts: Floats) -> Floats:
+    """How far the scores moved on average, up or down, 0 or more."""
+    return _shares(counts @ np.abs(after - before).astype(np.float64), counts.sum(axis=1))
+
+
+@Metric
+def share_changed(before: Array, after: Array, counts: Floats) -> Floats:
+    """The share of decisions that are others than before, in [0, 1]."""
+    return _shares(counts @ (before != after).astype(np.float64), counts.sum(axis=1))
+
+
+# One class: it is 1 or it is not
+
+
+def _pairs(truth: Array, decided: Array, counts: Floats) -> tuple[Floats, Floats, Floats]:
+    """How often 1 was decided and true, decided, and true, (resamplings, labels); the unknown is left out."""
+    true, said, known = (np.atleast_2d(each.T).T for each in (truth == 1, decided == 1, truth >= 0))
+    # One product in place of three: reading the counts is what takes the time.
+    columns = np.hstack([true & said, said & known, true]).astype(np.float64)
+    hits, decisions, support = np.split(counts @ columns, 3, axis=1)
+    return hits, decisions, support
+
+
+@Metric
+def precision(truth: Array, decided: Array, counts: Floats) -> Floats:
+    """The share of what was decided as 1 that is 1, in [0, 1]; 0 when nothing was."""
+    hits, decisions, _ = _pairs(truth, decided, counts)
+    return _shares(hits, decisions, 0)[:, 0]
+
+
+@Metric
+def recall(truth: Array, decided: Array, counts: Floats) -> Floats:
+    """The share of what is 1 that was decided as 1, in [0, 1]."""
+    hits, _, support = _pairs(truth, decided, counts)
+    return _shares(hits, support)[:, 0]
+
+
+@Metric
+def binary_f1(truth: Array, decided: Array, counts: Floats) -> Floats:
+    """F1 of class 1, in [0, 1]; 0 when there is no such row and none is decided."""
+    hits, decisions, support = _pairs(truth, decided, counts)
+    return _shares(2 * hits, decisions + support, 0)[:, 0]
+
+
+# Several labels a row
+
+
+def _label_f1s(truth: Array, decided: Array, counts: Floats) -> tuple[Floats, Floats]:
+    hits, decisions, support = _pairs(truth, decided, counts)
+    return _shares(2 * hits, decisions + support, 0), support
+
+
+@Metric
+def macro_binary_f1(truth: Array, decided: Array, counts: Floats) -> Floats:
+    """Mean of the F1 of 1 of every column that is 1 somewhere, in [0, 1]: multi-label macro-F1."""
+    return _mean_over_true(*_label_f1s(truth, decided, counts))
+
+
+@Metric
+def weighted_binary_f1(truth: Array, decided: Array, counts: Floats) -> Floats:
+    """Mean of the F1 of 1 of every column, in [0, 1], each as heavy as it has rows of 1."""
+    each, support = _label_f1s(truth, decided, counts)
+    return _mean_over_true(each, support, support)
+
+
+@Metric
+def balanced_binary_accuracy(truth: Array, decided: Array, counts: Floats) -> Floats:
+    """Mean over the columns that are 1 somewhere of the mean recall of 1 and of 0, in [0, 1]."""
+    hits, _, support = _pairs(truth, decided, counts)
+    misses, _, rest = _pairs(np.where(truth < 0, -1, 1 - truth), 1 - decided.astype(np.int64), counts)
+    sides = np.stack([_shares(hits, support), _shares(misses, rest)])
+    return _mean_over_true(_mean_of_known(sides), support)
+
+
+def _mean_of_known(values: Floats) -> Floats:
+    known = ~np.isnan(values)
+    return _shares(np.where(known, values, 0).sum(axis=0), known.sum(axis=0).astype(np.float64))
+
+
+# Probabilities
+
+
+@Metric
+def auroc(truth: Array, scores: Array, counts: Floats) -> Floats:
+    """The chance that a row of 1 scores above a row of 0, ties counting half, in [0, 1].
+
+    Over several columns, their mean, as `macro_binary_f1` takes it.
+    """
+    return _over_columns(_auroc, truth, scores, counts)
+
+
+@Metric
+def average_precision(truth: Array, scores: Array, counts: Floats) -> Floats:
+    """Mean of the precision at every step of recall, in [0, 1]; over several columns, their mean.
+
+    Source: scikit-learn's `average_precision_score`, without interpolation.
+    """
+    return _over_columns(_average_precision, truth, scores, counts)
+
+
+def _over_columns(one: Callable[[_Ranks], Floats], truth: Array, scores: Array, counts: Floats) -> Floats:
+    truth, scores = (np.atleast_2d(each.T) for each in (truth, scores))
+    found = []
+    for column, score in zip(truth, scores, strict=True):
+        known = np.flatnonzero(column >= 0)
+        order = known[np.argsort(-score[known], kind="stable")]
+        found.append(one(_ranks(column[order] == 1, score[order], counts[:, order])))
+    return _mean_of_known(np.stack(found))
+
+
+@dataclass(frozen=True, slots=True)
+class _Ranks:
+    """Rows at each score that some row of 1 has, from the highest down, each (resamplings, such scores).
+
+    `hits` are the rows of 1 and `ties` all the rows at that score, `above` all the rows at higher ones; `total` is all
+    rows, (resamplings,).
+    """
+
+    hits: Floats
+    ties: Floats
+    above: Floats
+    total: Floats
+
+
+def _ranks(positive: Array, scores: Array, counts: Floats) -> _Ranks:
+    """From rows in descending order of their scores. Only where rows of 1 stand does anything need to be looked at."""
+    met = np.zeros((len(counts), len(scores) + 1))
+    np.cumsum(counts, axis=1, out=met[:, 1:])
+    where = np.flatnonzero(positive)
+    values, first = np.unique(-scores[where], return_index=True)
+    starts, ends = (np.searchsorted(-scores, values, side) for side in ("left", "right"))
+    hits = np.add.reduceat(counts[:, where], first, axis=1) if len(where) else np.zeros((len(counts), 0))
+    return _Ranks(hits, met[:, ends] - met[:, starts], met[:, starts], met[:, -1])
+
+
+def _auroc(ranks: _Ranks) -> Floats:
+    positives = ranks.hits.sum(axis=1)
+    negatives = ranks.total - positives
+    found_above = np.cumsum(ranks.hits, axis=1) - ranks.hits
+    beaten = negatives[:, np.newaxis] - (ranks.above - found_above) - (ranks.ties - ranks.hits) / 2
+    return _shares((ranks.hits * beaten).sum(axis=1), positives * negatives)
+
+
+def _average_precision(ranks: _Ranks) -> Floats:
+    precisions = _shares(np.cumsum(ranks.hits, axis=1), ranks.above + ranks.ties, 0)
+    return _shares((ranks.hits * precisions).sum(axis=1), ranks.hits.sum(axis=1))
+
+
+@Metric
+def expected_calibration_error(truth: Array, probabilities: Array, counts: Floats) -> Floats:
+    """Mean distance between what was forecast and what happened, weighted by the rows of each of ten equal-width bins.
+
+    `truth` is 0/1 and `probabilities` the forecasts of 1, of equal shapes; columns are thrown together. In [0, 1].
     Source: Guo et al. 2017, arXiv 1706.04599, with the binary forecast itself as the confidence.
     """
-    happened = np.asarray(truth, dtype=np.float64).ravel()
-    forecast = np.asarray(probabilities, dtype=np.float64).ravel()
-    at = np.minimum((forecast * bins).astype(np.int64), bins - 1)
-    gaps = [abs(float(np.sum(forecast[at == b] - happened[at == b]))) for b in range(bins)]
-    return sum(gaps) / len(happened)
+    happened, forecast = (np.atleast_2d(each.T).T for each in (truth, probabilities))
+    bins, known = _bins(forecast), happened >= 0
+    gaps = np.zeros((len(happened), BINS))
+    for column in range(happened.shape[1]):
+        rows = np.flatnonzero(known[:, column])
+        gaps[rows, bins[rows, column]] += forecast[rows, column] - happened[rows, column]
+    return _shares(np.abs(counts @ gaps).sum(axis=1), counts @ known.sum(axis=1).astype(np.float64))
 
 
-def bootstrap(
-    metric: Callable[[ArrayLike, ArrayLike], float],
-    truth: ArrayLike,
-    decided: ArrayLike,
-    *,
-    rounds: int = 1000,
-    seed: int = 0,
-) -> Figure:
-    """`metric(truth, decided)` with the 2.5 and 97.5 percentiles over `rounds` resamplings of the rows.
+def _bins(forecast: Array) -> NDArray[np.int64]:
+    return np.minimum((forecast * BINS).astype(np.int64), BINS - 1)
 
-    Raises ValueError when there is no row.
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """Forecasts of one tenth of [0, 1]: how many, their mean, and the share that came true."""
+
+    rows: int
+    forecast: float
+    happened: float
+
+
+def reliability(truth: ArrayLike, probabilities: ArrayLike) -> tuple[Bin, ...]:
+    """The bins of `expected_calibration_error` that hold a forecast, from low to high."""
+    happened, forecast = (np.asarray(each, dtype=np.float64).ravel() for each in (truth, probabilities))
+    happened, forecast = happened[happened >= 0], forecast[happened >= 0]
+    at = _bins(forecast)
+    return tuple(
+        Bin(int(inside.sum()), float(forecast[inside].mean()), float(happened[inside].mean()))
+        for inside in (at == number for number in range(BINS))
+        if inside.any()
+    )
+
+
+# A stream of posts, of which some share is high-risk
+
+
+def alerts_per_1000(share: float) -> Metric:
+    """Alerts per 1,000 posts of a stream of which `share` is 1, from what is true and what alerts (1) of labelled rows.
+
+    The rows of 1 stand for the high-risk posts, those of 0 for all others, however many there are of each.
     """
-    truth, decided = np.asarray(truth), np.asarray(decided)
-    rows = len(truth)
-    if rows == 0:
-        raise ValueError("no rows to measure")
-    rng = np.random.default_rng(seed)
-    values = []
-    for _ in range(rounds):
-        drawn = rng.integers(0, rows, rows)
-        values.append(metric(truth[drawn], decided[drawn]))
-    low, high = np.percentile(values, [2.5, 97.5])
-    return Figure(metric(truth, decided), float(low), float(high), rows)
+
+    @Metric
+    def expected(truth: Array, alerted: Array, counts: Floats) -> Floats:
+        """Alerts per 1,000 posts, 0 to 1,000."""
+        found, false = (recall.weighted(truth == side, alerted, counts) for side in (1, 0))
+        return 1000 * (share * found + (1 - share) * false)
+
+    return expected
+
+
+def net_benefit(share: float, threshold: float) -> Metric:
+    """Net benefit of acting on what is decided, per post of a stream of which `share` is 1.
+
+    True alarms less false ones, a false one weighing threshold / (1 - threshold) of a true one: whoever acts from this
+    probability on finds that many false alarms as bad. At most `share`; an empty inbox has 0.
+    Source: Vickers and Elkin 2006, Medical Decision Making 26(6), 565-574.
+    """
+
+    @Metric
+    def benefit(truth: Array, decided: Array, counts: Floats) -> Floats:
+        """Net benefit per post, at most the share."""
+        found, false = (recall.weighted(truth == side, decided, counts) for side in (1, 0))
+        return share * found - (1 - share) * false * threshold / (1 - threshold)
+
+    return benefit

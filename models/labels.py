@@ -91,3 +91,13 @@ class Level(_Ordinal):
     UNASSESSED = "unassessed"
     URGENT = "urgent"
     CRISIS = "crisis"
+
+
+class Task(StrEnum):
+    """What labelled posts are labelled for. Stress is judged in evaluation alone; no moderator sees it."""
+
+    RELEVANCE = "relevance"
+    DISORDERS = "disorders"
+    SEVERITY = "severity"
+    RISK = "risk"
+    STRESS = "stress"

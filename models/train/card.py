@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from models.encoder import Manifest, Reader
 from models.evaluate import (
+    Metric,
     balanced_accuracy,
     binary_f1,
     bootstrap,
@@ -31,8 +32,6 @@ from models.labels import Disorder, Risk, Severity
 from models.onnx_export import export_float32
 from models.rules import Rules
 from models.train.data import Example
-
-Metric = Callable[[ArrayLike, ArrayLike], float]
 
 _RAISED_RISK = list(Risk)[1:]
 # What an explicit statement may be worth: a level of risk or severity, or one above it.

@@ -2,17 +2,39 @@
 
 from __future__ import annotations
 
+import math
+import warnings
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn import metrics
 
 from models.evaluate import (
+    Asked,
+    alerts_per_1000,
+    auroc,
+    average_precision,
     balanced_accuracy,
+    binary_f1,
     bootstrap,
+    confusion,
     expected_calibration_error,
+    figures,
     flagged,
     levels,
     macro_binary_f1,
     macro_f1,
+    mean_absolute_change,
+    mean_change,
+    mean_ordinal_error,
+    net_benefit,
+    precision,
+    recall,
+    reliability,
+    share_changed,
+    weighted_f1,
 )
 
 
@@ -70,3 +92,117 @@ def test_no_rows_no_figure() -> None:
     """A figure over nothing is refused, not invented."""
     with pytest.raises(ValueError, match="no rows"):
         bootstrap(macro_f1, [], [])
+
+
+def test_an_unknown_truth_does_not_count() -> None:
+    """A row marked -1 changes no figure, whatever was answered."""
+    truth, scores = np.array([1, 0, 1, 0]), np.array([0.9, 0.2, 0.4, 0.6])
+    more = np.append(truth, -1), np.append(scores, 0.95)
+    for metric in (precision, recall, binary_f1, macro_f1, weighted_f1, balanced_accuracy):
+        assert metric(more[0], more[1] >= 0.5) == metric(truth, scores >= 0.5)
+    for metric in (auroc, average_precision, expected_calibration_error):
+        assert metric(*more) == pytest.approx(metric(truth, scores))
+    unknown = np.array([[1, -1], [0, 1]])
+    assert macro_binary_f1(unknown, np.array([[1, 1], [0, 1]])) == 1.0
+
+
+def test_what_cannot_be_measured_is_no_figure() -> None:
+    """Without a row of 1 there is no recall and no AUROC, and the interval says so too."""
+    assert math.isnan(recall([0, 0], [0, 1]))
+    assert math.isnan(auroc([0, 0], [0.1, 0.2]))
+    assert math.isnan(bootstrap(auroc, [1, 1], [0.1, 0.2]).low)
+
+
+def test_one_class_in_a_draw_is_left_out_of_the_interval() -> None:
+    """A resampling without the rare class does not make the interval undefined."""
+    figure = bootstrap(auroc, [1, *[0] * 9], [0.9, *[0.1] * 9], rounds=50)
+    assert (figure.value, figure.low, figure.high) == (1.0, 1.0, 1.0)
+
+
+truths = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 20)), min_size=1, max_size=30)
+
+
+@given(truths)
+def test_metrics_agree_with_scikit_learn(rows: list[tuple[int, int, int]]) -> None:
+    """Every figure that both know is the same, ties and missing classes included, and lies in [0, 1]."""
+    truth, decided, ranks = (np.array(column) for column in zip(*rows, strict=True))
+    scores = ranks / 20
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        classes = {"labels": np.unique(truth), "zero_division": 0}
+        expected = [
+            (macro_f1(truth, decided), metrics.f1_score(truth, decided, average="macro", **classes)),
+            (weighted_f1(truth, decided), metrics.f1_score(truth, decided, average="weighted", **classes)),
+            (balanced_accuracy(truth, decided), metrics.balanced_accuracy_score(truth, decided)),
+            (precision(truth == 1, decided == 1), metrics.precision_score(truth == 1, decided == 1, zero_division=0)),
+            (binary_f1(truth == 1, decided == 1), metrics.f1_score(truth == 1, decided == 1, zero_division=0)),
+            (mean_ordinal_error(truth, decided) / 3, metrics.mean_absolute_error(truth, decided) / 3),
+        ]
+        if (truth == 1).any():
+            expected.append((recall(truth == 1, decided == 1), metrics.recall_score(truth == 1, decided == 1)))
+            expected.append(
+                (average_precision(truth == 1, scores), metrics.average_precision_score(truth == 1, scores))
+            )
+        if 0 < (truth == 1).sum() < len(truth):
+            expected.append((auroc(truth == 1, scores), metrics.roc_auc_score(truth == 1, scores)))
+    for ours, theirs in expected:
+        assert ours == pytest.approx(theirs)
+        assert -1e-9 <= ours <= 1 + 1e-9
+
+
+ALL = (macro_f1, weighted_f1, balanced_accuracy, mean_ordinal_error, precision, recall, binary_f1, flagged)
+OF_SCORES = (auroc, average_precision, expected_calibration_error, mean_change, mean_absolute_change, share_changed)
+
+
+@given(truths, st.data())
+def test_a_row_drawn_twice_is_a_row_that_stands_there_twice(
+    rows: list[tuple[int, int, int]], data: st.DataObject
+) -> None:
+    """The figure of many resamplings at once is that of each one written out."""
+    counts = data.draw(st.lists(st.integers(0, 3), min_size=len(rows), max_size=len(rows)).filter(any))
+    truth, decided, ranks = (np.array(column) for column in zip(*rows, strict=True))
+    both = np.stack([np.ones(len(rows)), counts])
+    for metric, first, second in [
+        *((metric, truth, decided) for metric in ALL),
+        *((metric, (truth == 1).astype(int), ranks / 20) for metric in OF_SCORES),
+    ]:
+        whole, drawn = metric.weighted(first, second, both)
+        assert whole == pytest.approx(metric(first, second), nan_ok=True)
+        assert drawn == pytest.approx(metric(np.repeat(first, counts), np.repeat(second, counts)), nan_ok=True)
+
+
+def test_figures_share_their_resamplings() -> None:
+    """A figure is the same alone and among others."""
+    truth, decided = np.array([0, 1, 1, 0, 1] * 9), np.array([0, 1, 0, 0, 1] * 9)
+    asked: dict[str, Asked] = {"f1": (binary_f1, truth, decided), "recall": (recall, truth, decided)}
+    assert figures(asked, rounds=70)["recall"] == bootstrap(recall, truth, decided, rounds=70)
+
+
+def test_confusion_counts_rows() -> None:
+    """Truth goes down and decisions across; the unknown is in no cell."""
+    assert confusion([0, 0, 1, -1], [0, 1, 1, 1], 2).tolist() == [[1, 1], [0, 1]]
+
+
+def test_reliability_holds_every_known_forecast() -> None:
+    """Each bin says how many forecasts it has, their mean, and the share that came true."""
+    bins = reliability([0, 1, 1, -1], [0.12, 0.18, 1.0, 0.5])
+    assert [each.rows for each in bins] == [2, 1]
+    assert bins[0].forecast == pytest.approx(0.15)
+    assert (bins[0].happened, bins[1].happened) == (0.5, 1.0)
+
+
+def test_rows_are_weighed_as_a_stream() -> None:
+    """A third of the labelled rows is at risk but a hundredth of the stream: false alarms cost what they would cost."""
+    truth, alerted = [1, 1, 0, 0, 0, 0], [1, 0, 1, 0, 0, 0]
+    assert alerts_per_1000(0.01)(truth, alerted) == pytest.approx(1000 * (0.01 * 0.5 + 0.99 * 0.25))
+    assert net_benefit(0.01, 0.2)(truth, alerted) == pytest.approx(0.01 * 0.5 - 0.99 * 0.25 / 4)
+
+
+@given(st.floats(0.01, 0.99), st.floats(0.01, 0.9))
+def test_nothing_beats_knowing(share: float, threshold: float) -> None:
+    """Net benefit is the share when everything is found and nothing else, and 0 when nobody is alerted."""
+    truth = np.array([1, 0, 0, 1])
+    benefit = net_benefit(share, threshold)
+    assert benefit(truth, truth) == pytest.approx(share)
+    assert benefit(truth, np.zeros(4)) == 0.0
+    assert benefit(truth, np.ones(4)) <= share

@@ -1,0 +1,338 @@
+"""What a model gets right on labelled rows: by task, by source, and with and without rows that name their label.
+
+The labels are those of the data files that Nightlight is trained on; `TASKS` names the files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.assessment import Classifier
+from models.errors import DataError
+from models.evaluate import (
+    Asked,
+    Bin,
+    Figure,
+    auroc,
+    average_precision,
+    balanced_accuracy,
+    balanced_binary_accuracy,
+    binary_f1,
+    bootstrap,
+    confusion,
+    expected_calibration_error,
+    figures,
+    flagged,
+    levels,
+    macro_binary_f1,
+    macro_f1,
+    mean_ordinal_error,
+    precision,
+    recall,
+    reliability,
+    weighted_binary_f1,
+    weighted_f1,
+)
+from models.judged import Floats, OnDone, Scores, judge
+from models.labelled import Row, posts, read_file, read_folder
+from models.labels import Disorder, Risk, Severity, Task
+
+Ints = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+
+_BATCH = 256
+
+# An ordinary post that uses the words of mental health: nobody says whether it is about it.
+AMBIGUOUS = "ordinary_with_mh_terms"
+NOT_RELEVANT, RELEVANT = "not_mh", "mh"
+NOT_SUICIDE, SUICIDE = "non_suicide", "suicide"
+NOT_STRESSED, STRESSED = "no_stress", "stress"
+NO_DISORDER = "none"
+# As the psychiatrists of `risk_cssrs` call it.
+_SUPPORTIVE = "supportive"
+_CSSRS: Mapping[str, Risk] = {_SUPPORTIVE: Risk.NONE, **{level.value: level for level in list(Risk)[1:]}}
+
+# By task: the files of a data folder, and which labels of each are of use.
+TASKS: Mapping[Task, Mapping[str, frozenset[str]]] = {
+    Task.RELEVANCE: {
+        "relevance": frozenset({RELEVANT, NOT_RELEVANT}),
+        "relevance_ambiguous": frozenset({AMBIGUOUS}),
+    },
+    Task.DISORDERS: {"disorder": frozenset({*Disorder, NO_DISORDER})},
+    Task.SEVERITY: {"severity4": frozenset(Severity)},
+    Task.RISK: {
+        "risk_binary": frozenset({SUICIDE, NOT_SUICIDE}),
+        "risk_cssrs": frozenset(_CSSRS),
+        "relevance_ambiguous": frozenset({AMBIGUOUS}),
+        # For the stream of posts that alerts are counted in.
+        "severity4": frozenset({Severity.SEVERE}),
+        "relevance": frozenset({NOT_RELEVANT}),
+    },
+    Task.STRESS: {"stress": frozenset({STRESSED, NOT_STRESSED})},
+}
+
+
+def read(task: Task, data: Path, limit: int | None = None, seed: int = 0) -> list[Row]:
+    """The rows of a data folder, or of one file, that are labelled for the task; at most `limit` of each file.
+
+    Which ones depends on the seed. Raises DataError when there is none, or when a file cannot be read.
+    """
+    files = TASKS[task]
+    if data.is_dir():
+        rows = [row for row in read_folder(data, tuple(files)) if files[row.set_name].issuperset(row.labels)]
+    else:
+        rows = [row for row in read_file(data) if frozenset().union(*files.values()).issuperset(row.labels)]
+    if not rows:
+        wanted = f"expected {', '.join(f'{name}.jsonl.gz' for name in files)} in it" if data.is_dir() else ""
+        raise DataError(f"{data}: no row is labelled for {task}" + (f"; {wanted}" if wanted else ""))
+    if limit is None:
+        return rows
+    rng = np.random.default_rng(seed)
+    chosen: list[int] = []
+    for name in dict.fromkeys(row.set_name for row in rows):
+        own = [at for at, row in enumerate(rows) if row.set_name == name]
+        chosen += sorted(rng.permutation(own)[:limit])
+    return [rows[at] for at in chosen]
+
+
+def is_user(row: Row) -> bool:
+    """Whether the row is a user with all their posts, labelled on the scale of risk, and not one post."""
+    return row.labels[0] in _CSSRS
+
+
+def judge_rows(classifier: Classifier, rows: Sequence[Row], on_done: OnDone = lambda count: None) -> Scores:
+    """The scores of at least one row; those of a user are the highest of any of their posts.
+
+    `on_done` hears how many more rows are judged. Raises ModelError as the classifier does.
+    """
+    found = []
+    for start in range(0, len(rows), _BATCH):
+        batch = rows[start : start + _BATCH]
+        documents = [posts(row) if is_user(row) else [row.document] for row in batch]
+        scores = judge(classifier, [document for of_row in documents for document in of_row])
+        found.append(scores.highest([len(of_row) for of_row in documents]))
+        on_done(len(batch))
+    return Scores.joined(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Confusion:
+    """Rows by true label (down) and decided label (across); where a row may have several labels it counts in each."""
+
+    truths: tuple[str, ...]
+    decisions: tuple[str, ...]
+    rows: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """The figures of some rows. `labels` has those of every label, where there are enough rows to look at it."""
+
+    name: str
+    rows: int
+    overall: Mapping[str, Figure]
+    labels: Mapping[str, Mapping[str, Figure]]
+    confusion: Confusion
+    reliability: tuple[Bin, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One set of rows with one scheme of labels, whole and in slices; the first slice is all of them."""
+
+    name: str
+    slices: tuple[Slice, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Scorecard:
+    """All parts of a task, and what has a figure and no scheme, such as the false alarms on ambiguous posts."""
+
+    task: Task
+    parts: tuple[Part, ...]
+    others: Mapping[str, Figure]
+
+
+def score(task: Task, rows: Sequence[Row], scores: Scores, seed: int = 0) -> Scorecard:
+    """The scorecard of every task but stress, from one row of `scores` a row."""
+    labels = np.array([row.labels[0] for row in rows])
+    binary = np.isin(labels, [SUICIDE, NOT_SUICIDE])
+    at_ideation = scores.risk[:, Risk.IDEATION.rank]
+    others: dict[str, Figure] = {}
+    parts: list[Part] = []
+    ambiguous = labels == AMBIGUOUS
+    if task is Task.RELEVANCE:
+        own = np.isin(labels, [RELEVANT, NOT_RELEVANT])
+        parts += _binary("relevance", rows, own, labels == RELEVANT, scores.relevance, (NOT_RELEVANT, RELEVANT), seed)
+        others |= _flagged("ambiguous posts called relevant", scores.relevance[ambiguous], seed)
+    elif task is Task.DISORDERS:
+        parts += _disorders(rows, scores.disorders, seed)
+    elif task is Task.SEVERITY:
+        truth = np.array([Severity(label).rank for label in labels])
+        sources = np.array([row.source for row in rows])
+        for source in sorted(set(sources)):
+            own = sources == source
+            parts += _ordinal(f"severity, {source}", rows, own, truth, scores.severity, list(Severity), seed)
+    elif task is Task.RISK:
+        names = (NOT_SUICIDE, SUICIDE)
+        parts += _binary("suicide or not", rows, binary, labels == SUICIDE, at_ideation, names, seed)
+        truth = np.array([_CSSRS[label].rank if label in _CSSRS else -1 for label in labels])
+        parts += _ordinal("C-SSRS, five levels, by user", rows, truth >= 0, truth, scores.risk, list(_CSSRS), seed)
+        others |= _flagged("ambiguous posts at ideation or above", at_ideation[ambiguous], seed)
+    return Scorecard(task, tuple(parts), others)
+
+
+def score_stress(rows: Sequence[Row], stress: Floats, seed: int = 0) -> Scorecard:
+    """The scorecard of stress, from one probability a row."""
+    labels = np.array([row.labels[0] for row in rows])
+    everything = np.ones(len(rows), dtype=bool)
+    names = (NOT_STRESSED, STRESSED)
+    parts = _binary("stress", rows, everything, labels == STRESSED, stress, names, seed)
+    return Scorecard(Task.STRESS, tuple(parts), {})
+
+
+def _flagged(name: str, probabilities: Floats, seed: int) -> dict[str, Figure]:
+    decided = probabilities >= 0.5
+    return {name: bootstrap(flagged, decided, decided, seed=seed)} if len(decided) else {}
+
+
+def _slices(rows: Sequence[Row], own: Mask) -> Iterator[tuple[str, Mask, bool]]:
+    """Names, rows, and whether every label is looked at."""
+    yield "all rows", own, True
+    for named, words in ((False, "label not named in the text"), (True, "label named in the text")):
+        chosen = own & np.array([row.names_label is named for row in rows])
+        if chosen.any():
+            yield words, chosen, not named
+    sources = np.array([row.source for row in rows])
+    different = sorted(set(sources[own]))
+    if len(different) > 1:
+        yield from ((f"source {source}", own & (sources == source), False) for source in different)
+
+
+def _binary(
+    name: str, rows: Sequence[Row], own: Mask, truth: Mask, p: Floats, names: tuple[str, str], seed: int
+) -> list[Part]:
+    if not own.any():
+        return []
+    probabilities = np.stack([1 - p, p], axis=1)
+    slices = []
+    for words, chosen, closely in _slices(rows, own):
+        y, forecast = truth[chosen].astype(np.int64), p[chosen]
+        decided = (forecast >= 0.5).astype(np.int64)
+        asked: dict[str, Asked] = {
+            "macro_f1": (macro_f1, y, decided),
+            "weighted_f1": (weighted_f1, y, decided),
+            "balanced_accuracy": (balanced_accuracy, y, decided),
+            "auroc": (auroc, y, forecast),
+            "average_precision": (average_precision, y, forecast),
+            "expected_calibration_error": (expected_calibration_error, y, forecast),
+        }
+        by_label = _by_label(y, decided, probabilities[chosen], names) if closely else {}
+        table = Confusion(names, names, confusion(y, decided, 2))
+        slices.append(_slice(words, asked, by_label, table, reliability(y, forecast), seed))
+    return [Part(name, tuple(slices))]
+
+
+def _ordinal(
+    name: str, rows: Sequence[Row], own: Mask, truth: Ints, reached: Floats, names: Sequence[str], seed: int
+) -> list[Part]:
+    """Over the levels that the rows know; a decision for another one is always wrong."""
+    if not own.any():
+        return []
+    known = np.unique(truth[own])
+    at_level = reached - np.hstack([reached[:, 1:], np.zeros((len(reached), 1))])
+    slices = []
+    for words, chosen, closely in _slices(rows, own):
+        y, decided = truth[chosen], levels(reached[chosen, 1:])
+        happened = (y[:, np.newaxis] >= known[1:]).astype(np.int64)
+        forecast = reached[chosen][:, known[1:]]
+        one_hot = (y[:, np.newaxis] == known).astype(np.int64)
+        asked: dict[str, Asked] = {
+            "macro_f1": (macro_f1, y, decided),
+            "weighted_f1": (weighted_f1, y, decided),
+            "balanced_accuracy": (balanced_accuracy, y, decided),
+            "auroc": (auroc, one_hot, at_level[chosen][:, known]),
+            "average_precision": (average_precision, one_hot, at_level[chosen][:, known]),
+            "mean_ordinal_error": (mean_ordinal_error, y, decided),
+            "expected_calibration_error": (expected_calibration_error, happened, forecast),
+        }
+        by_label = _by_label(y, decided, at_level[chosen], names, known) if closely else {}
+        matrix = confusion(y, decided, len(names))[known]
+        table = Confusion(tuple(names[level] for level in known), tuple(names), matrix)
+        slices.append(_slice(words, asked, by_label, table, reliability(happened, forecast), seed))
+    return [Part(name, tuple(slices))]
+
+
+def _disorders(rows: Sequence[Row], p: Floats, seed: int) -> list[Part]:
+    """Present at 0.5. What an author says they have, and the row is not labelled with, is unknown."""
+    truth = np.array([[_is_shown(disorder, row) for disorder in Disorder] for row in rows])
+    slices = []
+    for words, chosen, closely in _slices(rows, np.ones(len(rows), dtype=bool)):
+        y, forecast = truth[chosen], p[chosen]
+        decided = (forecast >= 0.5).astype(np.int64)
+        asked: dict[str, Asked] = {
+            "macro_f1": (macro_binary_f1, y, decided),
+            "weighted_f1": (weighted_binary_f1, y, decided),
+            "balanced_accuracy": (balanced_binary_accuracy, y, decided),
+            "auroc": (auroc, y, forecast),
+            "average_precision": (average_precision, y, forecast),
+            "expected_calibration_error": (expected_calibration_error, y, forecast),
+        }
+        by_label = {
+            disorder.value: _of_one(y[:, at], decided[:, at], forecast[:, at]) for at, disorder in enumerate(Disorder)
+        }
+        shown, said = ((np.column_stack([each == 1, (each != 1).all(axis=1)])) for each in (y, decided))
+        names = (*(disorder.value for disorder in Disorder), NO_DISORDER)
+        table = Confusion(names, names, shown.astype(np.int64).T @ said.astype(np.int64))
+        slices.append(_slice(words, asked, by_label if closely else {}, table, reliability(y, forecast), seed))
+    return [Part("disorders", tuple(slices))]
+
+
+def _is_shown(disorder: Disorder, row: Row) -> int:
+    if disorder in row.labels:
+        return 1
+    return -1 if disorder in row.claimed else 0
+
+
+def _by_label(
+    truth: Ints, decided: Ints, probabilities: Floats, names: Sequence[str], known: Ints | None = None
+) -> dict[str, dict[str, Asked]]:
+    classes = range(len(names)) if known is None else known
+    return {
+        names[each]: _of_one(
+            (truth == each).astype(np.int64), (decided == each).astype(np.int64), probabilities[:, each]
+        )
+        for each in classes
+    }
+
+
+def _of_one(truth: Ints, decided: Ints, probability: Floats) -> dict[str, Asked]:
+    return {
+        "precision": (precision, truth, decided),
+        "recall": (recall, truth, decided),
+        "f1": (binary_f1, truth, decided),
+        "auroc": (auroc, truth, probability),
+        "average_precision": (average_precision, truth, probability),
+    }
+
+
+def _slice(
+    name: str,
+    overall: Mapping[str, Asked],
+    by_label: Mapping[str, Mapping[str, Asked]],
+    table: Confusion,
+    bins: tuple[Bin, ...],
+    seed: int,
+) -> Slice:
+    asked = {("", figure): each for figure, each in overall.items()}
+    asked |= {(label, figure): each for label, of_label in by_label.items() for figure, each in of_label.items()}
+    measured = figures(asked, seed=seed)
+    found = {label: {figure: measured[label, figure] for figure in of_label} for label, of_label in by_label.items()}
+    rows = next(iter(measured.values())).rows
+    return Slice(name, rows, {figure: measured["", figure] for figure in overall}, found, table, bins)

@@ -1,0 +1,41 @@
+"""An evaluation as JSON, tables and a page."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from bot.config import Policy
+from bot.evaluation import Plan, brief, evaluate, show, to_json
+from bot.evaluation_page import render
+from models.evaluate import Figure
+from models.labels import Task
+from models.scorecard import TASKS
+from tests.conftest import KeywordClassifier
+
+
+@pytest.mark.parametrize("task", [task for task in Task if task is not Task.STRESS])
+def test_any_rows_can_be_shown(tmp_path: Path, task: Task) -> None:
+    """One label, one source, one row: what cannot be measured is empty, and nothing breaks."""
+    for name, labels in TASKS[task].items():
+        lines = [{"text": f"{label} {at}", "label": label} for label in sorted(labels) for at in range(2)]
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    for data, limit in ((tmp_path, None), *((file, 1) for file in tmp_path.iterdir())):
+        plan = Plan(data, task, "hybrid", limit, seed=1, share=0.02, robustness=limit is None)
+        found = evaluate(plan, KeywordClassifier, Policy(), Console(file=io.StringIO()))
+        assert json.loads(to_json(found))["task"] == task
+        assert render(found).startswith("<!doctype html>")
+        show(found, Console(file=io.StringIO(), width=80))
+
+
+def test_a_figure_in_brief() -> None:
+    """Its interval only where there is one, no minus before a zero, and nothing where there is no figure."""
+    assert brief(Figure(0.5, 0.25, 0.75, 9)) == "0.50 (0.25–0.75)"
+    assert brief(Figure(-0.0001, -0.001, 0.001, 9)) == "0.00 (0.00–0.00)"
+    assert brief(Figure(1.0, 1.0, 1.0, 9), 1) == "1.0"
+    assert brief(Figure(math.nan, math.nan, math.nan, 9)) == brief(None) == ""
