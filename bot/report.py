@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import base64
 import heapq
-import io
-import logging
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from importlib.resources import files
 from itertools import count
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from bot.pictures import picture
 from bot.policy import RISK_WORDS, SEVERITY_WORDS
 from bot.record import Record, nightlight_version
 from bot.sources.archive import BadLine
+from bot.templates import pages
 from bot.types import DeliveryKind, DeliveryState
 from models.labels import Disorder, Level, Risk, Severity
 
@@ -186,12 +184,9 @@ class Run:
 
 def render(tally: Tally, run: Run) -> str:
     """The report: one HTML page that holds everything it shows, and no text, title or author of any post."""
-    from jinja2 import Environment, StrictUndefined
-
-    page = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    page.filters["number"] = lambda value: f"{value:,}"
+    page = pages()
     page.filters["share"] = lambda part: f"{part / tally.posts:.1%}" if tally.posts else ""
-    template = page.from_string(files("bot").joinpath("templates/report.html.j2").read_text(encoding="utf-8"))
+    template = page.get_template("report.html.j2")
     replies = {state: tally.deliveries[DeliveryKind.REPLY, state] for state in DeliveryState}
     return template.render(
         tally=tally,
@@ -217,13 +212,11 @@ def render(tally: Tally, run: Run) -> str:
     )
 
 
-# Pictures. An SVG inside <img> follows the reader's dark mode by its own style, and its ids can meet no others.
+# Pictures
 
 _WIDE, _NARROW = 640, 270  # points
 _BARS = {_WIDE: 93, _NARROW: 45}  # at most so many bars fit
 _PERIODS = (1, 7, 28, 91, 364, 3640)  # days a bar can stand for
-_INK = "#010203"  # becomes the colour of the text around
-_STYLE = "<style>:root{color:#26303b}@media (prefers-color-scheme:dark){:root{color:#e4e7eb}}</style>"
 # Each level has its own hatch, so that it can be told from the others without its colour.
 _LEVEL_LOOKS = {
     Level.CRISIS: ("#c0392b", "xxx"),
@@ -231,13 +224,6 @@ _LEVEL_LOOKS = {
     Level.UNASSESSED: ("#7d6bb0", "..."),
     Level.WATCH: ("#3b86ab", ""),
     Level.NONE: ("#7b8794", "---"),
-}
-_SETTINGS: dict[Any, Any] = {
-    "font.family": "sans-serif",
-    "svg.fonttype": "none",
-    "hatch.linewidth": 0.6,
-    **{f"axes.spines.{side}": False for side in ("top", "right")},
-    **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), _INK),
 }
 
 
@@ -288,7 +274,7 @@ def _day_chart(days: Mapping[int, Counter[Level]], width: int) -> str:
         axes.set_ylabel("alerts a day" if length == 1 else f"alerts in {length} days")
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, frameon=False, borderaxespad=0.2)
 
-    return _picture(draw, width, 190)
+    return picture(draw, width, 190, font_size=9 if width == _WIDE else 11)  # narrow ones are shown below their size
 
 
 def _score_chart(score: Score, counts: Sequence[int]) -> str:
@@ -303,23 +289,7 @@ def _score_chart(score: Score, counts: Sequence[int]) -> str:
         axes.set_ylabel("posts")
         axes.set_xlabel("probability")
 
-    return _picture(draw, _NARROW, 160)
-
-
-def _picture(draw: Callable[[Axes], None], width: int, height: int) -> str:
-    """A drawing of so many points as a data URI."""
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it speaks of its font cache at first use
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
-    # The narrow ones are shown below their natural size.
-    with mpl.rc_context({**_SETTINGS, "font.size": 9 if width == _WIDE else 11}):
-        figure = Figure(figsize=(width / 72, height / 72), layout="constrained")
-        draw(figure.add_subplot())
-        svg = io.StringIO()
-        figure.savefig(svg, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    text = re.sub(r"(<svg[^>]*>)", rf"\1{_STYLE}", svg.getvalue().replace(_INK, "currentColor"), count=1)
-    return f"data:image/svg+xml;base64,{base64.b64encode(text.encode()).decode()}"
+    return picture(draw, _NARROW, 160, font_size=11)
 
 
 def _from_top(scale: type[Scale]) -> list[Scale]:

@@ -36,7 +36,9 @@ def test_an_unforeseen_error_ends_it_loudly_without_quoting_a_post(
     assert WORDS not in result.output
 
 
-@pytest.mark.parametrize("command", ["run", "purge", "optout", "status", "check", "reviews", "demo", "replay"])
+@pytest.mark.parametrize(
+    "command", ["run", "purge", "optout", "status", "check", "reviews", "demo", "replay", "label", "agree"]
+)
 def test_every_command_teaches(command: str) -> None:
     """`--help` says in a sentence what a command does."""
     result = CliRunner().invoke(cli.app, [command, "--help"])

@@ -25,6 +25,7 @@ from models.redact import redact
         ),
         ("call +44 20 7946 0958", "call {phone}"),
         ("call (555) 123-4567 or 555-1234 or 07911 123456", "call {phone} or {phone} or {phone}"),
+        ("at https://london.example/paris, joe@london.co.uk, u/paris of Paris", "at {link} {email}, {user} of {place}"),
         ("0049 (30) 1234567, 12 34 56 78, ٠١٢٣٤٥٦٧٨٩", "{phone}, {phone}, {phone}"),
     ],
 )
@@ -57,7 +58,21 @@ def test_words_after_a_link_survive_where_no_space_follows_it() -> None:
 
 @given(
     st.lists(
-        st.sampled_from(["u/abc", "a@b.co", "https://x.y/z", "+44 20 7946 0958", "我想", "die", "\n", " ", "{user}"])
+        st.sampled_from(
+            [
+                "u/abc",
+                "Paris",
+                "new york",
+                "a@b.co",
+                "https://x.y/z",
+                "+44 20 7946 0958",
+                "我想",
+                "die",
+                "\n",
+                " ",
+                "{user}",
+            ]
+        )
     )
 )
 def test_every_span_leads_back(parts: list[str]) -> None:
@@ -78,6 +93,7 @@ def test_every_span_leads_back(parts: list[str]) -> None:
 _HOSTILE = (
     *("a", "1", "1 ", "1-", "(1", "(", "+", "00", "+1", "12 34 ", "123 4567a", "1 1a", "1.", "٠", "@", "a@", "@a@"),
     *("a@a.", "a.", "a at ", "a at b dot ", "a[at]", "%", "u/", "/u", "http://", "https://a", "www.", "a.com", "ab.c/"),
+    *("San ", "New ", "in New ", "Saint-", "St. ", "la ", "Paris, TX "),
 )
 
 
