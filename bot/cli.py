@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from getpass import getuser
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import typer
 
@@ -211,6 +211,61 @@ def classify(
     with source as stream:
         classify_posts(stream, name, _classifier(settings), settings, write, on_error)
     raise typer.Exit(1 if bad_lines else 0)
+
+
+@app.command()
+def label(
+    archive: Annotated[
+        Path, typer.Argument(help="A file of posts, as for replay.", metavar="ARCHIVE", show_default=False)
+    ],
+    annotator: Annotated[
+        Literal["rules", "encoder", "llm"],
+        typer.Option(help="Who labels: the dictionary, the encoder, or a language model."),
+    ],
+    out: Annotated[Path, typer.Option(help="The file for the labels, one JSON line a post.", show_default=False)],
+    name: Annotated[str | None, typer.Option(help="What to call this annotator.", show_default="what it is")] = None,
+    config: OptionalConfig = None,
+) -> None:
+    """Labels the posts of an archive: relevance, the nine disorders, severity, risk, and the words they rest on.
+
+    Each line of the output has the post's id, a status (ok, refused, invalid or failed), the labels, what produced
+    them, and what it took. With --annotator llm the posts are sent to the server that your config.toml names under llm,
+    user names and places taken out; its key comes from NIGHTLIGHT_LLM_API_KEY. What was answered once is never asked
+    again: a run that was stopped, or whose server went away, goes on when the same command is given again.
+
+    Exit code: 0 when every post has an answer, 1 when some have none or the archive breaks off, 2 when the command is
+    wrong.
+
+    Example: nightlight label posts.jsonl --annotator llm --name qwen --out qwen.jsonl --config config.toml
+    """
+    from bot.label import Labelling, open_annotator, run_label
+
+    settings = _settings(config)
+    labelling = Labelling(archive, out, name or annotator, settings)
+    with _model_errors_as_ours():
+        code = run_label(labelling, lambda: open_annotator(annotator, settings))
+    raise typer.Exit(code)
+
+
+@app.command()
+def agree(
+    files: Annotated[
+        list[Path],
+        typer.Argument(help="Files of labels, one annotator each.", metavar="LABELS...", show_default=False),
+    ],
+    report: Annotated[Path, typer.Option(help="The page with the pictures.")] = Path("agreement.html"),
+) -> None:
+    """Shows how far annotators agree, where they part, and what each of them takes.
+
+    The files are those of `nightlight label`, or your own with the same keys: id, status, relevance, disorders,
+    severity and risk. Prints Cohen's kappa of every two annotators, Fleiss' kappa and Krippendorff's alpha of all, for
+    every label with a 95 % interval, and writes a page that shows them.
+
+    Example: nightlight agree rules.jsonl encoder.jsonl qwen.jsonl --report agreement.html
+    """
+    from bot.agree import run_agree
+
+    run_agree(files, report)
 
 
 @app.command()

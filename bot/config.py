@@ -25,6 +25,18 @@ class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def _http_only(value: str | None) -> str | None:
+    if value is not None and not value.startswith(("http://", "https://")):
+        raise ValueError("must start with http:// or https://")
+    return None if value is None else value.rstrip("/")
+
+
+def _no_repeats(value: tuple[str, ...]) -> tuple[str, ...]:
+    if len({name.casefold() for name in value}) != len(value):
+        raise ValueError("names a subreddit twice")
+    return value
+
+
 class Reddit(_Section):
     """Where Reddit is and what to watch there."""
 
@@ -44,17 +56,13 @@ class Reddit(_Section):
 
     @field_validator("base_url")
     @classmethod
-    def _http_only(cls, value: str | None) -> str | None:
-        if value is not None and not value.startswith(("http://", "https://")):
-            raise ValueError("must start with http:// or https://")
-        return None if value is None else value.rstrip("/")
+    def _url(cls, value: str | None) -> str | None:
+        return _http_only(value)
 
     @field_validator("subreddits")
     @classmethod
-    def _no_repeats(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if len({name.casefold() for name in value}) != len(value):
-            raise ValueError("names a subreddit twice")
-        return value
+    def _once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return _no_repeats(value)
 
 
 class Store(_Section):
@@ -89,6 +97,46 @@ class Model(_Section):
     threads: int = Field(0, ge=0, description="processor threads for the encoder; 0: all cores")
     batch_size: int = Field(32, ge=1, le=1024, description="posts judged together at most")
     timeout_seconds: float = Field(60.0, gt=0, description="posts not judged by then go to the moderators unread")
+
+
+class Llm(_Section):
+    """A language model on a server that speaks OpenAI's chat completions."""
+
+    base_url: str | None = Field(None, description="the server, up to and with its /v1; left out: none is asked")
+    model: str = Field("", description="the model's name, as the server calls it")
+    prompt: str = Field("zero_shot", description="a prompt of prompts/: zero_shot, few_shot or criteria")
+    subreddits: tuple[SubredditName, ...] = Field(
+        (), description="the watched communities whose posts may be sent to the server, one by one"
+    )
+    concurrency: int = Field(16, ge=1, le=1024, description="posts under way at once")
+    timeout_seconds: float = Field(60.0, gt=0, description="how long one answer may take")
+    prompt_price_per_million: float = Field(
+        0.0, ge=0, description="what a million tokens of prompt cost, in your currency"
+    )
+    completion_price_per_million: float = Field(0.0, ge=0, description="what a million tokens of answer cost")
+    cache: Path = Field(
+        Path("nightlight-llm.db"), description="answers already paid for; a relative path counts from the config file"
+    )
+
+    @field_validator("base_url")
+    @classmethod
+    def _url(cls, value: str | None) -> str | None:
+        return _http_only(value)
+
+    @field_validator("subreddits")
+    @classmethod
+    def _once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return _no_repeats(value)
+
+    def may_read(self, subreddit: str) -> bool:
+        """Whether this community's moderators let its live posts be sent to the server."""
+        return subreddit.casefold() in {name.casefold() for name in self.subreddits}
+
+    def cost(self, prompt_tokens: int, completion_tokens: int) -> float:
+        """What so many tokens cost, in the currency of the prices."""
+        return (
+            prompt_tokens * self.prompt_price_per_million + completion_tokens * self.completion_price_per_million
+        ) / 1_000_000
 
 
 class Alerts(_Section):
@@ -214,6 +262,7 @@ class Config(_Section):
     store: Store = Store()
     deliver: Deliver = Deliver()
     model: Model = Model()
+    llm: Llm = Llm()
     alerts: Alerts = Alerts()
     replies: Replies = Replies()
     policy: Policy = Policy()
@@ -262,6 +311,11 @@ class Secrets(_Section):
         return [f"NIGHTLIGHT_REDDIT_{name}" for name, value in wanted.items() if not value]
 
 
+def llm_api_key(environ: Mapping[str, str] = os.environ) -> SecretStr:
+    """`NIGHTLIGHT_LLM_API_KEY`; empty when it is not set, as a server of your own needs none."""
+    return SecretStr(environ.get("NIGHTLIGHT_LLM_API_KEY", ""))
+
+
 def load(path: Path) -> Config:
     """Reads a configuration file; relative paths in it count from its folder.
 
@@ -278,7 +332,10 @@ def load(path: Path) -> Config:
     except ValidationError as error:
         raise ConfigError(f"{path}: {_first_problem(error)}") from error
     base = path.resolve().parent
-    changes: dict[str, Any] = {"store": config.store.model_copy(update={"path": base / config.store.path})}
+    changes: dict[str, Any] = {
+        "store": config.store.model_copy(update={"path": base / config.store.path}),
+        "llm": config.llm.model_copy(update={"cache": base / config.llm.cache}),
+    }
     if config.model.path is not None:
         changes["model"] = config.model.model_copy(update={"path": base / config.model.path})
     return config.model_copy(update=changes)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from bot.deployment import Deployment
 from bot.evaluation import BURDEN_HEAD, SHIFT_HEAD, WORDS, Evaluation, brief, burden_row, by_closeness, shift_rows
-from bot.page import NARROW, WIDE, environment, picture
+from bot.pictures import NARROW, WIDE, picture
 from bot.record import nightlight_version
+from bot.templates import pages
 from models.scorecard import Confusion, Slice
 
 if TYPE_CHECKING:
@@ -19,10 +20,10 @@ _BLUE, _RED, _GREY = "#3b86ab", "#c0392b", "#7b8794"
 
 def render(evaluation: Evaluation) -> str:
     """The page, whole in itself."""
-    pages = environment()
-    pages.filters["brief"] = brief
+    page = pages()
+    page.filters["brief"] = brief
     deployment = evaluation.deployment
-    return pages.get_template("evaluation.html.j2").render(
+    return page.get_template("evaluation.html.j2").render(
         found=evaluation,
         words=WORDS,
         parts=[(part, *by_closeness(part)) for part in evaluation.scorecard.parts],

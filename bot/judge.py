@@ -44,7 +44,7 @@ def unassessed(post: Post, team_of: Callable[[str], Team]) -> Judgement:
 def _assess(posts: Sequence[Post], classifier: Classifier) -> list[Assessment | None]:
     if not posts:
         return []
-    documents = [_document(post) for post in posts]
+    documents = [document_of(post) for post in posts]
     try:
         return list(classifier.assess(documents))
     except Exception as error:
@@ -54,6 +54,6 @@ def _assess(posts: Sequence[Post], classifier: Classifier) -> list[Assessment | 
         return [assessment for post in posts for assessment in _assess([post], classifier)]
 
 
-def _document(post: Post) -> Document:
+def document_of(post: Post) -> Document:
     """What the author wrote: Reddit's own words in place of a text that is gone are nobody's."""
     return Document(post.title, "" if post.is_gone else post.text)

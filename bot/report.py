@@ -12,10 +12,11 @@ from enum import StrEnum
 from itertools import count
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from bot.page import NARROW, WIDE, environment, picture
+from bot.pictures import NARROW, WIDE, picture
 from bot.policy import RISK_WORDS, SEVERITY_WORDS
 from bot.record import Record, nightlight_version
 from bot.sources.archive import BadLine
+from bot.templates import pages
 from bot.types import DeliveryKind, DeliveryState
 from models.labels import Disorder, Level, Risk, Severity
 
@@ -183,9 +184,9 @@ class Run:
 
 def render(tally: Tally, run: Run) -> str:
     """The report: one HTML page that holds everything it shows, and no text, title or author of any post."""
-    pages = environment()
-    pages.filters["share"] = lambda part: f"{part / tally.posts:.1%}" if tally.posts else ""
-    template = pages.get_template("report.html.j2")
+    page = pages()
+    page.filters["share"] = lambda part: f"{part / tally.posts:.1%}" if tally.posts else ""
+    template = page.get_template("report.html.j2")
     replies = {state: tally.deliveries[DeliveryKind.REPLY, state] for state in DeliveryState}
     return template.render(
         tally=tally,

@@ -1,4 +1,4 @@
-"""The only module that opens SQLite.
+"""The only module that opens the bot's database.
 
 One connection, one writer: a write runs inside `transaction()`, which holds a lock and `BEGIN IMMEDIATE`, so other
 processes (the `reviews` command) wait for it instead of reading half of it. Every statement comes from sql/queries.sql.

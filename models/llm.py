@@ -9,19 +9,22 @@ from __future__ import annotations
 import asyncio
 import email.utils
 import math
+import random
 import re
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
-from typing import Annotated, Any, cast
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Annotated, Any, Protocol, cast
+from weakref import WeakValueDictionary
 
-from openai import APIConnectionError, APIStatusError, AsyncOpenAI, BadRequestError, DefaultAsyncHttpxClient
+from openai import APIConnectionError, APIStatusError, AsyncOpenAI, DefaultAsyncHttpxClient
 from openai.types.chat import ChatCompletionMessageParam
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_random_exponential
 
+from models.annotation import Annotation, Status
+from models.answers import Answers, Question
 from models.assessment import Evidence
 from models.document import Document
 from models.labels import Disorder, Relevance, Risk, Severity
@@ -34,6 +37,7 @@ _LONGEST_TEXT = 41_000
 # Room for an answer with its quote. A model that needs more is rambling.
 _LONGEST_ANSWER_TOKENS = 800
 _LONGEST_ANSWER = 20_000  # characters
+_LONGEST_QUOTE = 300  # characters; the prompts ask for 30 words
 _LONGEST_REPLY = 2_000_000  # bytes of one HTTP reply
 
 # A server that asks for more patience than this is not asked again.
@@ -56,6 +60,13 @@ _SCHEMA: Mapping[str, Any] = {
     "additionalProperties": False,
 }
 
+# OpenAI's strict schemas know no length of a string; a server that makes a grammar of a schema would let a small model
+# quote until its tokens are spent.
+_SCHEMA_WITH_LENGTH: Mapping[str, Any] = {
+    **_SCHEMA,
+    "properties": {**_SCHEMA["properties"], "evidence": {"type": "string", "maxLength": _LONGEST_QUOTE}},
+}
+
 # The ways to ask for JSON, the strictest first: OpenAI's, the one of llama-cpp-python and others, and plain words.
 _FORMATS: tuple[Mapping[str, Any], ...] = (
     {
@@ -64,7 +75,7 @@ _FORMATS: tuple[Mapping[str, Any], ...] = (
             "json_schema": {"name": "label", "strict": True, "schema": _SCHEMA},
         }
     },
-    {"response_format": {"type": "json_object", "schema": _SCHEMA}},
+    {"response_format": {"type": "json_object", "schema": _SCHEMA_WITH_LENGTH}},
     {},
 )
 
@@ -72,58 +83,46 @@ _FORMATS: tuple[Mapping[str, Any], ...] = (
 # a 500 counts only when it comes twice.
 _REJECTED = frozenset({400, 415, 422, 501})
 _BROKEN = 500
+_BAD_REQUEST = 400
 
 # Error codes of a filter that stops a post before the model reads it (Azure and OpenAI; their relays pass them on).
 _FILTER_CODES = frozenset({"content_filter", "content_policy_violation"})
 
 _REFUSAL = re.compile(
-    r"\b(?:i|we)(?:['’]m| am| are|['’]re)? (?:sorry|afraid|(?:can ?not|can['’]?t|won['’]?t|unable to|not able to) "
-    r"(?:\w+ ){0,2}(?:help|assist|answer|discuss|comply|label|classify|analy[sz]e|provide|process|continue|engage))",
+    r"\b(?:i|we)(?:['’]m| am| are|['’]re)? (?:\w+ ){0,2}?"
+    r"(?:sorry|afraid|not comfortable|must decline|decline to"
+    r"|(?:can ?not|can['’]?t|won['’]?t|will not|unable to|not able to) (?:\w+ ){0,2}"
+    r"(?:help|assist|answer|discuss|comply|label|classify|analy[sz]e|provide|process|continue|engage|respond|fulfil))",
     re.IGNORECASE,
 )
 _REFUSAL_WITHIN = 400  # characters: a refusal comes first
 
 
-class Status(StrEnum):
-    """What became of one document."""
+class Clock(Protocol):
+    """Seconds that never jump, and a way to wait."""
 
-    OK = "ok"
-    REFUSED = "refused"  # the model or its service will not read it; such posts need a person more, not less
-    INVALID = "invalid"  # two answers that could not be read
-    FAILED = "failed"  # no answer: the server is away, overloaded or says no
+    def monotonic(self) -> float: ...
+
+    async def sleep(self, seconds: float) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class LlmLabel:
-    """What an LLM says of one document. The labels are there if and only if `status` is `ok`.
+class _SystemClock:
+    def monotonic(self) -> float:
+        return time.monotonic()
 
-    `evidence` is a span of `Document.text` that the model quoted letter by letter, under the label it is to support
-    (the risk, or the severity when there is no risk), or None. `versions` names the model and the prompt. Tokens are
-    what the server counted over all calls for this document, 0 where it did not; `seconds` is the time from its first
-    call to its last answer, waits included. `error` names what went wrong on the way to the server, in no word of the
-    server's or the post's.
-    """
-
-    status: Status
-    relevance: Relevance | None = None
-    disorders: frozenset[Disorder] = frozenset()
-    severity: Severity | None = None
-    risk: Risk | None = None
-    evidence: Evidence | None = None
-    versions: Mapping[str, str] = field(default_factory=dict)
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    seconds: float = 0.0
-    error: str = ""
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
 
 
 class LlmAnnotator:
-    """Labels documents through one model on one server.
+    """Annotates documents through one model on one server.
 
     The key goes into the client and nowhere else. At most `concurrency` documents are under way at once, over all calls
-    of `label`. A call that takes longer than `timeout_seconds`, a lost connection, a 429 and a 5xx are tried again,
-    `attempts` times in all, with growing random waits; a Retry-After is obeyed, and one of more than two minutes ends
-    the attempts. How the server takes its JSON schema is found out with the first document and kept.
+    of `annotate`. A call that takes longer than `timeout_seconds`, a lost connection, a 429 and a 5xx are tried again,
+    `attempts` times in all, with growing random waits; a Retry-After holds every call back until then, and one of more
+    than two minutes ends the attempts. How the server takes its JSON schema is found out with the first document and
+    kept. With `answers`, no text is ever sent again that was answered: a refusal and an answer that could not be read
+    are answers too.
     """
 
     def __init__(
@@ -133,10 +132,11 @@ class LlmAnnotator:
         model: str,
         prompt: Prompt,
         api_key: SecretStr | str = "",
+        answers: Answers | None = None,
         concurrency: int = 16,
         timeout_seconds: float = 60.0,
         attempts: int = 5,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        clock: Clock | None = None,
     ) -> None:
         key = api_key.get_secret_value() if isinstance(api_key, SecretStr) else api_key
         self._client = AsyncOpenAI(
@@ -147,74 +147,115 @@ class LlmAnnotator:
             # A redirect would carry the post to a server that nobody configured.
             http_client=DefaultAsyncHttpxClient(follow_redirects=False),
         )
+        # The client takes these from OPENAI_ORG_ID and OPENAI_PROJECT_ID and would tell them to any server.
+        self._client.organization = self._client.project = None
+        self.versions: Mapping[str, str] = {"llm": model, "prompt": f"{prompt.name} {prompt.version}"}
         self._model = model
         self._prompt = prompt
-        self._versions = {"llm": model, "prompt": f"{prompt.name} {prompt.version}"}
+        self._answers = answers
+        self._turns: WeakValueDictionary[Question, asyncio.Lock] = WeakValueDictionary()
         self._free = asyncio.Semaphore(concurrency)
         self._timeout_seconds = timeout_seconds
         self._attempts = attempts
-        self._sleep = sleep
+        self._clock = clock or _SystemClock()
+        self._not_before = 0.0  # on the monotonic clock
         self._options: dict[str, Any] = {"temperature": 0, "max_tokens": _LONGEST_ANSWER_TOKENS}
         self._format: Mapping[str, Any] | None = None
-        self._negotiating = asyncio.Lock()
+        self._negotiation: asyncio.Future[BaseException | None] | None = None
 
-    async def label(self, documents: Sequence[Document]) -> list[LlmLabel]:
-        """One label a document, in the same order. Never raises for what a post, a model or a server says."""
-        return list(await asyncio.gather(*(self._label(document) for document in documents)))
+    async def annotate(self, documents: Sequence[Document]) -> list[Annotation]:
+        """One annotation a document, in the same order. Never raises for what a post, a model or a server says.
+
+        Raises ModelError when the answers cannot be kept: going on would mean to pay again.
+        """
+        return list(await asyncio.gather(*(self._annotate(document) for document in documents)))
 
     async def aclose(self) -> None:
         """Closes the connections."""
         await self._client.close()
 
-    async def _label(self, document: Document) -> LlmLabel:
+    async def _annotate(self, document: Document) -> Annotation:
+        sent = redact(document.text[:_LONGEST_TEXT])
+        annotation = await (self._paid(sent.text) if self._answers is None else self._once(self._answers, sent.text))
+        evidence = tuple(_back(span, sent) for span in annotation.evidence)
+        return replace(annotation, evidence=evidence, versions=self.versions)
+
+    async def _once(self, answers: Answers, text: str) -> Annotation:
+        question = Question.of(self._prompt.version, self._model, text)
+        # Whoever asks the same at the same time waits for the one answer.
+        async with self._turns.setdefault(question, asyncio.Lock()):
+            if known := await answers.get(question):
+                return replace(known, cached=True)
+            annotation = await self._paid(text)
+            if annotation.status is not Status.FAILED:
+                await answers.put(question, annotation)
+            return annotation
+
+    async def _paid(self, text: str) -> Annotation:
+        """What the model says of a text, and what that cost; the evidence counts characters of this text."""
         replies: list[_Reply] = []
         async with self._free:
             started = time.perf_counter()
             try:
-                label = await self._ask(document, replies)
+                annotation = await self._ask(text, replies)
             except APIStatusError as error:
                 status = Status.REFUSED if _is_filtered(error) else Status.FAILED
-                label = LlmLabel(status, error=f"{type(error).__name__} {error.status_code}")
+                annotation = Annotation(status, error=f"{type(error).__name__} {error.status_code}")
             except Exception as error:  # the last fence: no text, however made, may stop the others
-                label = LlmLabel(Status.FAILED, error=type(error).__name__)
+                annotation = Annotation(Status.FAILED, error=type(error).__name__)
             seconds = time.perf_counter() - started
         used = [reply.usage for reply in replies if reply.usage]
         return replace(
-            label,
-            versions=self._versions,
+            annotation,
             prompt_tokens=sum(usage.prompt_tokens for usage in used),
             completion_tokens=sum(usage.completion_tokens for usage in used),
             seconds=seconds,
         )
 
-    async def _ask(self, document: Document, replies: list[_Reply]) -> LlmLabel:
-        sent = redact(document.text[:_LONGEST_TEXT])
-        messages = self._prompt.render(document_text=sent.text, nonce=secrets.token_hex(8))
+    async def _ask(self, text: str, replies: list[_Reply]) -> Annotation:
+        messages = self._prompt.render(document_text=text, nonce=secrets.token_hex(8))
         for asked in (messages, self._prompt.ask_again(messages)):
             reply = await self._complete(asked)
             replies.append(reply)
+            if reply.is_stopped:
+                return Annotation(Status.REFUSED)
             if answer := reply.answer():
-                return answer.label(sent)
-            if reply.refuses():
-                return LlmLabel(Status.REFUSED)
-        return LlmLabel(Status.INVALID)
+                return answer.annotation(text)
+            if reply.declines:
+                return Annotation(Status.REFUSED)
+        return Annotation(Status.INVALID)
 
     async def _complete(self, messages: Sequence[Message]) -> _Reply:
         retrying = AsyncRetrying(
             stop=stop_after_attempt(self._attempts),
             wait=_wait,
             retry=retry_if_exception(_is_transient),
-            sleep=self._sleep,
+            sleep=self._clock.sleep,
             reraise=True,
         )
         return cast("_Reply", await retrying(self._attempt, messages))
 
     async def _attempt(self, messages: Sequence[Message]) -> _Reply:
-        if self._format is None:
-            async with self._negotiating:
-                if self._format is None:
-                    return await self._negotiate(messages)
+        while self._format is None:
+            if self._negotiation is None:
+                return await self._negotiate_for_all(messages)
+            problem = await self._negotiation
+            # A server that does not answer one will not answer the others either: each would wait in line for it.
+            if problem is not None and _is_transient(problem):
+                raise problem
         return await self._post(messages, self._format)
+
+    async def _negotiate_for_all(self, messages: Sequence[Message]) -> _Reply:
+        outcome = self._negotiation = asyncio.get_running_loop().create_future()
+        problem: BaseException | None = None
+        try:
+            return await self._negotiate(messages)
+        except BaseException as error:
+            problem = error
+            raise
+        finally:
+            outcome.set_result(problem)
+            self._negotiation = None
 
     async def _negotiate(self, messages: Sequence[Message]) -> _Reply:
         """The reply in the strictest format that the server takes, which is then kept.
@@ -239,18 +280,23 @@ class LlmAnnotator:
         raise problem
 
     async def _post(self, messages: Sequence[Message], response_format: Mapping[str, Any]) -> _Reply:
+        if (held_back := self._not_before - self._clock.monotonic()) > 0:
+            await self._clock.sleep(held_back + random.uniform(0, 1))  # noqa: S311 - not all in the same moment
         try:
             async with asyncio.timeout(self._timeout_seconds):
-                response = await self._client.chat.completions.with_raw_response.create(
+                call = self._client.chat.completions.with_streaming_response.create(
                     model=self._model,
                     messages=cast("list[ChatCompletionMessageParam]", messages),
                     extra_body={**self._options, **response_format},
                 )
-        except BadRequestError as error:
-            if self._drop_option(error.param):
+                async with call as response:
+                    return _Reply.read(await _body(response.iter_bytes()))
+        except APIStatusError as error:
+            if error.status_code == _BAD_REQUEST and self._drop_option(error.param):
                 return await self._post(messages, response_format)
+            if (seconds := _retry_after(error) or 0.0) <= _LONGEST_WAIT_SECONDS:
+                self._not_before = max(self._not_before, self._clock.monotonic() + seconds)
             raise
-        return _Reply.read(response.content)
 
     def _drop_option(self, name: str | None) -> bool:
         """Whether the request can be made without what the server objects to.
@@ -280,16 +326,14 @@ class _Answer(_Said):
     risk: Risk
     evidence: Annotated[str, Field(max_length=2_000)] | None = None
 
-    def label(self, sent: Redacted) -> LlmLabel:
-        return LlmLabel(Status.OK, self.relevance, self.disorders, self.severity, self.risk, self._evidence(sent))
-
-    def _evidence(self, sent: Redacted) -> Evidence | None:
+    def annotation(self, text: str) -> Annotation:
+        """The labels, with the quote as a span of the text if it stands there letter by letter."""
         quote = (self.evidence or "").strip()
-        start = sent.text.find(quote) if quote else -1
-        if start < 0:
-            return None
+        start = text.find(quote) if quote else -1
         label = self.severity if self.risk is min(Risk) else self.risk
-        return Evidence(*sent.original_span(start, start + len(quote)), label, "llm", "quoted by the language model")
+        span = Evidence(start, start + len(quote), label, "llm", "quoted by the language model")
+        evidence = () if start < 0 else (span,)
+        return Annotation(Status.OK, self.relevance, self.disorders, self.severity, self.risk, evidence)
 
 
 class _Message(_Said):
@@ -316,8 +360,6 @@ class _Reply(_Said):
     @classmethod
     def read(cls, body: bytes) -> _Reply:
         """The reply that an HTTP body spells; an empty one when it spells none."""
-        if len(body) > _LONGEST_REPLY:
-            return cls()
         try:
             return cls.model_validate_json(body)
         except ValidationError:
@@ -342,14 +384,30 @@ class _Reply(_Said):
         except ValidationError:
             return None
 
-    def refuses(self) -> bool:
-        """Whether this, not being an answer, is a no."""
-        message = self._choice.message
-        return bool(
-            message.refusal
-            or self._choice.finish_reason == "content_filter"
-            or _REFUSAL.search(self._content, 0, _REFUSAL_WITHIN)
-        )
+    @property
+    def is_stopped(self) -> bool:
+        """Whether the service says itself that this is no answer."""
+        return bool(self._choice.message.refusal) or self._choice.finish_reason == "content_filter"
+
+    @property
+    def declines(self) -> bool:
+        """Whether this text, not being an answer, sounds like a no."""
+        return _REFUSAL.search(self._content, 0, _REFUSAL_WITHIN) is not None
+
+
+async def _body(chunks: AsyncIterator[bytes]) -> bytes:
+    """A body that is read no further than an answer can be long."""
+    body = bytearray()
+    async for chunk in chunks:
+        body += chunk
+        if len(body) > _LONGEST_REPLY:
+            return b""
+    return bytes(body)
+
+
+def _back(span: Evidence, sent: Redacted) -> Evidence:
+    start, end = sent.original_span(span.start, span.end)
+    return replace(span, start=start, end=end)
 
 
 def _is_filtered(error: APIStatusError) -> bool:

@@ -1,19 +1,23 @@
 """What points to a person is taken out of a text before it leaves the machine.
 
-Taken out: user names (`u/name`, `@name`), e-mail addresses (also `name at host dot com`), links, and telephone numbers.
-Not taken out: names of people and of places, street addresses, employers and schools, user names without a mark, and
-whatever is spelled so as to escape a pattern. When in doubt a number goes; a date, a year and the short numbers of
-crisis lines stay, as they carry meaning.
+Taken out: user names (`u/name`, `@name`), e-mail addresses (also `name at host dot com`), links, telephone numbers, and
+names of places (`models.places` says which). Not taken out: names of people, street addresses, employers and schools,
+user names without a mark, and whatever is spelled so as to escape a pattern. When in doubt a number goes; a date, a
+year and the short numbers of crisis lines stay, as they carry meaning.
 """
 
 from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass
+from heapq import merge
+
+from models.places import gazetteer
 
 # In braces, because no prompt uses them and Reddit's markdown gives them no meaning.
-_PLACEHOLDERS = {"email": "{email}", "link": "{link}", "user": "{user}", "phone": "{phone}"}
+_PLACEHOLDERS = {"email": "{email}", "link": "{link}", "user": "{user}", "phone": "{phone}", "place": "{place}"}
 
 # Links end at the first character that is neither ASCII nor an accented Latin letter: in Chinese or Japanese no space
 # follows a link, and the words after it must not vanish with it.
@@ -98,12 +102,20 @@ def redact(text: str) -> Redacted:
     parts: list[str] = []
     cuts: list[_Cut] = []
     done = length = 0
-    for match in _PERSONAL.finditer(text):
-        placeholder = _PLACEHOLDERS[match.lastgroup or ""]
-        kept = text[done : match.start()]
+    for start, end, kind in _found(text):
+        placeholder = _PLACEHOLDERS[kind]
+        kept = text[done:start]
         parts += (kept, placeholder)
         new_start = length + len(kept)
         length = new_start + len(placeholder)
-        done = match.end()
-        cuts.append(_Cut(match.start(), done, new_start, length))
+        done = end
+        cuts.append(_Cut(start, done, new_start, length))
     return Redacted("".join(parts) + text[done:], tuple(cuts))
+
+
+def _found(text: str) -> Iterator[tuple[int, int, str]]:
+    """Start, end and kind of all that goes, in order, without overlap."""
+    personal = [(match.start(), match.end(), match.lastgroup or "") for match in _PERSONAL.finditer(text)]
+    # A place within an address or a link is no place of its own.
+    elsewhere = _PERSONAL.sub(lambda match: "\0" * len(match.group()), text)
+    return merge(personal, ((start, end, "place") for start, end in gazetteer().find(elsewhere)))

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from bot.config import Config, Secrets
 from bot.demo.show import demo_secrets
@@ -20,6 +21,10 @@ from bot.store import Store
 from models.assessment import Assessment, Evidence, Ordinal
 from models.document import Document
 from models.labels import Disorder, Risk, Severity
+
+# Nothing is timed by accident: the machine may have other work.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 NOON = 1_767_268_800.0  # 2026-01-01 12:00 UTC
 

@@ -36,7 +36,12 @@ class Call:
     """One request as it arrived."""
 
     body: Mapping[str, Any]
-    authorization: str
+    headers: Mapping[str, str]
+
+    @property
+    def authorization(self) -> str:
+        """What the client showed to be let in."""
+        return self.headers.get("authorization", "")
 
     @property
     def format(self) -> str:
@@ -138,8 +143,19 @@ def rejecting(formats: Sequence[str], act: Act, *, status: int = 400) -> Act:
     return picky
 
 
+def by_post(acts: Mapping[str, Act], otherwise: Act) -> Act:
+    """What is done with a call depends on a word in its post."""
+
+    async def act(call: Call) -> Response:
+        return await next((act for word, act in acts.items() if word in call.post), otherwise)(call)
+
+    return act
+
+
 class FakeLlm:
     """Serves inside the running event loop, on loopback alone, for as long as the context lasts.
+
+    Port 0 takes a free one. `answered` are the posts of the calls that were answered, however they were.
 
     async with FakeLlm(answers()) as server:
         ...  # server.base_url
@@ -147,8 +163,10 @@ class FakeLlm:
 
     base_url: str
 
-    def __init__(self, *acts: Act) -> None:
+    def __init__(self, *acts: Act, port: int = 0) -> None:
         self._acts = acts
+        self.port = port
+        self.answered: list[str] = []
         self._at_once = 0
         self.calls: list[Call] = []
         self.most_at_once = 0
@@ -158,8 +176,10 @@ class FakeLlm:
 
     async def __aenter__(self) -> Self:
         listener = socket.socket()
-        listener.bind((HOST, 0))
-        self.base_url = f"http://{HOST}:{listener.getsockname()[1]}/v1"
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((HOST, self.port))
+        self.port = listener.getsockname()[1]
+        self.base_url = f"http://{HOST}:{self.port}/v1"
         # Started and stopped by hand: `serve` takes over the signals and spends two tenths of a second on its end.
         self._config.load()
         self._server.lifespan = self._config.lifespan_class(self._config)
@@ -179,12 +199,14 @@ class FakeLlm:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _complete(self, request: Request) -> Response:
-        call = Call(await request.json(), request.headers.get("authorization", ""))
+        call = Call(await request.json(), dict(request.headers))
         act = self._acts[min(len(self.calls), len(self._acts) - 1)]
         self.calls.append(call)
         self._at_once += 1
         self.most_at_once = max(self.most_at_once, self._at_once)
         try:
-            return await act(call)
+            response = await act(call)
+            self.answered.append(call.post)
+            return response
         finally:
             self._at_once -= 1

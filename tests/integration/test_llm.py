@@ -16,10 +16,12 @@ from pydantic import SecretStr
 from starlette.responses import Response
 
 import prompts
+from models.annotation import Annotation, Status
 from models.document import Document
 from models.labels import Disorder, Relevance, Risk, Severity
-from models.llm import LlmAnnotator, LlmLabel, Status
+from models.llm import LlmAnnotator
 from models.redact import redact
+from tests.conftest import HandClock
 from tests.fake_llm import (
     GOOD_ANSWER,
     HOST,
@@ -40,18 +42,23 @@ KEY = "sk-never-to-be-seen"
 POST = Document("I cannot go on", "Most days I want to die and nobody knows.")
 
 
-class Waits(list[float]):
-    """Takes the place of sleep: writes down how long, and lets other tasks run."""
+class Waits(HandClock):
+    """A clock that jumps when somebody waits, and writes down how long."""
 
-    async def __call__(self, seconds: float) -> None:
-        self.append(seconds)
-        await asyncio.sleep(0)
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits: list[float] = []
+
+    async def sleep(self, seconds: float) -> None:
+        """Jumps, and lets other tasks run."""
+        self.waits.append(seconds)
+        await super().sleep(seconds)
 
 
 @asynccontextmanager
 async def annotating(server: FakeLlm, **options: Any) -> AsyncIterator[LlmAnnotator]:
     """An annotator for this server that waits for nothing between two attempts."""
-    given = {"sleep": Waits(), "prompt": prompts.load("zero_shot"), "api_key": SecretStr(KEY), **options}
+    given = {"clock": Waits(), "prompt": prompts.load("zero_shot"), "api_key": SecretStr(KEY), **options}
     annotator = LlmAnnotator(base_url=server.base_url, model="fake", **given)
     try:
         yield annotator
@@ -59,10 +66,10 @@ async def annotating(server: FakeLlm, **options: Any) -> AsyncIterator[LlmAnnota
         await annotator.aclose()
 
 
-async def label_one(server: FakeLlm, document: Document = POST, **options: Any) -> LlmLabel:
+async def label_one(server: FakeLlm, document: Document = POST, **options: Any) -> Annotation:
     """The label of one document."""
     async with annotating(server, **options) as annotator:
-        (label,) = await annotator.label([document])
+        (label,) = await annotator.annotate([document])
     return label
 
 
@@ -72,12 +79,12 @@ async def test_labels_a_post() -> None:
         label = await label_one(server)
     assert label.status is Status.OK
     assert label.relevance is Relevance.MENTAL_HEALTH
-    assert label.disorders == {Disorder.DEPRESSION}
+    assert label.disorders == frozenset({Disorder.DEPRESSION})
     assert label.severity is Severity.SEVERE
     assert label.risk is Risk.IDEATION
-    assert label.evidence is not None
-    assert POST.text[label.evidence.start : label.evidence.end] == "want to die"
-    assert (label.evidence.label, label.evidence.source) == (Risk.IDEATION, "llm")
+    (span,) = label.evidence
+    assert POST.text[span.start : span.end] == "want to die"
+    assert (span.label, span.source) == (Risk.IDEATION, "llm")
     assert label.versions == {"llm": "fake", "prompt": f"zero_shot {prompts.load('zero_shot').version}"}
     assert (label.prompt_tokens, label.completion_tokens, label.error) == (100, 20, "")
     assert label.seconds > 0
@@ -103,11 +110,11 @@ async def test_answers_keep_the_order_of_the_documents() -> None:
         return await answers(evidence=call.post)(call)
 
     async with FakeLlm(answers(), first_is_slowest) as server, annotating(server) as annotator:
-        await annotator.label([POST])
-        labels = await annotator.label(documents)
+        await annotator.annotate([POST])
+        labels = await annotator.annotate(documents)
     assert answered != [document.text for document in documents]
-    evidence = [label.evidence for label in labels]
-    assert [found and found.end for found in evidence] == [len(document.text) for document in documents]
+    ends = [span.end for label in labels for span in label.evidence]
+    assert ends == [len(document.text) for document in documents]
 
 
 async def test_concurrency_holds_over_several_calls() -> None:
@@ -119,8 +126,8 @@ async def test_concurrency_holds_over_several_calls() -> None:
         return await answers()(call)
 
     async with FakeLlm(answers(), wait_for_three) as server, annotating(server, concurrency=3) as annotator:
-        await annotator.label([POST])
-        await asyncio.gather(annotator.label([POST] * 7), annotator.label([POST] * 8))
+        await annotator.annotate([POST])
+        await asyncio.gather(annotator.annotate([POST] * 7), annotator.annotate([POST] * 8))
         assert (len(server.calls), server.most_at_once) == (16, 3)
 
 
@@ -131,8 +138,8 @@ async def test_what_points_to_a_person_stays_here() -> None:
         label = await label_one(server, document)
         assert server.calls[0].post == "for {user}\n\n{user} said call {phone} if I want to die"
         assert "someone" not in server.calls[0].said
-    assert label.evidence is not None
-    quoted = document.text[label.evidence.start : label.evidence.end]
+    (span,) = label.evidence
+    quoted = document.text[span.start : span.end]
     assert quoted == "call +44 20 7946 0958 if I want to die"
 
 
@@ -141,15 +148,14 @@ async def test_a_quote_that_is_not_there_is_dropped(quote: str | None) -> None:
     """Invented evidence never reaches a moderator; the labels stay."""
     async with FakeLlm(answers(evidence=quote)) as server:
         label = await label_one(server)
-    assert (label.status, label.evidence) == (Status.OK, None)
+    assert (label.status, label.evidence) == (Status.OK, ())
 
 
 async def test_without_risk_the_quote_supports_the_severity() -> None:
     """Evidence carries a label that the post really got."""
     async with FakeLlm(answers(risk="none", severity="moderate")) as server:
         label = await label_one(server)
-    assert label.evidence is not None
-    assert label.evidence.label == Severity.MODERATE
+    assert [span.label for span in label.evidence] == [Severity.MODERATE]
 
 
 @pytest.mark.parametrize(
@@ -205,7 +211,7 @@ async def test_what_cannot_be_read_is_asked_for_once_more(act: Act) -> None:
         assert "could not be read" in server.calls[1].said
     async with FakeLlm(act) as server:
         label = await label_one(server)
-        assert (label.status, label.risk, label.disorders, len(server.calls)) == (Status.INVALID, None, frozenset(), 2)
+        assert (label.status, label.risk, label.disorders, len(server.calls)) == (Status.INVALID, None, None, 2)
 
 
 async def test_both_calls_of_a_repair_are_paid() -> None:
@@ -221,6 +227,8 @@ REFUSALS: dict[str, Act] = {
     "can't help": says("I'm sorry, but I can't help with that."),
     "curly apostrophe": says("I can’t assist with this request."),
     "cannot": says("Unfortunately, I cannot provide an analysis of this content."),
+    "very sorry": says("I'm really sorry you're feeling this way. Please talk to somebody you trust."),
+    "not comfortable": says("I am not comfortable labelling this."),
     "unable": says('{"error": "I am unable to label this post."}'),
     "filtered before the model": fails(400, code="content_filter"),
 }
@@ -255,20 +263,21 @@ async def test_the_format_is_negotiated_once(rejected: list[str], status: int, a
     """A server that rejects a way to ask for JSON is asked in the next one, and from then on in that one only."""
     async with FakeLlm(rejecting(rejected, slowly(0.01, answers()), status=status)) as server:
         async with annotating(server) as annotator:
-            labels = await annotator.label([POST] * 6)
-            labels += await annotator.label([POST])
+            labels = await annotator.annotate([POST] * 6)
+            labels += await annotator.annotate([POST])
         assert [label.status for label in labels] == [Status.OK] * 7
         assert [call.format for call in server.calls] == asked + asked[-1:] * 6
 
 
 async def test_the_schema_spells_the_vocabulary() -> None:
-    """Both JSON formats carry the same schema, made of the project's labels."""
+    """Both JSON formats carry the same schema, made of our labels; where it becomes a grammar, the quote is bounded."""
     async with FakeLlm(rejecting(["json_schema"], answers())) as server:
         await label_one(server)
         strict, loose = (call.body["response_format"] for call in server.calls)
     assert strict["json_schema"]["strict"] is True
-    assert strict["json_schema"]["schema"] == loose["schema"]
     properties = loose["schema"]["properties"]
+    assert properties["evidence"].pop("maxLength") == 300
+    assert strict["json_schema"]["schema"] == loose["schema"]
     assert properties["disorders"]["items"]["enum"] == list(Disorder)
     assert (properties["risk"]["enum"], properties["severity"]["enum"]) == (list(Risk), list(Severity))
 
@@ -276,16 +285,16 @@ async def test_the_schema_spells_the_vocabulary() -> None:
 async def test_one_broken_moment_is_no_rejection() -> None:
     """A single 500 does not cost the server its strict format for good."""
     async with FakeLlm(fails(500), answers()) as server, annotating(server) as annotator:
-        await annotator.label([POST])
-        await annotator.label([POST])
+        await annotator.annotate([POST])
+        await annotator.annotate([POST])
         assert [call.format for call in server.calls] == ["json_schema"] * 3
 
 
 async def test_a_post_that_is_rejected_in_every_format_settles_nothing() -> None:
     """The format is learned from a post that the server takes, not from one it will not take at all."""
     async with FakeLlm(fails(400), fails(400), fails(400), answers()) as server, annotating(server) as annotator:
-        (bad,) = await annotator.label([POST])
-        (good,) = await annotator.label([POST])
+        (bad,) = await annotator.annotate([POST])
+        (good,) = await annotator.annotate([POST])
         assert (bad.status, bad.error) == (Status.FAILED, "BadRequestError 400")
         assert (good.status, server.calls[-1].format) == (Status.OK, "json_schema")
 
@@ -294,7 +303,7 @@ async def test_a_model_that_takes_no_temperature() -> None:
     """Options that the server names as the trouble are left out or renamed, once."""
     acts = fails(400, param="max_tokens"), fails(400, param="temperature"), answers()
     async with FakeLlm(*acts) as server, annotating(server) as annotator:
-        labels = await annotator.label([POST, POST])
+        labels = await annotator.annotate([POST, POST])
         assert [label.status for label in labels] == [Status.OK] * 2
         assert len(server.calls) == 4
         assert {"max_tokens", "temperature"} <= server.calls[0].body.keys()
@@ -307,13 +316,43 @@ async def test_a_model_that_takes_no_temperature() -> None:
 @pytest.mark.parametrize("when", ["7", pytest.param(lambda: formatdate(usegmt=True), id="now"), "soon"])
 async def test_a_busy_server_is_given_the_time_it_asks_for(when: str | Callable[[], str]) -> None:
     """After a 429 the next attempt comes no earlier than Retry-After says, be it seconds, a date, or nonsense."""
-    waits = Waits()
+    clock = Waits()
     header = when() if callable(when) else when
     async with FakeLlm(fails(429, headers={"Retry-After": header}), answers()) as server:
-        label = await label_one(server, sleep=waits)
-        assert (label.status, len(server.calls), len(waits)) == (Status.OK, 2, 1)
+        label = await label_one(server, clock=clock)
+        assert (label.status, len(server.calls), len(clock.waits)) == (Status.OK, 2, 1)
     least = 7 if header == "7" else 0
-    assert least <= waits[0] <= least + 31
+    assert least <= clock.waits[0] <= least + 31
+
+
+async def test_a_call_made_while_a_server_is_busy_waits_for_it() -> None:
+    """A document that comes after the 429 of another is not sent before the server's time is over."""
+    clock = Waits()
+    acts = answers(), fails(429, headers={"Retry-After": "60"}), answers()
+    async with FakeLlm(*acts) as server, annotating(server, attempts=1, clock=clock) as annotator:
+        labels = [label for _ in range(3) for label in await annotator.annotate([POST])]
+    assert [label.status for label in labels] == [Status.OK, Status.FAILED, Status.OK]
+    (waited,) = clock.waits
+    assert 59 < waited <= 61
+
+
+async def test_a_dead_server_keeps_nobody_in_line() -> None:
+    """While the format is not known yet, one call that gets no answer stands for all that wait for its outcome."""
+    hanging = FakeLlm(slowly(5, answers()))
+    async with hanging as server, annotating(server, timeout_seconds=0.3, attempts=1) as annotator:
+        started = asyncio.get_running_loop().time()
+        labels = await annotator.annotate([Document("", str(number)) for number in range(10)])
+        assert asyncio.get_running_loop().time() - started < 2
+        assert len(server.calls) == 1
+    assert {label.error for label in labels} == {"TimeoutError"}
+
+
+async def test_a_filter_that_stops_an_answer_midway_is_a_refusal() -> None:
+    """Whatever a service lets through before it says that it filtered is not taken for the model's judgement."""
+    calm = json.dumps({**GOOD_ANSWER, "risk": "none"})
+    async with FakeLlm(says(calm, finish_reason="content_filter")) as server:
+        label = await label_one(server)
+    assert (label.status, label.risk) == (Status.REFUSED, None)
 
 
 async def test_a_server_that_wants_an_hour_is_left_alone() -> None:
@@ -326,20 +365,20 @@ async def test_a_server_that_wants_an_hour_is_left_alone() -> None:
 @pytest.mark.parametrize("status", [408, 429, 502, 503, 529])
 async def test_a_passing_trouble_passes(status: int) -> None:
     """Two failures are waited out with growing random waits, and the third attempt is labelled."""
-    waits = Waits()
+    clock = Waits()
     async with FakeLlm(fails(status), fails(status), answers()) as server:
-        label = await label_one(server, sleep=waits)
+        label = await label_one(server, clock=clock)
         assert (label.status, len(server.calls)) == (Status.OK, 3)
-    assert len(waits) == 2
-    assert waits[0] <= 0.5
-    assert waits[1] <= 1
+    assert len(clock.waits) == 2
+    assert clock.waits[0] <= 0.5
+    assert clock.waits[1] <= 1
 
 
 async def test_a_trouble_that_stays_is_failed() -> None:
     """After the last attempt the document is `failed` and names the error; the next one has its own chance."""
     async with FakeLlm(*[fails(503)] * 3, answers()) as server, annotating(server, attempts=3) as annotator:
-        (dead,) = await annotator.label([POST])
-        (alive,) = await annotator.label([POST])
+        (dead,) = await annotator.annotate([POST])
+        (alive,) = await annotator.annotate([POST])
         assert len(server.calls) == 4
     assert (dead.status, dead.error, alive.status) == (Status.FAILED, "InternalServerError 503", Status.OK)
 
@@ -390,7 +429,7 @@ async def test_any_text_can_be_sent() -> None:
     """Lone surrogates, control characters, no text, and one far beyond Reddit's limit, of which the start is sent."""
     texts = ["\ud800\udfff\ud800", "".join(map(chr, range(32))), "", "die " * 50_000]
     async with FakeLlm(answers()) as server, annotating(server) as annotator:
-        labels = await annotator.label([Document("", text) for text in texts])
+        labels = await annotator.annotate([Document("", text) for text in texts])
         assert max(len(call.post) for call in server.calls) == 41_000
     assert [label.status for label in labels] == [Status.OK] * 4
 
@@ -398,7 +437,7 @@ async def test_any_text_can_be_sent() -> None:
 async def test_nothing_to_label() -> None:
     """No documents, no calls."""
     async with FakeLlm(answers()) as server, annotating(server) as annotator:
-        assert await annotator.label([]) == []
+        assert await annotator.annotate([]) == []
         assert server.calls == []
 
 
@@ -407,7 +446,7 @@ async def test_the_key_goes_to_the_server_and_nowhere_else(act: Act, caplog: pyt
     """The key and the post are in no log line at any level and in no result, even when the server repeats the key."""
     caplog.set_level(logging.DEBUG)
     async with FakeLlm(act) as server, annotating(server) as annotator:
-        (label,) = await annotator.label([POST])
+        (label,) = await annotator.annotate([POST])
         assert server.calls[0].authorization == f"Bearer {KEY}"
         shown = f"{label!r} {annotator!r} {vars(annotator)!r} {caplog.text}"
     assert caplog.records
@@ -475,8 +514,8 @@ async def test_an_obedient_model_gives_nothing_away(attack: Attack) -> None:
         isinstance(value, kind)
         for value, kind in ((label.relevance, Relevance), (label.severity, Severity), (label.risk, Risk))
     )
-    assert all(isinstance(disorder, Disorder) for disorder in label.disorders)
-    assert label.evidence is None or attack.post[label.evidence.start : label.evidence.end] in attack.post
+    assert all(isinstance(disorder, Disorder) for disorder in label.disorders or ())
+    assert all(attack.post[span.start : span.end] for span in label.evidence)
     assert KEY not in repr(label)
     assert "written by a stranger" not in repr(label)
     assert HOST not in repr(label)

@@ -124,7 +124,7 @@ ENDS = {DeliveryState.SENT, DeliveryState.DEAD, DeliveryState.DISMISSED}
 ACTS = st.lists(st.sampled_from(["claim", "finish", "retry", "bury", "approve", "dismiss", "reclaim"]), max_size=25)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(acts=ACTS, held=st.booleans())
 async def test_no_order_of_events_sends_twice_or_wakes_the_dead(
     acts: list[str], held: bool, tmp_path_factory: pytest.TempPathFactory

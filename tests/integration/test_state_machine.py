@@ -236,6 +236,5 @@ TestLife = Life.TestCase
 TestLife.settings = settings(
     max_examples=80,
     stateful_step_count=25,
-    deadline=None,
     phases=[phase for phase in Phase if phase not in (Phase.shrink, Phase.explain)],
 )

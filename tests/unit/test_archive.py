@@ -263,7 +263,7 @@ def test_what_cannot_be_an_archive_is_refused_at_once(tmp_path: Path, name: str)
     assert "\n" not in str(caught.value)
 
 
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     data=st.binary(max_size=400) | st.text(max_size=200).map(str.encode),
     name=st.sampled_from(["p.jsonl", "p.csv", "p.jsonl.gz", "p.csv.zst", "p.parquet"]),

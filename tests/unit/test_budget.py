@@ -271,7 +271,7 @@ _STEPS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(steps=_STEPS)
 def test_no_minute_ever_holds_too_many(steps: list[tuple[Any, ...]]) -> None:
     """Whatever is asked and heard, and whenever: no 60 seconds hold more than is allowed, and nobody waits for ever."""

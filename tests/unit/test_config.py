@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.config import Config, Secrets, load
+from bot.config import Config, Secrets, llm_api_key, load
 from bot.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
@@ -47,7 +47,8 @@ def test_the_example_names_every_setting_with_its_default() -> None:
     """config.example.toml, read as it stands, is the default configuration, and no setting is missing from it."""
     path = ROOT / "config.example.toml"
     example, default = load(path), Config()
-    assert example.model_copy(update={"store": default.store}) == default
+    assert example.model_copy(update={"store": default.store, "llm": default.llm}) == default
+    assert example.llm.model_copy(update={"cache": default.llm.cache}) == default.llm
     text = path.read_text(encoding="utf-8")
     for name, section in Config.model_fields.items():
         assert f"[{name}]" in text
@@ -70,6 +71,9 @@ def test_the_example_names_every_setting_with_its_default() -> None:
         ("[reddit]\nbase_url = 'ftp://x'", "base_url"),
         ("[replies]\nopt_out_url = 'http://example.org'", "replies.opt_out_url"),
         ("[replies]\nopt_out_url = 'https://example.org/a b'", "replies.opt_out_url"),
+        ("[llm]\nbase_url = 'ftp://x'", "llm.base_url"),
+        ("[llm]\nconcurrency = 0", "llm.concurrency"),
+        ("[llm]\napi_key = 'sk-1'", "unknown key llm.api_key"),
         ("not toml", "not valid TOML"),
     ],
 )
@@ -119,3 +123,19 @@ def test_missing_secrets_are_named() -> None:
         "NIGHTLIGHT_REDDIT_CLIENT_SECRET",
     ]
     assert "NIGHTLIGHT_REDDIT_PASSWORD" in Secrets.from_environment({}).missing()
+
+
+def test_the_key_of_the_language_model_comes_from_its_own_variable_alone() -> None:
+    """It prints as stars, and nobody else's variable stands in for it."""
+    key = llm_api_key({"NIGHTLIGHT_LLM_API_KEY": "hush", "OPENAI_API_KEY": "other"})
+    assert key.get_secret_value() == "hush"
+    assert "hush" not in f"{key!r} {key}"
+    assert llm_api_key({"OPENAI_API_KEY": "other"}).get_secret_value() == ""
+
+
+def test_live_posts_go_to_a_language_model_only_where_moderators_said_so(tmp_path: Path) -> None:
+    """No community is read unless it is named, whatever the case of its name."""
+    assert not Config().llm.may_read("testsub")
+    llm = load(write(tmp_path, "[llm]\nsubreddits = ['TestSub']\n")).llm
+    assert (llm.may_read("testsub"), llm.may_read("other")) == (True, False)
+    assert llm.cache == tmp_path / "nightlight-llm.db"

@@ -1,4 +1,4 @@
-"""Pages to keep and pass on: one HTML file that holds its style and its pictures, runs no script and loads nothing."""
+"""Pictures in reports: SVG inside <img>, which follows the reader's dark mode and whose ids can meet no others."""
 
 from __future__ import annotations
 
@@ -10,13 +10,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from jinja2 import Environment
     from matplotlib.axes import Axes
 
-# Widths of a picture in points: as wide as the text, or one of a few side by side.
+# Widths in points: as wide as the text, or one of a few side by side.
 WIDE, NARROW = 640, 270
 
-# An SVG inside <img> follows the reader's dark mode by its own style, and its ids can meet no others.
 _INK = "#010203"  # becomes the colour of the text around
 _STYLE = "<style>:root{color:#26303b}@media (prefers-color-scheme:dark){:root{color:#e4e7eb}}</style>"
 _SETTINGS: dict[Any, Any] = {
@@ -28,29 +26,14 @@ _SETTINGS: dict[Any, Any] = {
 }
 
 
-def environment() -> Environment:
-    """Where the HTML templates of bot/templates/ are rendered: everything is escaped, an undefined name is an error."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    pages = Environment(
-        loader=PackageLoader("bot", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    pages.filters["number"] = lambda value: f"{value:,}"
-    return pages
-
-
 def picture(draw: Callable[[Axes], None], width: int, height: int) -> str:
-    """A drawing of so many points as a data URI."""
+    """What `draw` draws on axes of so many points, as a data URI for the `src` of an <img>."""
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it speaks of its font cache at first use
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
     # The narrow ones are shown below their natural size.
-    with mpl.rc_context({**_SETTINGS, "font.size": 9 if width == WIDE else 11}):
+    with mpl.rc_context({**_SETTINGS, "font.size": 11 if width == NARROW else 9}):
         figure = Figure(figsize=(width / 72, height / 72), layout="constrained")
         draw(figure.add_subplot())
         svg = io.StringIO()
