@@ -22,6 +22,7 @@ from bot.health import Health
 from bot.inbox import Inbox
 from bot.judge import Judgement
 from bot.keeper import Keeper
+from bot.label import open_llm
 from bot.manners import Manners, key_path, load_key
 from bot.notices import Notices
 from bot.outbox import Outbox
@@ -29,16 +30,19 @@ from bot.pipeline import Pipeline
 from bot.pulse import Pulse
 from bot.reddit import Gateway, user_agent
 from bot.resources import Catalogue
+from bot.second import DailyCalls, SecondReader
 from bot.sources.reddit import look_up
 from bot.store import Store
 from bot.types import Delivery, DeliveryKind
 from bot.watch import Watch
 from models.assessment import Assessment, Classifier
 from models.document import Document
+from models.errors import ModelError
 
 log = structlog.get_logger()
 
 _GRACE_SECONDS = 10.0
+_LLM_ATTEMPTS = 2
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -79,13 +83,14 @@ async def run(
             Store(config.store.path, verify=True) as store,
             Gateway.open(config, secrets, clock) as gateway,
             _listening(health, config.health.port),
+            _second_reader(config, store, clock) as second,
         ):
             manners = Manners(store, await asyncio.to_thread(load_key, key_path(config.store.path)), config, clock)
             inbox, outbox = Inbox(store, clock), Outbox(store, clock)
             keeper, notices = Keeper(store, manners, config, clock), Notices(store, outbox, config, clock)
             classifier = await asyncio.to_thread(_load, load_model)
             pipeline = Pipeline(
-                config, store, inbox, outbox, manners, classifier, Catalogue.load(), clock, after=judged
+                config, store, inbox, outbox, manners, classifier, Catalogue.load(), clock, judged, second
             )
             messenger: Messenger = DryRun() if config.deliver.dry_run else RedditMessenger(gateway)
             worker = Worker(outbox, messenger, manners, keeper, notices, config.deliver, clock, after=delivered)
@@ -123,6 +128,8 @@ def stop_on_signals(stop: asyncio.Event) -> None:
 def _refuse_unusable(config: Config, secrets: Secrets) -> None:
     if not config.reddit.subreddits:
         raise ConfigError("[reddit] subreddits names no subreddit to watch")
+    if config.llm.reads_live and not config.llm.model:
+        raise ConfigError("[llm] model names no model")
     if missing := secrets.missing():
         raise SetupError(f"not set in the environment: {', '.join(missing)}")
 
@@ -153,6 +160,22 @@ async def _listening(health: Health, port: int) -> AsyncIterator[None]:
             except OSError as error:
                 log.warning("health.off", error=f"port {port}: {error.strerror}")
         yield
+
+
+@asynccontextmanager
+async def _second_reader(config: Config, store: Store, clock: Clock) -> AsyncIterator[SecondReader | None]:
+    """The language model as a second reader, where a server is named and a community opted in."""
+    if not config.llm.reads_live:
+        yield None
+        return
+    calls = DailyCalls(store, clock, config.llm.budget_per_day)
+    async with AsyncExitStack() as stack:
+        llm = open_llm(config, attempts=_LLM_ATTEMPTS, clock=clock, permit=calls.spend)
+        try:
+            annotator = await stack.enter_async_context(llm)
+        except ModelError as error:
+            raise SetupError(str(error)) from error
+        yield SecondReader(annotator, config.llm, config.team)
 
 
 class _NoModel:

@@ -41,6 +41,7 @@ async def check(
                 yield await _moderates(gateway, name)
     yield await _database(config)
     yield _model(load_model)
+    yield _llm(config)
     yield _catalogue(config, today)
     yield _dry_run(config)
 
@@ -94,6 +95,16 @@ def _model(load: Callable[[], Classifier]) -> Finding:
     except Exception as error:
         return Finding("model", False, str(error) or type(error).__name__)
     return Finding("model", True, "loads")
+
+
+def _llm(config: Config) -> Finding:
+    llm = config.llm
+    if not llm.reads_live:
+        return Finding("language model", True, "off: no live post leaves this machine")
+    if not llm.model:
+        return Finding("language model", False, "[llm] model names no model")
+    read = ", ".join(f"r/{name}" for name in llm.subreddits)
+    return Finding("language model", True, f"{llm.model} at {llm.base_url} gets posts in doubt from {read}")
 
 
 def _catalogue(config: Config, today: date) -> Finding:

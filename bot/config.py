@@ -110,6 +110,13 @@ class Llm(_Section):
     )
     concurrency: int = Field(16, ge=1, le=1024, description="posts under way at once")
     timeout_seconds: float = Field(60.0, gt=0, description="how long one answer may take")
+    unsure_from: Probability = Field(
+        0.05, description="live, a post is read again when thoughts of dying are at least this likely in it ..."
+    )
+    unsure_to: Probability = Field(
+        0.2, description="... and less likely than this, or when dictionary and encoder differ"
+    )
+    budget_per_day: int = Field(1000, ge=0, description="calls that `run` may make in a day (UTC)")
     prompt_price_per_million: float = Field(
         0.0, ge=0, description="what a million tokens of prompt cost, in your currency"
     )
@@ -127,6 +134,17 @@ class Llm(_Section):
     @classmethod
     def _once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return _no_repeats(value)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Llm:
+        if self.unsure_from > self.unsure_to:
+            raise ValueError("unsure_from is above unsure_to")
+        return self
+
+    @property
+    def reads_live(self) -> bool:
+        """Whether there is a server, and a community whose live posts it may read."""
+        return bool(self.base_url and self.subreddits)
 
     def may_read(self, subreddit: str) -> bool:
         """Whether this community's moderators let its live posts be sent to the server."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from itertools import takewhile
 
@@ -41,19 +41,24 @@ class Inbox:
         await self._store.execute_each("put_in_inbox", [{**asdict(post), "now": now} for post in posts])
         self.arrived.set()
 
-    async def take(self, limit: int) -> tuple[Fetched, ...]:
+    async def take(self, limit: int, besides: Collection[str] = ()) -> tuple[Fetched, ...]:
         """The oldest posts, at most `limit`, each counted as begun; they stay in the inbox until `remove`.
 
+        `besides` are the ids of posts that are in hand already.
         A post that was begun before comes alone: should it be the one that kills the process, it takes no other along.
         """
         async with self._store.transaction():
-            rows = await self._store.fetch("next_in_inbox", {"limit": limit})
+            rows = await self._store.fetch("next_in_inbox", {"limit": limit, "besides": json.dumps(list(besides))})
             if not rows:
                 self.arrived.clear()
                 return ()
             rows = rows[:1] if rows[0]["tries"] else list(takewhile(lambda row: row["tries"] == 0, rows))
             await self._store.execute("begin_judging", {"ids": json.dumps([row["id"] for row in rows])})
         return tuple(_fetched(row) for row in rows)
+
+    async def held(self, ids: Sequence[str]) -> set[str]:
+        """Which of these posts are still here: a moderator can purge one while it is judged."""
+        return {row["id"] for row in await self._store.fetch("held_in_inbox", {"ids": json.dumps(list(ids))})}
 
     async def remove(self, posts: Sequence[Post]) -> None:
         """They are judged; inside the transaction that stores their decisions."""

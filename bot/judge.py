@@ -18,11 +18,16 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """A post with what the models and the policy made of it; `assessment` is None when the models failed."""
+    """A post with what the models and the policy made of it; `assessment` is None when the models failed.
+
+    After a second reading `local` is the decision that was made without it. What an author may read rests on that one
+    alone.
+    """
 
     post: Post
     assessment: Assessment | None
     decision: Decision
+    local: Decision | None = None
 
 
 def judge(posts: Sequence[Post], classifier: Classifier, team_of: Callable[[str], Team]) -> list[Judgement]:

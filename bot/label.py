@@ -7,7 +7,7 @@ import json
 import signal
 import time
 from collections import Counter, deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
+from bot.clock import Clock
 from bot.config import Config, llm_api_key
 from bot.errors import SetupError, UsageError
 from bot.judge import document_of
@@ -53,12 +54,22 @@ async def open_annotator(kind: Kind, config: Config) -> AsyncIterator[Annotator]
         encoder = Encoder.load(config.model.path, config.model.threads, config.model.batch_size)
         yield ClassifierAnnotator(encoder, {"encoder": encoder.version})
     else:
-        async with _open_llm(config) as llm:
+        async with open_llm(config) as llm:
             yield llm
 
 
 @asynccontextmanager
-async def _open_llm(config: Config) -> AsyncIterator[Annotator]:
+async def open_llm(
+    config: Config,
+    *,
+    attempts: int = 5,
+    clock: Clock | None = None,
+    permit: Callable[[], Awaitable[None]] | None = None,
+) -> AsyncIterator[Annotator]:
+    """The language model that [llm] names, with its cache; see `LlmAnnotator` for the arguments.
+
+    Raises UsageError when [llm] lacks what it needs, and ModelError when the cache cannot be used.
+    """
     import prompts
     from models.answers import Answers
     from models.llm import LlmAnnotator
@@ -79,6 +90,9 @@ async def _open_llm(config: Config) -> AsyncIterator[Annotator]:
             answers=answers,
             concurrency=llm.concurrency,
             timeout_seconds=llm.timeout_seconds,
+            attempts=attempts,
+            clock=clock,
+            permit=permit,
         )
         try:
             yield annotator

@@ -1,4 +1,9 @@
-"""From the inbox to a stored decision: take -> assess -> decide -> store it all in one transaction."""
+"""From the inbox to a stored decision: take -> assess -> decide -> store it all in one transaction.
+
+What the local judgement leaves in doubt may be read by a language model before it is stored. Such a post stays in the
+inbox meanwhile, beside the loop and in nobody's way; after a crash it is judged again, and an answer that came is not
+paid for again.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +29,7 @@ from bot.outbox import Draft, Outbox
 from bot.record import Record, to_record
 from bot.replies import compose_reply
 from bot.resources import Catalogue, NoVettedWords
+from bot.second import SecondReader
 from bot.store import Store
 from bot.types import DeliveryKind, DeliveryState, Planned, Post
 from models.assessment import Classifier
@@ -51,8 +57,9 @@ class _Provided:
 class Pipeline:
     """Judges posts off the event loop and stores each with all its deliveries, or not at all.
 
-    One batch is in a thread at a time: the models use all cores themselves. `after` hears of each judgement once it is
-    stored, with the time it was fetched at.
+    One batch is in a thread at a time: the models use all cores themselves. A post that `second` wants to read is
+    stored when that is over, every other at once. `after` hears of each judgement once it is stored, with the time it
+    was fetched at.
     """
 
     def __init__(
@@ -66,6 +73,7 @@ class Pipeline:
         catalogue: Catalogue,
         clock: Clock,
         after: Callable[[Judgement, float], None] = lambda judgement, fetched_utc: None,
+        second: SecondReader | None = None,
     ) -> None:
         self._config = config
         self._store = store
@@ -76,6 +84,8 @@ class Pipeline:
         self._catalogue = catalogue
         self._clock = clock
         self._after = after
+        self._second = second
+        self._readings: dict[asyncio.Task[Judgement], Fetched] = {}
         self._hung = 0
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -86,31 +96,59 @@ class Pipeline:
         stopping = asyncio.create_task(stop.wait())
         try:
             while not stop.is_set():
-                if not await self.judge_next():
+                worked = await self._judge_next()
+                worked |= await self._store_what_was_read()
+                if not worked:
                     arriving = asyncio.create_task(self._inbox.arrived.wait())
-                    await asyncio.wait((stopping, arriving), return_when=asyncio.FIRST_COMPLETED)
+                    await asyncio.wait((stopping, arriving, *self._readings), return_when=asyncio.FIRST_COMPLETED)
                     arriving.cancel()
         finally:
             stopping.cancel()
+            for reading in self._readings:
+                reading.cancel()
+            await asyncio.gather(*self._readings, return_exceptions=True)
 
-    async def judge_next(self) -> bool:
-        """Judges and stores the next batch; False when the inbox is empty."""
-        batch = await self._inbox.take(self._config.model.batch_size)
+    async def _judge_next(self) -> bool:
+        """Judges the next batch and stores it, but for what is to be read again; False when there is no batch."""
+        in_hand = [each.post.id for each in self._readings.values()]
+        batch = await self._inbox.take(self._config.model.batch_size, in_hand)
         if not batch:
             return False
-        judgements = await self._judge(batch)
+        settled = []
+        for fetched, judgement in zip(batch, await self._judge(batch), strict=True):
+            if self._second is not None and self._second.wants(judgement):
+                self._readings[asyncio.create_task(self._second.read(judgement))] = fetched
+            else:
+                settled.append((fetched, judgement))
+        await self._settle(settled)
+        if self._hung >= _HUNG_IN_A_ROW:
+            raise SetupError(f"the model hung {self._hung} times in a row; what it did not read went to the moderators")
+        return True
+
+    async def _store_what_was_read(self) -> bool:
+        """Stores the posts whose second reading is over, however it ended; False when there is none."""
+        over = [reading for reading in self._readings if reading.done()]
+        # One that was cancelled by whatever it waited for leaves its post in the inbox, to be judged anew.
+        await self._settle([(self._readings[each], each.result()) for each in over if not each.cancelled()])
+        for reading in over:
+            del self._readings[reading]
+        return bool(over)
+
+    async def _settle(self, judged: Sequence[tuple[Fetched, Judgement]]) -> None:
+        """Stores judgements with all that follows from them, together or not at all."""
+        if not judged:
+            return
         async with self._store.transaction():
-            provided = [await self._provide(*each) for each in zip(batch, judgements, strict=True)]
+            # A post that was purged while it was judged is not brought back.
+            held = await self._inbox.held([fetched.post.id for fetched, _ in judged])
+            provided = [await self._provide(*each) for each in judged if each[0].post.id in held]
             for each in provided:
                 await self._keep(each)
-            await self._inbox.remove([each.post for each in batch])
+            await self._inbox.remove([each.fetched.post for each in provided])
         for each in provided:
             post, level = each.judgement.post, each.judgement.decision.level
             log.info("post.judged", post_id=post.id, subreddit=post.subreddit, triage=level)
             self._after(each.judgement, each.fetched.fetched_utc)
-        if self._hung >= _HUNG_IN_A_ROW:
-            raise SetupError(f"the model hung {self._hung} times in a row; what it did not read went to the moderators")
-        return True
 
     async def _judge(self, batch: Sequence[Fetched]) -> list[Judgement]:
         posts = [each.post for each in batch]
@@ -188,7 +226,8 @@ class Pipeline:
                 return compose_alert(post, judgement.assessment, decision, self._catalogue, base_url, note), now
             case DeliveryKind.REPLY:
                 today = datetime.fromtimestamp(now, UTC).date()
-                return Message("", compose_reply(post, decision, team, self._catalogue, today)), now
+                said_to_author = judgement.local or decision
+                return Message("", compose_reply(post, said_to_author, team, self._catalogue, today)), now
             case DeliveryKind.DIGEST:
                 due = next_digest(now, team.alerts.digest_hour_utc)
                 return compose_digest_line(post, decision, due.date()), due.timestamp()

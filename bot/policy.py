@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator
 
 from bot.config import Rule, Team
 from bot.types import Decision, DeliveryKind, DeliveryState, Planned, Post, Reason
-from models.assessment import Assessment
-from models.labels import Level, Risk, Severity
+from models.annotation import Annotation, Status
+from models.assessment import Assessment, Ordinal
+from models.labels import Level, Relevance, Risk, Severity
 
 RISK_WORDS: dict[Risk, str] = {
     Risk.NONE: "nothing about suicide or self-harm",
@@ -26,6 +27,13 @@ SEVERITY_WORDS: dict[Severity, str] = {
 
 _UNREAD = Reason("unassessed", "The bot could not read this post; a person needs to look at it")
 _NOTHING = Reason("none", "Nothing in the post reaches the watch level")
+
+# Why a post goes to a person when a language model was to read it and did not.
+_NOT_READ_AGAIN = {
+    Status.REFUSED: "A language model refused to read the post, as they do with grave ones; a person should look",
+    Status.INVALID: "A language model was to read the post as well and gave no usable answer; a person should look",
+    Status.FAILED: "A language model was to read the post as well and did not answer; a person should look",
+}
 
 # Beyond these, more of the dictionary's notes tell a moderator nothing new.
 _NOTES_LISTED = 3
@@ -46,6 +54,52 @@ def decide(post: Post, assessment: Assessment | None, team: Team) -> Decision:
             reasons = (*_reasons(matching, assessment), *_explicit_words(assessment))
             return Decision(level, _once(reasons), _planned(post, level, team))
     return Decision(Level.NONE, (_NOTHING,), _planned(post, Level.NONE, team))
+
+
+def decide_again(post: Post, local: Decision, reading: Annotation, team: Team) -> Decision:
+    """The decision once a language model has read the post as well: never a lower level than `local`.
+
+    Its labels, taken as certain, go through the same table. A reading that gave none marks the post for a person: the
+    level is at least `watch`. Replies stay those of `local`, in their states, since a post may have told the model what
+    to say. Never raises. A reason quotes neither the post nor the model.
+    """
+    if reading.status is Status.OK:
+        level = decide(post, _as_certain(reading), team).level
+        reason = Reason("llm.raised", f"A language model read the post as well and sees {_seen(reading)}")
+        if level <= local.level:
+            return local
+    else:
+        level = max(local.level, Level.WATCH)
+        reason = Reason(f"llm.{reading.status}", _NOT_READ_AGAIN[reading.status])
+    before = tuple(each for each in local.reasons if each != _NOTHING)
+    # The daily summary has room for one reason, the first.
+    reasons = (reason, *before) if level is Level.WATCH or level > local.level else (*before, reason)
+    to_moderators = [each for each in _planned(post, level, team) if each.kind is not DeliveryKind.REPLY]
+    replies = [each for each in local.deliveries if each.kind is DeliveryKind.REPLY]
+    return Decision(level, reasons, (*to_moderators, *replies))
+
+
+def _as_certain(reading: Annotation) -> Assessment:
+    risk, severity = reading.risk or Risk.NONE, reading.severity or Severity.MINIMAL
+    # A post that shows a risk is about mental health, whatever else the answer says.
+    relevant = reading.relevance is Relevance.MENTAL_HEALTH or risk > Risk.NONE
+    return Assessment(
+        relevance=float(relevant),
+        disorders={},
+        severity=Ordinal({level: float(level is severity) for level in Severity}),
+        risk=Ordinal({level: float(level is risk) for level in Risk}),
+        evidence=(),
+        versions=reading.versions,
+    )
+
+
+def _seen(reading: Annotation) -> str:
+    seen = []
+    if reading.risk:
+        seen += [RISK_WORDS[reading.risk]] if reading.risk > Risk.NONE else []
+    if reading.severity:
+        seen += [SEVERITY_WORDS[reading.severity]] if reading.severity > Severity.MINIMAL else []
+    return " and ".join(seen) or "that it is about mental health"
 
 
 def _is_sound(assessment: Assessment) -> bool:

@@ -49,6 +49,7 @@ class Assessment:
 
     `relevance` and the values of `disorders` are calibrated probabilities in [0, 1]; `disorders` names all nine.
     `versions` names whatever produced the judgement, for instance `{"rules": "3f2a…", "encoder": "minilm 91bc…"}`.
+    `disputed` is True when two readers disagree about whether the post shows any risk at all.
     """
 
     relevance: float
@@ -57,6 +58,7 @@ class Assessment:
     risk: Ordinal[Risk]
     evidence: tuple[Evidence, ...]
     versions: Mapping[str, str]
+    disputed: bool = False
 
 
 class Classifier(Protocol):

@@ -10,5 +10,9 @@ class ModelError(Exception):
     """
 
 
+class OverBudget(ModelError):
+    """A call to a language model was not made, as no more are allowed for now."""
+
+
 class DataError(ModelError):
     """A file of labelled posts is missing, damaged or not labelled for what is asked."""

@@ -52,7 +52,8 @@ def join(reading: Reading, assessment: Assessment, rule_precision: Mapping[str, 
     """`assessment` with the evidence of `reading`, its risk and severity raised to what an explicit statement is worth.
 
     P(at least k) becomes at least `rule_precision[explicit_risk][k]`, the measured share of texts with such a statement
-    that people placed at k or above. A post that states a risk is about mental health at least as surely.
+    that people placed at k or above. A post that states a risk is about mental health at least as surely. It is
+    `disputed` when one of the two finds some risk, somebody else's included, and the other finds none.
     """
     floors = rule_precision.get(reading.explicit_risk, {})
     return replace(
@@ -61,6 +62,7 @@ def join(reading: Reading, assessment: Assessment, rule_precision: Mapping[str, 
         severity=_raised(Severity, assessment.severity, floors),
         risk=_raised(Risk, assessment.risk, floors),
         evidence=reading.evidence,
+        disputed=(reading.risk > Risk.NONE) != (assessment.risk.level > Risk.NONE),
     )
 
 

@@ -13,7 +13,7 @@ import random
 import re
 import secrets
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Protocol, cast
 from weakref import WeakValueDictionary
@@ -27,6 +27,7 @@ from models.annotation import Annotation, Status
 from models.answers import Answers, Question
 from models.assessment import Evidence
 from models.document import Document
+from models.errors import OverBudget
 from models.labels import Disorder, Relevance, Risk, Severity
 from models.redact import Redacted, redact
 from prompts import Message, Prompt
@@ -122,7 +123,7 @@ class LlmAnnotator:
     `attempts` times in all, with growing random waits; a Retry-After holds every call back until then, and one of more
     than two minutes ends the attempts. How the server takes its JSON schema is found out with the first document and
     kept. With `answers`, no text is ever sent again that was answered: a refusal and an answer that could not be read
-    are answers too.
+    are answers too. `permit` is awaited before every single call; when it raises OverBudget, the call is not made.
     """
 
     def __init__(
@@ -137,6 +138,7 @@ class LlmAnnotator:
         timeout_seconds: float = 60.0,
         attempts: int = 5,
         clock: Clock | None = None,
+        permit: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         key = api_key.get_secret_value() if isinstance(api_key, SecretStr) else api_key
         self._client = AsyncOpenAI(
@@ -158,6 +160,7 @@ class LlmAnnotator:
         self._timeout_seconds = timeout_seconds
         self._attempts = attempts
         self._clock = clock or _SystemClock()
+        self._permit = permit
         self._not_before = 0.0  # on the monotonic clock
         self._options: dict[str, Any] = {"temperature": 0, "max_tokens": _LONGEST_ANSWER_TOKENS}
         self._format: Mapping[str, Any] | None = None
@@ -166,7 +169,8 @@ class LlmAnnotator:
     async def annotate(self, documents: Sequence[Document]) -> list[Annotation]:
         """One annotation a document, in the same order. Never raises for what a post, a model or a server says.
 
-        Raises ModelError when the answers cannot be kept: going on would mean to pay again.
+        Raises ModelError when the answers cannot be kept, as going on would mean to pay again, and OverBudget when a
+        document was not sent for want of a permit.
         """
         return list(await asyncio.gather(*(self._annotate(document) for document in documents)))
 
@@ -175,7 +179,8 @@ class LlmAnnotator:
         await self._client.close()
 
     async def _annotate(self, document: Document) -> Annotation:
-        sent = redact(document.text[:_LONGEST_TEXT])
+        # Long texts take a while, and so does the gazetteer when it is read for the first.
+        sent = await asyncio.to_thread(redact, document.text[:_LONGEST_TEXT])
         annotation = await (self._paid(sent.text) if self._answers is None else self._once(self._answers, sent.text))
         evidence = tuple(_back(span, sent) for span in annotation.evidence)
         return replace(annotation, evidence=evidence, versions=self.versions)
@@ -201,6 +206,10 @@ class LlmAnnotator:
             except APIStatusError as error:
                 status = Status.REFUSED if _is_filtered(error) else Status.FAILED
                 annotation = Annotation(status, error=f"{type(error).__name__} {error.status_code}")
+            except OverBudget:
+                if not replies:
+                    raise
+                annotation = Annotation(Status.INVALID)  # an answer came, and the repair of it cannot be paid for
             except Exception as error:  # the last fence: no text, however made, may stop the others
                 annotation = Annotation(Status.FAILED, error=type(error).__name__)
             seconds = time.perf_counter() - started
@@ -239,7 +248,8 @@ class LlmAnnotator:
         while self._format is None:
             if self._negotiation is None:
                 return await self._negotiate_for_all(messages)
-            problem = await self._negotiation
+            # Shielded: whoever gives up waiting would otherwise cancel it for all.
+            problem = await asyncio.shield(self._negotiation)
             # A server that does not answer one will not answer the others either: each would wait in line for it.
             if problem is not None and _is_transient(problem):
                 raise problem
@@ -282,6 +292,8 @@ class LlmAnnotator:
     async def _post(self, messages: Sequence[Message], response_format: Mapping[str, Any]) -> _Reply:
         if (held_back := self._not_before - self._clock.monotonic()) > 0:
             await self._clock.sleep(held_back + random.uniform(0, 1))  # noqa: S311 - not all in the same moment
+        if self._permit is not None:
+            await self._permit()
         try:
             async with asyncio.timeout(self._timeout_seconds):
                 call = self._client.chat.completions.with_streaming_response.create(

@@ -20,7 +20,11 @@ WHERE NOT EXISTS (SELECT 1 FROM posts WHERE id = :id)
 ON CONFLICT (id) DO NOTHING;
 
 -- name: next_in_inbox
-SELECT * FROM inbox ORDER BY rowid LIMIT :limit;
+-- The oldest posts but for those that are in hand (a JSON list of ids).
+SELECT * FROM inbox WHERE id NOT IN (SELECT value FROM json_each(:besides)) ORDER BY rowid LIMIT :limit;
+
+-- name: held_in_inbox
+SELECT id FROM inbox WHERE id IN (SELECT value FROM json_each(:ids));
 
 -- name: begin_judging
 UPDATE inbox SET tries = tries + 1 WHERE id IN (SELECT value FROM json_each(:ids));
@@ -165,6 +169,11 @@ ON CONFLICT (name) DO UPDATE SET value = :value, at_utc = :now;
 
 -- name: vitals
 SELECT * FROM vitals ORDER BY name;
+
+-- name: spend_llm_call
+-- Counts a call of that day; changes no row when the day has had its :most.
+INSERT INTO llm_calls (day, calls) SELECT :day, 1 WHERE :most > 0
+ON CONFLICT (day) DO UPDATE SET calls = calls + 1 WHERE calls < :most;
 
 -- Courtesy: what is known of an author is a keyed hash.
 

@@ -67,3 +67,12 @@ async def test_what_a_failed_transaction_put_in_was_never_there(store: Store, in
             await inbox.put([post("a")])
             raise RuntimeError
     assert (await inbox.known(["a"]), await inbox.take(9)) == (set(), ())
+
+
+async def test_what_is_in_hand_is_not_taken_again(store: Store, inbox: Inbox) -> None:
+    """Posts that are still being read stay in the inbox and out of the next batch, which is not held up by them."""
+    await put(store, inbox, "a", "b", "c")
+    await inbox.take(2)
+    assert [each.post.id for each in await inbox.take(5, besides=["a", "b"])] == ["c"]
+    assert await inbox.take(5, besides=["a", "b", "c"]) == ()
+    assert await inbox.held(["a", "d"]) == {"a"}

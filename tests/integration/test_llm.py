@@ -18,6 +18,7 @@ from starlette.responses import Response
 import prompts
 from models.annotation import Annotation, Status
 from models.document import Document
+from models.errors import OverBudget
 from models.labels import Disorder, Relevance, Risk, Severity
 from models.llm import LlmAnnotator
 from models.redact import redact
@@ -519,3 +520,40 @@ async def test_an_obedient_model_gives_nothing_away(attack: Attack) -> None:
     assert KEY not in repr(label)
     assert "written by a stranger" not in repr(label)
     assert HOST not in repr(label)
+
+
+async def test_a_call_without_a_permit_is_not_made() -> None:
+    """Every call needs one, repairs and attempts too; a document that was not sent at all is the caller's to see."""
+    left = iter(range(2))
+
+    async def permit() -> None:
+        if next(left, None) is None:
+            raise OverBudget("no more")
+
+    async with FakeLlm(fails(500), answers()) as server, annotating(server, permit=permit) as annotator:
+        (label,) = await annotator.annotate([POST])
+        assert (label.status, len(server.calls)) == (Status.OK, 2)
+        with pytest.raises(OverBudget):
+            await annotator.annotate([POST])
+        assert len(server.calls) == 2
+
+
+async def test_whoever_gives_up_waiting_for_the_format_takes_nobody_along() -> None:
+    """A caller that cancels its own document while another one negotiates leaves that one, and the rest, alone."""
+    called, may_answer = asyncio.Event(), asyncio.Event()
+
+    async def wait(call: Call) -> Response:
+        called.set()
+        await may_answer.wait()
+        return await answers()(call)
+
+    async with FakeLlm(wait) as server, annotating(server) as annotator:
+        first = asyncio.create_task(annotator.annotate([POST]))
+        await called.wait()
+        second, third = (asyncio.create_task(annotator.annotate([POST])) for _ in range(2))
+        await asyncio.sleep(0.1)
+        second.cancel()
+        await asyncio.sleep(0)
+        may_answer.set()
+        await asyncio.wait([first, third])
+    assert [task.result()[0].status for task in (first, third)] == [Status.OK, Status.OK]

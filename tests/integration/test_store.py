@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 
@@ -182,6 +183,25 @@ async def test_transactions_of_many_tasks_take_turns(store: Store) -> None:
     assert {row["subreddit"] for row in await store.fetch("watches")} == {f"sub{n}" for n in range(0, 20, 2)}
 
 
+async def test_a_task_that_is_cancelled_as_it_begins_leaves_no_transaction_open(store: Store) -> None:
+    """Whoever comes next can begin, however little of the other had happened."""
+
+    async def write() -> None:
+        async with store.transaction():
+            await asyncio.sleep(1)
+
+    for steps in range(6):
+        task = asyncio.create_task(write())
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        async with store.transaction():
+            await store.execute("begin_watch", {"subreddit": f"sub{steps}", "since_utc": 1.0})
+    assert len(await store.fetch("watches")) == 6
+
+
 MIGRATIONS = sorted(each.name for each in (files("bot") / "sql").iterdir() if each.name[:3].isdigit())
 ROWS = """
 INSERT INTO posts (id, subreddit, author, title, text, created_utc, permalink, level, reasons, record, judged_utc)
@@ -190,6 +210,10 @@ INSERT INTO deliveries (post_id, subreddit, kind, state, priority, subject, body
 VALUES ('p1', 'testsub', 'reply', 'held', 4, '', 'words', 3.0, 2.0, 2.0);
 INSERT INTO reviews (delivery_id, action, actor, at_utc) VALUES (1, 'approved', 'mod_anna', 4.0);
 INSERT INTO watches (subreddit, since_utc) VALUES ('testsub', 5.0);
+"""
+SINCE_THE_SECOND = """
+UPDATE posts SET fetched_utc = 2.0, checked_utc = 2.0;
+UPDATE deliveries SET since_utc = 3.0;
 """
 
 
@@ -200,7 +224,8 @@ async def test_every_earlier_database_is_brought_up_to_date_with_its_rows(tmp_pa
     connection = sqlite3.connect(old)
     for name in MIGRATIONS[:version]:
         connection.executescript((files("bot") / "sql" / name).read_text(encoding="utf-8"))
-    connection.executescript(f"{ROWS} PRAGMA user_version = {version};")
+    since = SINCE_THE_SECOND if version >= 2 else ""
+    connection.executescript(f"{ROWS} {since} PRAGMA user_version = {version};")
     connection.close()
     async with Store(old) as store, Store(new) as fresh:
         (post,) = await store.fetch("get_post", {"id": "p1"})

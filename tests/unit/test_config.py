@@ -74,6 +74,8 @@ def test_the_example_names_every_setting_with_its_default() -> None:
         ("[llm]\nbase_url = 'ftp://x'", "llm.base_url"),
         ("[llm]\nconcurrency = 0", "llm.concurrency"),
         ("[llm]\napi_key = 'sk-1'", "unknown key llm.api_key"),
+        ("[llm]\nunsure_from = 0.3", "unsure_from is above unsure_to"),
+        ("[llm]\nbudget_per_day = -1", "llm.budget_per_day"),
         ("not toml", "not valid TOML"),
     ],
 )

@@ -75,3 +75,13 @@ def test_words_set_aside_raise_nothing() -> None:
     assert all(math.isclose(after.risk.probs[level], before.risk.probs[level], abs_tol=1e-9) for level in Risk)
     assert after.relevance == before.relevance
     assert after.evidence == (FOUND,)
+
+
+def test_a_dispute_is_about_whether_there_is_any_risk() -> None:
+    """One finds some, the other none; how much of it is no dispute."""
+    calm, alarmed = assessment([0.1] * 4, [0.1] * 3), assessment([0.9, 0.2, 0.1, 0.0], [0.1] * 3)
+    assert join(reading(Risk.NONE, risk=Risk.INDICATOR), calm, PRECISION).disputed
+    assert join(reading(Risk.IDEATION), calm, PRECISION).disputed
+    assert join(reading(Risk.NONE), alarmed, PRECISION).disputed
+    assert not join(reading(Risk.NONE), calm, PRECISION).disputed
+    assert not join(reading(Risk.ATTEMPT), alarmed, PRECISION).disputed

@@ -17,7 +17,7 @@ ORDER = [
     {"bot.store", "bot.policy", "bot.resources", "bot.budget", "bot.templates", "bot.web", "bot.pictures"},
     {"bot.deployment"},
     {"bot.reddit", "bot.judge", "bot.replies", "bot.alerts", "bot.manners", "bot.health"},
-    {"bot.record", "bot.sources", "bot.inbox", "bot.outbox", "bot.keeper"},
+    {"bot.record", "bot.sources", "bot.inbox", "bot.outbox", "bot.keeper", "bot.second"},
     {"bot.notices"},
     {"bot.pipeline", "bot.watch", "bot.deliver", "bot.review", "bot.sandbox", "bot.report"},
     {"bot.pulse", "bot.replay", "bot.classify", "bot.check", "bot.evaluation"},

@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.config import Alerts, Policy, Replies, Rule, Team
-from bot.policy import decide
-from bot.types import DeliveryKind, DeliveryState, Planned, Post
+from bot.policy import decide, decide_again
+from bot.types import Decision, DeliveryKind, DeliveryState, Planned, Post
+from models.annotation import Annotation, Status
 from models.assessment import Assessment, Evidence, Ordinal
-from models.labels import Disorder, Level, Risk, Severity
+from models.labels import Disorder, Level, Relevance, Risk, Severity
 
 POST = Post("abc", "testsub", "someone", "a title", "a body", 0.0, "/r/testsub/comments/abc/a_title/")
 SECRET = "xylophone"
@@ -189,3 +190,57 @@ def test_a_team_may_change_the_table() -> None:
     assert decision.level is Level.WATCH
     assert decision.deliveries == ()
     assert decision.reasons[0].code == "relevance"
+
+
+READINGS = st.builds(
+    Annotation,
+    status=st.just(Status.OK),
+    relevance=st.sampled_from(Relevance),
+    severity=st.sampled_from(Severity),
+    risk=st.sampled_from(Risk),
+) | st.builds(Annotation, status=st.sampled_from([Status.REFUSED, Status.INVALID, Status.FAILED]))
+
+
+def planned_replies(decision: Decision) -> list[Planned]:
+    """What a decision would have the bot say to the author."""
+    return [each for each in decision.deliveries if each.kind is DeliveryKind.REPLY]
+
+
+@given(ASSESSMENTS, READINGS, TEAMS)
+def test_a_second_reading_never_lowers_a_level(judged: Assessment, reading: Annotation, team: Team) -> None:
+    """Whatever a model says or does not say; replies stay as they were, and no local reason is lost."""
+    local = decide(POST, judged, team)
+    after = decide_again(POST, local, reading, team)
+    assert after.level >= local.level
+    assert planned_replies(after) == planned_replies(local)
+    assert {each for each in local.reasons if each.code != "none"} <= set(after.reasons)
+    if reading.status is not Status.OK:
+        assert after.level >= Level.WATCH
+
+
+@pytest.mark.parametrize(
+    ("labels", "level"),
+    [
+        ({"risk": Risk.ATTEMPT}, Level.CRISIS),
+        ({"risk": Risk.IDEATION}, Level.CRISIS),
+        ({"risk": Risk.INDICATOR}, Level.URGENT),
+        ({"severity": Severity.SEVERE, "relevance": Relevance.MENTAL_HEALTH}, Level.URGENT),
+        ({"severity": Severity.MODERATE, "relevance": Relevance.MENTAL_HEALTH}, Level.WATCH),
+        ({"relevance": Relevance.MENTAL_HEALTH}, Level.NONE),
+    ],
+)
+def test_a_models_labels_go_through_the_teams_table(labels: dict[str, Any], level: Level) -> None:
+    """An answer counts as certain; whatever risk it names is about mental health, even if it says otherwise."""
+    answer = {"relevance": Relevance.OTHER, "severity": Severity.MINIMAL, "risk": Risk.NONE, **labels}
+    local = decide(POST, assessment(relevance=0.1), Team())
+    assert decide_again(POST, local, Annotation(Status.OK, **answer), Team()).level is level
+
+
+def test_a_reading_that_failed_comes_first_only_where_one_reason_is_shown() -> None:
+    """In the daily summary the mark is what a moderator reads; in an alert the bot's own reasons go before."""
+    refused = Annotation(Status.REFUSED)
+    quiet = decide_again(POST, decide(POST, assessment(), Team()), refused, Team())
+    loud = decide_again(POST, decide(POST, assessment({Risk.INDICATOR: 1.0}), Team()), refused, Team())
+    assert [each.code for each in quiet.reasons] == ["llm.refused"]
+    assert (quiet.level, quiet.deliveries) == (Level.WATCH, (DIGEST,))
+    assert (loud.level, loud.reasons[-1].code, loud.reasons[0].code) == (Level.URGENT, "llm.refused", "risk.indicator")
