@@ -132,9 +132,10 @@ class Store:
     async def transaction(self) -> AsyncIterator[None]:
         """Everything inside is stored together or not at all."""
         async with self._lock:
-            with self._explained():
-                await self._db.execute("BEGIN IMMEDIATE")
             try:
+                # A task that is cancelled here may have begun all the same, so this too is rolled back.
+                with self._explained():
+                    await self._db.execute("BEGIN IMMEDIATE")
                 yield
                 with self._explained():
                     await self._db.execute("COMMIT")

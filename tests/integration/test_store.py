@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 
@@ -180,6 +181,25 @@ async def test_transactions_of_many_tasks_take_turns(store: Store) -> None:
     results = await asyncio.gather(*(write(number) for number in range(20)), return_exceptions=True)
     assert sum(isinstance(result, RuntimeError) for result in results) == 10
     assert {row["subreddit"] for row in await store.fetch("watches")} == {f"sub{n}" for n in range(0, 20, 2)}
+
+
+async def test_a_task_that_is_cancelled_as_it_begins_leaves_no_transaction_open(store: Store) -> None:
+    """Whoever comes next can begin, however little of the other had happened."""
+
+    async def write() -> None:
+        async with store.transaction():
+            await asyncio.sleep(1)
+
+    for steps in range(6):
+        task = asyncio.create_task(write())
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        async with store.transaction():
+            await store.execute("begin_watch", {"subreddit": f"sub{steps}", "since_utc": 1.0})
+    assert len(await store.fetch("watches")) == 6
 
 
 MIGRATIONS = sorted(each.name for each in (files("bot") / "sql").iterdir() if each.name[:3].isdigit())
