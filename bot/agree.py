@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from bot.errors import SetupError, UsageError
 from bot.label import Labelled, read_labels
-from bot.pictures import picture
+from bot.pictures import heat, picture
 from bot.record import nightlight_version
 from bot.templates import pages
 from models.agreement import MISSING, Ratings, cohen_kappa, fleiss_kappa, krippendorff_alpha, measure
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 _LISTED = 50  # posts named one by one in the report
 _WIDE_CONSOLE = 160  # characters, where nobody says how many there are
-_COLOURS = ("#3b86ab", "#c97a1e", "#7d6bb0", "#c0392b", "#2f7d4f", "#7b8794")
-_MARKS = ("o", "s", "^", "D", "v", "P")
 
 Matrix = NDArray[np.int64]
 
@@ -274,7 +272,8 @@ def _annotators_table(panel: Panel) -> Table:
         "annotator", "posts", *Status, "seconds", "tokens", "cost", title="for 1,000 posts: time, tokens, cost"
     )
     for column in panel.columns:
-        statuses = [f"{column.statuses[status]:,}" for status in Status]
+        counts = column.statuses
+        statuses = [f"{counts[status]:,}" for status in Status]
         takes = [f"{column.seconds:,.1f}", f"{column.tokens:,.0f}", f"{column.cost:,.4f}"]
         table.add_row(escape(column.name), f"{len(column.lines):,}", *statuses, *takes)
     return table
@@ -313,7 +312,7 @@ def render(panel: Panel, agreed: Sequence[Agreed]) -> str:
         agreed=agreed,
         statuses=list(Status),
         alpha_chart=_forest(agreed),
-        together=[(column, _together_chart(column)) for column in panel.columns if column.together().any()],
+        together=[(column, _together_chart(matrix)) for column in panel.columns if (matrix := column.together()).any()],
         confusions=[
             (panel.names[first], panel.names[second], [_confusion(panel, each, (first, second)) for each in ordered])
             for first, second in panel.pairs
@@ -335,11 +334,11 @@ def _forest(agreed: Sequence[Agreed]) -> str:
 
     def draw(axes: Axes) -> None:
         rows = range(len(agreed), 0, -1)
-        series: Sequence[tuple[str, Callable[[Agreed], Figure | None], float]] = (
-            ("Krippendorff's alpha", lambda each: each.alpha, 0.14),
-            ("Fleiss' kappa", lambda each: each.fleiss, -0.14),
+        series: Sequence[tuple[str, Callable[[Agreed], Figure | None], float, str, str]] = (
+            ("Krippendorff's alpha", lambda each: each.alpha, 0.14, "o", "#3b86ab"),
+            ("Fleiss' kappa", lambda each: each.fleiss, -0.14, "s", "#c97a1e"),
         )
-        for number, (name, of, shift) in enumerate(series):
+        for name, of, shift, mark, colour in series:
             known = [(row + shift, f) for row, each in zip(rows, agreed, strict=True) if (f := of(each))]
             values = [figure.value for _, figure in known]
             # A percentile interval need not hold the value itself.
@@ -347,7 +346,7 @@ def _forest(agreed: Sequence[Agreed]) -> str:
                 [max(0.0, figure.value - figure.low) for _, figure in known],
                 [max(0.0, figure.high - figure.value) for _, figure in known],
             ]
-            look: dict[str, Any] = {"fmt": _MARKS[number], "color": _COLOURS[number], "markersize": 4, "capsize": 2}
+            look: dict[str, Any] = {"fmt": mark, "color": colour, "markersize": 4, "capsize": 2}
             axes.errorbar(values, [row for row, _ in known], xerr=bars, label=name, linewidth=1.2, **look)
         axes.set_yticks(list(rows), [each.scale.name for each in agreed])
         axes.set_xlim(min(-0.1, axes.get_xlim()[0]), 1.03)
@@ -358,15 +357,14 @@ def _forest(agreed: Sequence[Agreed]) -> str:
     return picture(draw, 420, 340)
 
 
-def _together_chart(column: Column) -> str:
+def _together_chart(matrix: Matrix) -> str:
     """Of the posts with the disorder of the row, the share that has the one of the column too."""
-    matrix = column.together()
     shares = matrix / np.maximum(1, matrix.diagonal())[:, None]
     names = [f"{_spoken(disorder)} ({count:,})" for disorder, count in zip(Disorder, matrix.diagonal(), strict=True)]
 
     def draw(axes: Axes) -> None:
         cells = [[f"{shares[i, j]:.0%}" if matrix[i, j] and i != j else "" for j in range(9)] for i in range(9)]
-        _heat(axes, np.where(np.eye(9, dtype=bool), 0, shares), cells)
+        heat(axes, np.where(np.eye(9, dtype=bool), 0, shares), cells)
         axes.set_yticks(range(9), names)
         axes.set_xticks(range(9), [_spoken(disorder) for disorder in Disorder], rotation=45, ha="right")
 
@@ -378,7 +376,7 @@ def _confusion(panel: Panel, agreed: Agreed, pair: tuple[int, int]) -> tuple[Sca
     shares = matrix / np.maximum(1, matrix.sum(axis=1))[:, None]
 
     def draw(axes: Axes) -> None:
-        _heat(axes, shares, [[f"{count:,}" for count in row] for row in matrix])
+        heat(axes, shares, [[f"{count:,}" for count in row] for row in matrix])
         places = range(len(scale.values))
         axes.set_yticks(places, scale.values)
         axes.set_xticks(places, scale.values, rotation=30, ha="right")
@@ -386,23 +384,3 @@ def _confusion(panel: Panel, agreed: Agreed, pair: tuple[int, int]) -> tuple[Sca
         axes.set_xlabel(panel.names[pair[1]][:40].replace("$", r"\$"))
 
     return scale, matrix, picture(draw, 300, 230)
-
-
-def _heat(axes: Axes, shares: NDArray[np.float64], cells: Sequence[Sequence[str]]) -> None:
-    """Squares that are the fuller the larger their share, each with its words; readable on light and dark ground."""
-    rows, columns = shares.shape
-    for row in range(rows):
-        for column in range(columns):
-            axes.add_patch(_square(column, row, float(shares[row, column])))
-            axes.text(column, row, cells[row][column], ha="center", va="center", fontsize=8)
-    axes.set_xlim(-0.5, columns - 0.5)
-    axes.set_ylim(rows - 0.5, -0.5)
-    axes.tick_params(length=0)
-    for spine in axes.spines.values():
-        spine.set_visible(False)
-
-
-def _square(column: int, row: int, share: float) -> Any:
-    from matplotlib.patches import Rectangle
-
-    return Rectangle((column - 0.48, row - 0.48), 0.96, 0.96, facecolor="#3b86ab", alpha=0.06 + 0.64 * share)

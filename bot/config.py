@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.types import SecretStr
 
 from bot.errors import ConfigError
@@ -25,10 +25,10 @@ class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-def _http_only(value: str | None) -> str | None:
-    if value is not None and not value.startswith(("http://", "https://")):
+def _http_only(value: str) -> str:
+    if not value.startswith(("http://", "https://")):
         raise ValueError("must start with http:// or https://")
-    return None if value is None else value.rstrip("/")
+    return value.rstrip("/")
 
 
 def _no_repeats(value: tuple[str, ...]) -> tuple[str, ...]:
@@ -37,11 +37,15 @@ def _no_repeats(value: tuple[str, ...]) -> tuple[str, ...]:
     return value
 
 
+Address = Annotated[str, AfterValidator(_http_only)]
+SubredditNames = Annotated[tuple[SubredditName, ...], AfterValidator(_no_repeats)]
+
+
 class Reddit(_Section):
     """Where Reddit is and what to watch there."""
 
-    base_url: str | None = Field(None, description="another host that plays Reddit; left out: Reddit itself")
-    subreddits: tuple[SubredditName, ...] = Field((), description="the communities to watch, without r/")
+    base_url: Address | None = Field(None, description="another host that plays Reddit; left out: Reddit itself")
+    subreddits: SubredditNames = Field((), description="the communities to watch, without r/")
     poll_seconds: float = Field(10.0, gt=0, description="seconds between two looks at each subreddit's new posts")
     backfill_hours: float = Field(
         24.0, gt=0, description="at the very first start, posts older than this are left alone"
@@ -53,16 +57,6 @@ class Reddit(_Section):
     requests_per_minute: int = Field(
         100, ge=20, description="calls to Reddit at most; Reddit allows 100 unless it granted you more"
     )
-
-    @field_validator("base_url")
-    @classmethod
-    def _url(cls, value: str | None) -> str | None:
-        return _http_only(value)
-
-    @field_validator("subreddits")
-    @classmethod
-    def _once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        return _no_repeats(value)
 
 
 class Store(_Section):
@@ -102,10 +96,10 @@ class Model(_Section):
 class Llm(_Section):
     """A language model on a server that speaks OpenAI's chat completions."""
 
-    base_url: str | None = Field(None, description="the server, up to and with its /v1; left out: none is asked")
+    base_url: Address | None = Field(None, description="the server, up to and with its /v1; left out: none is asked")
     model: str = Field("", description="the model's name, as the server calls it")
     prompt: str = Field("zero_shot", description="a prompt of prompts/: zero_shot, few_shot or criteria")
-    subreddits: tuple[SubredditName, ...] = Field(
+    subreddits: SubredditNames = Field(
         (), description="the watched communities whose posts may be sent to the server, one by one"
     )
     concurrency: int = Field(16, ge=1, le=1024, description="posts under way at once")
@@ -124,16 +118,6 @@ class Llm(_Section):
     cache: Path = Field(
         Path("nightlight-llm.db"), description="answers already paid for; a relative path counts from the config file"
     )
-
-    @field_validator("base_url")
-    @classmethod
-    def _url(cls, value: str | None) -> str | None:
-        return _http_only(value)
-
-    @field_validator("subreddits")
-    @classmethod
-    def _once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        return _no_repeats(value)
 
     @model_validator(mode="after")
     def _in_order(self) -> Llm:

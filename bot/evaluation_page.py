@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from bot.deployment import Deployment
 from bot.evaluation import BURDEN_HEAD, SHIFT_HEAD, WORDS, Evaluation, brief, burden_row, by_closeness, shift_rows
-from bot.pictures import NARROW, WIDE, picture
+from bot.pictures import NARROW, WIDE, heat, picture
 from bot.record import nightlight_version
 from bot.templates import pages
 from models.scorecard import Confusion, Slice
@@ -45,28 +45,15 @@ def _confusion(table: Confusion) -> str:
     shares = rows / rows.sum(axis=1, keepdims=True).clip(min=1)
 
     def draw(axes: Axes) -> None:
-        from matplotlib.colors import LinearSegmentedColormap
-
-        clear_to_blue = LinearSegmentedColormap.from_list("", [(0.23, 0.53, 0.67, 0.0), (0.23, 0.53, 0.67, 0.85)])
-        axes.pcolormesh(shares, cmap=clear_to_blue, vmin=0, vmax=1, linewidth=0, rasterized=False)
-        for (down, across), count in _cells(rows):
-            axes.text(across + 0.5, down + 0.5, f"{count:,}", ha="center", va="center")
+        heat(axes, shares, [[f"{count:,}" for count in row] for row in rows])
         names = [name.replace("_", " ") for name in table.decisions]
-        axes.set_xticks([at + 0.5 for at in range(len(names))], names, rotation=30, ha="right")
+        axes.set_xticks(range(len(names)), names, rotation=30, ha="right")
         truths = [name.replace("_", " ") for name in table.truths]
-        axes.set_yticks([at + 0.5 for at in range(len(truths))], truths)
-        axes.tick_params(length=0)
-        axes.invert_yaxis()
+        axes.set_yticks(range(len(truths)), truths)
         axes.set_xlabel("decided")
         axes.set_ylabel("labelled")
 
     return picture(draw, WIDE, 340) if wide else picture(draw, NARROW, 230)
-
-
-def _cells(rows: object) -> list[tuple[tuple[int, int], int]]:
-    import numpy as np
-
-    return [((int(at[0]), int(at[1])), int(count)) for at, count in np.ndenumerate(np.asarray(rows))]
 
 
 def _reliability(of: Slice) -> str:

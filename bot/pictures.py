@@ -6,11 +6,13 @@ import base64
 import io
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import numpy as np
     from matplotlib.axes import Axes
+    from numpy.typing import NDArray
 
 # Widths in points: as wide as the text, or one of a few side by side.
 WIDE, NARROW = 640, 270
@@ -40,3 +42,23 @@ def picture(draw: Callable[[Axes], None], width: int, height: int) -> str:
         figure.savefig(svg, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = re.sub(r"(<svg[^>]*>)", rf"\1{_STYLE}", svg.getvalue().replace(_INK, "currentColor"), count=1)
     return f"data:image/svg+xml;base64,{base64.b64encode(text.encode()).decode()}"
+
+
+def heat(axes: Axes, shares: NDArray[np.float64], cells: Sequence[Sequence[str]]) -> None:
+    """Squares that are the fuller the larger their share, each with its words; readable on light and dark ground."""
+    rows, columns = shares.shape
+    for row in range(rows):
+        for column in range(columns):
+            axes.add_patch(_square(column, row, float(shares[row, column])))
+            axes.text(column, row, cells[row][column], ha="center", va="center")
+    axes.set_xlim(-0.5, columns - 0.5)
+    axes.set_ylim(rows - 0.5, -0.5)
+    axes.tick_params(length=0)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+
+
+def _square(column: int, row: int, share: float) -> Any:
+    from matplotlib.patches import Rectangle
+
+    return Rectangle((column - 0.48, row - 0.48), 0.96, 0.96, facecolor="#3b86ab", alpha=0.06 + 0.64 * share)

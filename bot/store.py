@@ -20,9 +20,9 @@ from types import TracebackType
 from typing import Any, Self
 
 import aiosqlite
-from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_random
 
 from bot.errors import StoreError
+from models.sqlite import error_code, make_private, switch_to_wal
 
 _BUSY_SECONDS = 10
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
@@ -56,10 +56,10 @@ class Store:
             raise StoreError(f"cannot use the database {self.path}: its folder does not exist")
         try:
             with self._explained():
-                _make_private(self.path)
+                make_private(self.path)
                 self._connection = await aiosqlite.connect(self.path, timeout=_BUSY_SECONDS, isolation_level=None)
                 self._connection.row_factory = sqlite3.Row
-                await self._switch_to_wal()
+                await switch_to_wal(self._connection, _BUSY_SECONDS)
                 # FULL: a delivery written down as `sending` must outlive a power cut, or it could be sent twice.
                 await self._connection.execute("PRAGMA synchronous = FULL")
                 await self._connection.execute("PRAGMA foreign_keys = ON")
@@ -88,19 +88,6 @@ class Store:
         if self._connection is None:
             raise StoreError(f"the database {self.path} is not open")
         return self._connection
-
-    async def _switch_to_wal(self) -> None:
-        # The switch reads, then writes, and to a reader that would write SQLite says busy without waiting, lest two
-        # wait for each other (https://www.sqlite.org/c3ref/busy_handler.html). So of two that open a new file at once
-        # either may be turned away; switching again changes nothing.
-        async for attempt in AsyncRetrying(
-            retry=retry_if_exception(lambda error: _code(error) == sqlite3.SQLITE_BUSY),
-            wait=wait_random(0.01, 0.1),
-            stop=stop_after_delay(_BUSY_SECONDS),
-            reraise=True,
-        ):
-            with attempt:
-                await self._one("PRAGMA journal_mode = WAL")
 
     async def _look_for_damage(self) -> None:
         (verdict,) = await self._one("PRAGMA quick_check(1)")
@@ -177,7 +164,7 @@ class Store:
         async with self._lock:
             with self._explained():
                 await asyncio.to_thread(fresh.unlink, missing_ok=True)
-                await asyncio.to_thread(_make_private, fresh)
+                await asyncio.to_thread(make_private, fresh)
                 await self._db.execute("VACUUM INTO ?", (str(fresh),))
                 await asyncio.to_thread(os.replace, fresh, self.backup_path)
 
@@ -187,9 +174,9 @@ class Store:
         try:
             yield
         except sqlite3.Error as error:
-            if _code(error) in _DAMAGED:
+            if error_code(error) in _DAMAGED:
                 raise self._damaged() from error
-            raise StoreError(f"cannot use the database {self.path}: {_ADVICE.get(_code(error), error)}") from error
+            raise StoreError(f"cannot use the database {self.path}: {_ADVICE.get(error_code(error), error)}") from error
         except OSError as error:
             raise StoreError(f"cannot use the database {self.path}: {error.strerror or error}") from error
 
@@ -199,16 +186,6 @@ class Store:
             return StoreError(f"{says} again with an empty one")
         made = datetime.fromtimestamp(self.backup_path.stat().st_mtime, UTC)
         return StoreError(f"{says} again from the copy of {made:%Y-%m-%d %H:%M} UTC: cp {self.backup_path} {self.path}")
-
-
-def _make_private(path: Path) -> None:
-    """Creates the file, for its owner alone, unless it is there; SQLite gives its log the same rights."""
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-
-
-def _code(error: BaseException) -> int:
-    """The kind of an error of SQLite: the low byte of its extended code; 0 for any other error."""
-    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
 
 
 def _statements(script: str) -> Iterator[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from models.annotation import Annotation
 from models.errors import ModelError
+from models.sqlite import make_private, switch_to_wal
 
 _BUSY_SECONDS = 10
 _TABLE = """
@@ -63,10 +63,10 @@ class Answers:
 
     async def __aenter__(self) -> Self:
         with self._explained():
-            os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
+            make_private(self._path)
             self._connection = await aiosqlite.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None)
             try:
-                await self._db.execute("PRAGMA journal_mode = WAL")
+                await switch_to_wal(self._db, _BUSY_SECONDS)
                 # A power cut may cost the last answers, never the file: with more care each would cost a disk flush.
                 await self._db.execute("PRAGMA synchronous = NORMAL")
                 await self._db.execute(_TABLE)

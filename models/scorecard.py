@@ -229,9 +229,7 @@ def _binary(
             "macro_f1": (macro_f1, y, decided),
             "weighted_f1": (weighted_f1, y, decided),
             "balanced_accuracy": (balanced_accuracy, y, decided),
-            "auroc": (auroc, y, forecast),
-            "average_precision": (average_precision, y, forecast),
-            "expected_calibration_error": (expected_calibration_error, y, forecast),
+            **_of_forecast(y, forecast),
         }
         by_label = _by_label(y, decided, probabilities[chosen], names) if closely else {}
         table = Confusion(names, names, confusion(y, decided, 2))
@@ -280,9 +278,7 @@ def _disorders(rows: Sequence[Row], p: Floats, seed: int) -> list[Part]:
             "macro_f1": (macro_binary_f1, y, decided),
             "weighted_f1": (weighted_binary_f1, y, decided),
             "balanced_accuracy": (balanced_binary_accuracy, y, decided),
-            "auroc": (auroc, y, forecast),
-            "average_precision": (average_precision, y, forecast),
-            "expected_calibration_error": (expected_calibration_error, y, forecast),
+            **_of_forecast(y, forecast),
         }
         by_label = {
             disorder.value: _of_one(y[:, at], decided[:, at], forecast[:, at]) for at, disorder in enumerate(Disorder)
@@ -292,6 +288,14 @@ def _disorders(rows: Sequence[Row], p: Floats, seed: int) -> list[Part]:
         table = Confusion(names, names, shown.astype(np.int64).T @ said.astype(np.int64))
         slices.append(_slice(words, asked, by_label if closely else {}, table, reliability(y, forecast), seed))
     return [Part("disorders", tuple(slices))]
+
+
+def _of_forecast(truth: Ints, forecast: Floats) -> dict[str, Asked]:
+    return {
+        "auroc": (auroc, truth, forecast),
+        "average_precision": (average_precision, truth, forecast),
+        "expected_calibration_error": (expected_calibration_error, truth, forecast),
+    }
 
 
 def _is_shown(disorder: Disorder, row: Row) -> int:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import logging
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 
 import pytest
+import structlog
 from hypothesis import settings
 
 from bot.config import Config, Secrets
@@ -40,6 +42,14 @@ CREDENTIALS = {
     "NIGHTLIGHT_REDDIT_USERNAME": USERNAME,
     "NIGHTLIGHT_REDDIT_PASSWORD": PASSWORD,
 }
+
+
+@pytest.fixture(autouse=True)
+def log_of_its_own() -> Iterator[None]:
+    """A command that a test ran inside this process leaves its log on a stream that is closed by then."""
+    yield
+    structlog.reset_defaults()
+    logging.basicConfig(force=True)
 
 
 class HandClock:

@@ -40,6 +40,25 @@ async def annotating(
             await annotator.aclose()
 
 
+async def test_two_that_open_a_new_cache_at_once_take_turns(tmp_path: Path) -> None:
+    """Who finds the other on the way to WAL waits for it, though SQLite itself refuses at once, and then goes on."""
+    path = tmp_path / "a.db"
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")  # the lock that the switch takes first
+
+    async def look() -> Annotation | None:
+        async with Answers(path) as kept:
+            return await kept.get(Question.of("1", "m", "text"))
+
+    async with asyncio.TaskGroup() as group:
+        looking = group.create_task(look())
+        await asyncio.wait({looking}, timeout=0.3)
+        assert not looking.done()
+        other.execute("COMMIT")
+    other.close()
+    assert looking.result() is None
+
+
 async def test_an_annotation_comes_back_as_it_was(tmp_path: Path) -> None:
     """Every field survives the file and the process that wrote it."""
     annotation = Annotation(
