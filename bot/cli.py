@@ -718,6 +718,8 @@ def status(config: ConfigFile = Path("config.toml")) -> None:
         between = f"between {_when(gap.from_utc)} and {_when(gap.until_utc)}"
         console.print(f"Posts in r/{gap.subreddit} from {between} may never have been read.", soft_wrap=True)
     console.print(_vitals(standing), highlight=False, soft_wrap=True)
+    if standing.llm_calls:
+        console.print(f"{standing.llm_calls:,} calls to the language model today (UTC).", highlight=False)
 
 
 def _when(utc: float | None) -> str:

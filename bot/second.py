@@ -25,6 +25,16 @@ log = structlog.get_logger()
 _MOST_WAITING = 256
 
 
+async def calls_today(store: Store, clock: Clock) -> int:
+    """Calls that were made to a language model since midnight (UTC)."""
+    rows = await store.fetch("llm_calls_of", {"day": _today(clock)})
+    return rows[0]["calls"] if rows else 0
+
+
+def _today(clock: Clock) -> str:
+    return datetime.fromtimestamp(clock.now(), UTC).date().isoformat()
+
+
 class DailyCalls:
     """So many calls a day (UTC). They are counted in the store, so that a restart forgets none."""
 
@@ -35,9 +45,8 @@ class DailyCalls:
 
     async def spend(self) -> None:
         """Counts a call that is about to be made. Raises OverBudget when the day has none left."""
-        day = datetime.fromtimestamp(self._clock.now(), UTC).date().isoformat()
         async with self._store.transaction():
-            if not await self._store.execute("spend_llm_call", {"day": day, "most": self._most}):
+            if not await self._store.execute("spend_llm_call", {"day": _today(self._clock), "most": self._most}):
                 raise OverBudget(f"the {self._most} calls of [llm] budget_per_day are made")
 
 

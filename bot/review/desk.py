@@ -10,6 +10,7 @@ from bot.clock import Clock
 from bot.errors import UsageError
 from bot.manners import Manners, Verdict
 from bot.outbox import Outbox
+from bot.second import calls_today
 from bot.store import Store
 from bot.types import Delivery, DeliveryKind, DeliveryState, Post, Review, ReviewAction
 from models.labels import Level
@@ -46,7 +47,10 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where everything stands. `vitals` are the running process's last figures by name, taken at `vitals_utc`."""
+    """Where everything stands.
+
+    `vitals` are the running process's last figures by name, taken at `vitals_utc`; `llm_calls` were made today (UTC).
+    """
 
     posts: Mapping[Level, int]
     deliveries: Mapping[tuple[DeliveryKind, DeliveryState], int]
@@ -55,6 +59,7 @@ class Standing:
     gaps: Sequence[Gap]
     vitals: Mapping[str, float]
     vitals_utc: float | None
+    llm_calls: int
 
 
 class Desk:
@@ -63,6 +68,7 @@ class Desk:
     def __init__(self, store: Store, manners: Manners, clock: Clock) -> None:
         self._store = store
         self._manners = manners
+        self._clock = clock
         self._outbox = Outbox(store, clock)
 
     async def waiting(self) -> list[Case]:
@@ -106,6 +112,7 @@ class Desk:
             gaps=[Gap(row["subreddit"], row["from_utc"], row["until_utc"]) for row in await self._store.fetch("gaps")],
             vitals={row["name"]: row["value"] for row in vitals},
             vitals_utc=max((row["at_utc"] for row in vitals), default=None),
+            llm_calls=await calls_today(self._store, self._clock),
         )
 
     async def _find(self, identity: str) -> Delivery:

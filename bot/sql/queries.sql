@@ -175,6 +175,9 @@ SELECT * FROM vitals ORDER BY name;
 INSERT INTO llm_calls (day, calls) SELECT :day, 1 WHERE :most > 0
 ON CONFLICT (day) DO UPDATE SET calls = calls + 1 WHERE calls < :most;
 
+-- name: llm_calls_of
+SELECT calls FROM llm_calls WHERE day = :day;
+
 -- Courtesy: what is known of an author is a keyed hash.
 
 -- name: author

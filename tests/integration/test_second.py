@@ -24,7 +24,7 @@ from bot.judge import judge
 from bot.keeper import Keeper
 from bot.manners import Manners
 from bot.sandbox.state import SandboxReddit
-from bot.second import DailyCalls, SecondReader
+from bot.second import DailyCalls, SecondReader, calls_today
 from bot.store import Store
 from bot.types import Delivery, DeliveryKind, Post
 from models.annotation import Annotation
@@ -338,10 +338,13 @@ async def test_calls_are_counted_by_day(store: Store, clock: HandClock) -> None:
     calls = DailyCalls(store, clock, 3)
     outcomes = await asyncio.gather(*(calls.spend() for _ in range(10)), return_exceptions=True)
     assert [type(each) for each in outcomes].count(OverBudget) == 7
+    assert await calls_today(store, clock) == 3
     with pytest.raises(OverBudget):
         await DailyCalls(store, clock, 0).spend()
     clock.advance(24 * 3600)
+    assert await calls_today(store, clock) == 0
     await calls.spend()
+    assert await calls_today(store, clock) == 1
     with pytest.raises(OverBudget):
         await DailyCalls(store, clock, 0).spend()
 
