@@ -12,6 +12,7 @@ from pathlib import Path
 import structlog
 from filelock import FileLock, Timeout
 
+from bot.calls import DailyCalls
 from bot.clock import Clock, SystemClock
 from bot.config import Config, Secrets
 from bot.deliver.dryrun import DryRun
@@ -30,7 +31,7 @@ from bot.pipeline import Pipeline
 from bot.pulse import Pulse
 from bot.reddit import Gateway, user_agent
 from bot.resources import Catalogue
-from bot.second import DailyCalls, SecondReader
+from bot.second import SecondReader
 from bot.sources.reddit import look_up
 from bot.store import Store
 from bot.types import Delivery, DeliveryKind

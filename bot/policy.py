@@ -95,10 +95,10 @@ def _as_certain(reading: Annotation) -> Assessment:
 
 def _seen(reading: Annotation) -> str:
     seen = []
-    if reading.risk:
-        seen += [RISK_WORDS[reading.risk]] if reading.risk > Risk.NONE else []
-    if reading.severity:
-        seen += [SEVERITY_WORDS[reading.severity]] if reading.severity > Severity.MINIMAL else []
+    if reading.risk and reading.risk > Risk.NONE:
+        seen.append(RISK_WORDS[reading.risk])
+    if reading.severity and reading.severity > Severity.MINIMAL:
+        seen.append(SEVERITY_WORDS[reading.severity])
     return " and ".join(seen) or "that it is about mental health"
 
 

@@ -5,15 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import structlog
 
-from bot.clock import Clock
 from bot.config import Llm, Team
 from bot.judge import Judgement, document_of
 from bot.policy import decide_again
-from bot.store import Store
 from bot.types import Post
 from models.annotation import Annotation, Annotator, Status
 from models.errors import OverBudget
@@ -23,31 +20,6 @@ log = structlog.get_logger()
 
 # Posts that wait for an answer at once. More than these are not let in line: the server is too slow for the stream.
 _MOST_WAITING = 256
-
-
-async def calls_today(store: Store, clock: Clock) -> int:
-    """Calls that were made to a language model since midnight (UTC)."""
-    rows = await store.fetch("llm_calls_of", {"day": _today(clock)})
-    return rows[0]["calls"] if rows else 0
-
-
-def _today(clock: Clock) -> str:
-    return datetime.fromtimestamp(clock.now(), UTC).date().isoformat()
-
-
-class DailyCalls:
-    """So many calls a day (UTC). They are counted in the store, so that a restart forgets none."""
-
-    def __init__(self, store: Store, clock: Clock, most: int) -> None:
-        self._store = store
-        self._clock = clock
-        self._most = most
-
-    async def spend(self) -> None:
-        """Counts a call that is about to be made. Raises OverBudget when the day has none left."""
-        async with self._store.transaction():
-            if not await self._store.execute("spend_llm_call", {"day": _today(self._clock), "most": self._most}):
-                raise OverBudget(f"the {self._most} calls of [llm] budget_per_day are made")
 
 
 class SecondReader:

@@ -6,11 +6,11 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from bot.calls import calls_today
 from bot.clock import Clock
 from bot.errors import UsageError
 from bot.manners import Manners, Verdict
 from bot.outbox import Outbox
-from bot.second import calls_today
 from bot.store import Store
 from bot.types import Delivery, DeliveryKind, DeliveryState, Post, Review, ReviewAction
 from models.labels import Level

@@ -17,6 +17,7 @@ import structlog
 from starlette.responses import Response
 
 from bot import app, log
+from bot.calls import DailyCalls, calls_today
 from bot.check import check
 from bot.config import Config, Log, Secrets
 from bot.errors import ConfigError, SetupError
@@ -24,7 +25,7 @@ from bot.judge import judge
 from bot.keeper import Keeper
 from bot.manners import Manners
 from bot.sandbox.state import SandboxReddit
-from bot.second import DailyCalls, SecondReader, calls_today
+from bot.second import SecondReader
 from bot.store import Store
 from bot.types import Delivery, DeliveryKind, Post
 from models.annotation import Annotation

@@ -1,0 +1,34 @@
+"""Calls to a language model, so many a day (UTC); counted in the store, so that a restart forgets none."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from bot.clock import Clock
+from bot.store import Store
+from models.errors import OverBudget
+
+
+async def calls_today(store: Store, clock: Clock) -> int:
+    """Calls that were made to a language model since midnight (UTC)."""
+    rows = await store.fetch("llm_calls_of", {"day": _today(clock)})
+    return rows[0]["calls"] if rows else 0
+
+
+def _today(clock: Clock) -> str:
+    return datetime.fromtimestamp(clock.now(), UTC).date().isoformat()
+
+
+class DailyCalls:
+    """What is left of the day's calls."""
+
+    def __init__(self, store: Store, clock: Clock, most: int) -> None:
+        self._store = store
+        self._clock = clock
+        self._most = most
+
+    async def spend(self) -> None:
+        """Counts a call that is about to be made. Raises OverBudget when the day has none left."""
+        async with self._store.transaction():
+            if not await self._store.execute("spend_llm_call", {"day": _today(self._clock), "most": self._most}):
+                raise OverBudget(f"the {self._most} calls of [llm] budget_per_day are made")
