@@ -25,6 +25,8 @@ ORDER = [
     {"bot.agree"},
     {"bot.app"},
     {"bot.demo"},
+    {"bot.cli.base"},
+    {"bot.cli.offline", "bot.cli.live", "bot.cli.research", "bot.cli.reviews"},
     {"bot.cli"},
     {"bot.__main__"},
 ]

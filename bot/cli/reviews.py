@@ -1,0 +1,86 @@
+"""Commands for replies that wait for a moderator's word."""
+
+from __future__ import annotations
+
+from getpass import getuser
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bot.cli.base import ConfigFile, at_the_desk
+
+app = typer.Typer(no_args_is_help=True, help="Replies that wait for a moderator's word.")
+Actor = Annotated[
+    str | None, typer.Option("--as", help="Who says so; kept with the decision.", show_default="your user name")
+]
+Note = Annotated[str, typer.Option(help="Why, for the others to read.")]
+Identity = Annotated[
+    str,
+    typer.Argument(metavar="ID", help="The number `reviews list` shows, or the id of the post.", show_default=False),
+]
+
+
+@app.command("list")
+def list_reviews(config: ConfigFile = Path("config.toml")) -> None:
+    """Lists the replies that wait, the most pressing first."""
+    from rich.console import Console
+    from rich.table import Table
+
+    cases = at_the_desk(config, lambda desk: desk.waiting())
+    console = Console()
+    if not cases:
+        console.print("No reply is waiting.")
+        return
+    table = Table("ID", "level", "in", "post", "why")
+    for case in cases:
+        why = case.reasons[0] if case.reasons else ""
+        table.add_row(str(case.delivery.id), case.level, f"r/{case.post.subreddit}", case.post.id, why)
+    console.print(table)
+    console.print("nightlight reviews show ID, then approve ID or dismiss ID")
+
+
+@app.command("show")
+def show_review(id: Identity, config: ConfigFile = Path("config.toml")) -> None:
+    """Shows one reply as it would be posted, the post it answers, and why."""
+    from bot.alerts import visible
+
+    case = at_the_desk(config, lambda desk: desk.case(id))
+    post, delivery = case.post, case.delivery
+    why = "".join(f"\n  - {reason}" for reason in case.reasons)
+    said = "".join(f"\n  {each.action} by {each.actor} {each.note}".rstrip() for each in case.reviews)
+    # A stranger wrote the post: without this it could send the terminal any command it knows.
+    text = "\n".join(visible(line) for line in f"{post.title}\n\n{post.text}".splitlines()).strip()
+    typer.echo(
+        f"reply {delivery.id} to post {post.id} in r/{post.subreddit}: {case.level}, {delivery.state}{why}{said}"
+    )
+    typer.echo(f"\n--- the post{post.permalink and f', {post.permalink}'}\n{text or '(its words are forgotten)'}")
+    typer.echo(f"\n--- the reply\n{delivery.body or '(its words are forgotten)'}")
+
+
+@app.command()
+def approve(id: Identity, actor: Actor = None, note: Note = "", config: ConfigFile = Path("config.toml")) -> None:
+    """Lets a reply go out: the running bot posts it within a second or two."""
+    from bot.types import ReviewAction
+
+    delivery = at_the_desk(config, lambda desk: desk.decide(id, ReviewAction.APPROVED, actor or getuser(), note))
+    typer.echo(f"Approved: reply {delivery.id} to post {delivery.post_id} goes out.")
+
+
+@app.command()
+def dismiss(id: Identity, actor: Actor = None, note: Note = "", config: ConfigFile = Path("config.toml")) -> None:
+    """Says no to a reply, for good."""
+    from bot.types import ReviewAction
+
+    delivery = at_the_desk(config, lambda desk: desk.decide(id, ReviewAction.DISMISSED, actor or getuser(), note))
+    typer.echo(f"Dismissed: reply {delivery.id} to post {delivery.post_id} will not be sent.")
+
+
+@app.command()
+def retry(
+    id: Annotated[int, typer.Argument(metavar="ID", help="The number that `status` shows.", show_default=False)],
+    config: ConfigFile = Path("config.toml"),
+) -> None:
+    """Tries a dead letter again: something that Reddit refused, or that could not be sent for a day."""
+    delivery = at_the_desk(config, lambda desk: desk.retry(id))
+    typer.echo(f"Trying again: {delivery.kind} {delivery.id} about post {delivery.post_id}.")
