@@ -202,11 +202,12 @@ def _source(path: Path) -> Iterator[Breach]:
         yield Breach(Rule.TEMPLATE, _in_a_line(error))
         return
     language = name.groupdict()["language"]
-    shown = " ".join(data.data for data in tree.find_all(nodes.TemplateData))
-    if language is None and (word := re.search(r"[^\W\d_]+", shown)):
+    shown = [data.data for data in tree.find_all(nodes.TemplateData)]
+    if language is None and (word := re.search(r"[^\W\d_]+", " ".join(shown))):
         yield Breach(Rule.LANGUAGE, word.group())
     quoted = [const.value for const in tree.find_all(nodes.Const) if isinstance(const.value, str)]
-    for text in (shown, *quoted):
+    # What an expression gives is seen when it is put together; in its place stands an address, as in ]({{ opt_out }}).
+    for text in ("https://expression ".join(shown), *quoted):
         yield from lint_words(text, language or ENGLISH)
 
 

@@ -271,3 +271,11 @@ def test_a_long_reply_names_fewer_lines(tmp_path: Path) -> None:
     text = reply(country="FI", templates=folder)
     assert 1 <= text.count("\n- ") < 3
     assert "09 2525 0111" in text
+
+
+def test_every_language_of_a_line_has_a_name_in_every_other() -> None:
+    """A line that does not speak the language of the reply says which one it speaks."""
+    known = {name for line in CATALOGUE.line for name in line.language if re.fullmatch(r"[A-Z]\w+", name)}
+    for language in LANGUAGES[1:]:
+        assert known <= set(wording(language).languages)
+    assert "**Yorisoi Hotline** (japonés): llama" in reply(country="JP", language="es")
