@@ -12,7 +12,7 @@ from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanage
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -23,7 +23,8 @@ from bot.judge import document_of
 from bot.replay import IdSet
 from bot.sources.archive import BadLine, check_archive, read_archive
 from bot.types import Post
-from models.annotation import Annotation, Annotator, ClassifierAnnotator, Status
+from models.annotation import Annotation, Annotator, ClassifierAnnotator, Count, Status
+from models.soft import SoftLabels
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -33,6 +34,9 @@ _AHEAD = 32  # batches under way at once: room for every concurrency up to 512, 
 _DEAD_AFTER = 16  # posts in a row without an answer, each of them asked for several times
 _SAID_EVERY_SECONDS = 30.0
 _ANNOTATION = TypeAdapter(Annotation)
+_SOFT = TypeAdapter(SoftLabels)
+_VOTES = TypeAdapter(dict[Status, Count])
+_DIGITS = 6
 
 Kind = Literal["rules", "encoder", "llm"]
 
@@ -102,17 +106,30 @@ async def open_llm(
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """One line of a file of labels: what the annotator called `annotator` says of the post `id`, and what it cost."""
+    """One line of a file of labels: what the annotator called `annotator` says of the post `id`, and what it cost.
+
+    A consensus also has `soft`, its probabilities, and `votes`, the annotators by what became of the post with them.
+    """
 
     id: str
     annotator: str
     annotation: Annotation
     cost: float
+    soft: SoftLabels | None = None
+    votes: Mapping[Status, int] = field(default_factory=dict)
+
+    @property
+    def soft_labels(self) -> SoftLabels:
+        """The probabilities of a consensus, or the labels of one annotator as certainties."""
+        return self.soft or SoftLabels.of(self.annotation)
 
     def to_line(self) -> bytes:
-        """One line of UTF-8 JSON with its newline: id, annotator, the fields of the annotation, cost."""
+        """One line of UTF-8 JSON with its newline: id, annotator, the fields of the annotation, cost, soft, votes."""
         annotation = _ANNOTATION.dump_python(self.annotation, mode="json")
         line = {"id": self.id, "annotator": self.annotator, **annotation, "cost": round(self.cost, 9)}
+        if self.soft is not None:
+            line["soft"] = _rounded(_SOFT.dump_python(self.soft, mode="json"))
+            line["votes"] = dict(self.votes)
         return (json.dumps(line, ensure_ascii=False) + "\n").encode()
 
     @classmethod
@@ -126,9 +143,18 @@ class Labelled:
         if not isinstance(annotator, str) or not annotator.isprintable() or not isinstance(cost, int | float):
             raise ValueError("annotator is no name, or cost no number")
         try:
-            return cls(fields["id"], annotator, _ANNOTATION.validate_python(fields, strict=False), float(cost))
+            annotation = _ANNOTATION.validate_python(fields, strict=False)
+            soft = _SOFT.validate_python(fields["soft"], strict=False) if fields.get("soft") else None
+            votes = _VOTES.validate_python(fields.get("votes") or {}, strict=False)
+            return cls(fields["id"], annotator, annotation, float(cost), soft, votes)
         except ValidationError as error:
             raise ValueError(f"{error.errors()[0]['loc']}: {error.errors()[0]['type']}") from error
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _rounded(each) for key, each in value.items()}
+    return None if value is None else round(value, _DIGITS)
 
 
 def read_labels(path: Path) -> Iterator[Labelled]:

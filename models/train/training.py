@@ -20,7 +20,7 @@ from models.onnx_export import Progress, onnx_file, sha256_of
 from models.rules import Rules
 from models.train import card
 from models.train.calibrate import find_shifts, fit_line
-from models.train.data import FOLDS, Example, load
+from models.train.data import FOLDS, Example, Lesson, load
 from models.train.fit import Fitted, Recipe, count_words, fit
 
 # Chosen on one fold, never on the rows kept apart. Three of MiniLM's six layers serve the heads as well as all six,
@@ -40,14 +40,20 @@ SCORED_SOURCES = ("naseem_severity", "depsign_2022")
 
 
 def train(
-    data: Path, out: Path, base: Path | None, seed: int, progress: Progress, embeddings: Path | None = None
+    data: Path,
+    out: Path,
+    base: Path | None,
+    seed: int,
+    progress: Progress,
+    embeddings: Path | None = None,
+    lessons: Sequence[Lesson] = (),
 ) -> None:
     """Train, calibrate and measure the heads, and write the model folder `out` with its card.
 
     `base` is the folder of a Hugging Face encoder, copied into `out`; None takes the base in the box, which `out` then
     only names. The same data, base and seed give the same heads on one machine. `embeddings` is a folder, to be kept as
-    private as the posts, where the encoded posts are stored for the next run. Raises ModelError when the data or the
-    base cannot be read.
+    private as the posts, where the encoded posts are stored for the next run. `lessons` are learnt from beside the
+    data, and no figure is of them. Raises ModelError when the data or the base cannot be read.
     """
     folder = base or base_folder()
     manifest = Manifest(
@@ -60,7 +66,7 @@ def train(
         rule_precision={},
     )
     model_file = onnx_file(folder, manifest.base_sha256, FEATURES, progress)
-    rows = [row for row in load(data, seed) if _teaches(row)]
+    rows = [row for row in load(data, seed, lessons) if _teaches(row)]
     progress(f"Read {len(rows)} labelled posts")
     reader = Reader(folder / "tokenizer.json", model_file, WINDOW_TOKENS)
     stored = None if embeddings is None else embeddings / f"{model_file.parent.name}.npz"
