@@ -6,7 +6,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.types import SecretStr
@@ -16,6 +16,7 @@ from bot.types import DeliveryKind
 from models.labels import Level, Risk, Severity
 
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
+Settings = TypeVar("Settings", bound=BaseModel)
 SubredditName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_]{1,20}$")]
 
 
@@ -318,21 +319,24 @@ def llm_api_key(environ: Mapping[str, str] = os.environ) -> SecretStr:
     return SecretStr(environ.get("NIGHTLIGHT_LLM_API_KEY", ""))
 
 
+def read(path: Path, kind: type[Settings]) -> Settings:
+    """Reads a TOML file as such settings. Raises ConfigError with one line, as `load` does."""
+    try:
+        return kind.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror or error}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from error
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {_first_problem(error)}") from error
+
+
 def load(path: Path) -> Config:
     """Reads a configuration file; relative paths in it count from its folder.
 
     Raises ConfigError with one line that names the file, the key and what is wrong with it.
     """
-    try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror or error}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not valid TOML: {error}") from error
-    try:
-        config = Config.model_validate(raw)
-    except ValidationError as error:
-        raise ConfigError(f"{path}: {_first_problem(error)}") from error
+    config = read(path, Config)
     base = path.resolve().parent
     changes: dict[str, Any] = {
         "store": config.store.model_copy(update={"path": base / config.store.path}),

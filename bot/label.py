@@ -7,14 +7,14 @@ import json
 import signal
 import time
 from collections import Counter, deque
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Container, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import SecretStr, TypeAdapter, ValidationError
 
 from bot.clock import Clock
 from bot.config import Config, llm_api_key
@@ -38,7 +38,7 @@ _SOFT = TypeAdapter(SoftLabels)
 _VOTES = TypeAdapter(dict[Status, Count])
 _DIGITS = 6
 
-Kind = Literal["rules", "encoder", "llm"]
+Kind = Literal["rules", "encoder", "hybrid", "llm"]
 
 
 @asynccontextmanager
@@ -57,6 +57,11 @@ async def open_annotator(kind: Kind, config: Config) -> AsyncIterator[Annotator]
 
         encoder = Encoder.load(config.model.path, config.model.threads, config.model.batch_size)
         yield ClassifierAnnotator(encoder, {"encoder": encoder.version})
+    elif kind == "hybrid":
+        from models.hybrid import Hybrid
+
+        hybrid = Hybrid.load(config.model.path, config.model.threads, config.model.batch_size)
+        yield ClassifierAnnotator(hybrid, hybrid.versions)
     else:
         async with open_llm(config) as llm:
             yield llm
@@ -69,10 +74,12 @@ async def open_llm(
     attempts: int = 5,
     clock: Clock | None = None,
     permit: Callable[[], Awaitable[None]] | None = None,
+    api_key: SecretStr | None = None,
 ) -> AsyncIterator[Annotator]:
     """The language model that [llm] names, with its cache; see `LlmAnnotator` for the arguments.
 
-    Raises UsageError when [llm] lacks what it needs, and ModelError when the cache cannot be used.
+    The key is that of the environment when it is left out. Raises UsageError when [llm] lacks what it needs, and
+    ModelError when the cache cannot be used.
     """
     import prompts
     from models.answers import Answers
@@ -90,7 +97,7 @@ async def open_llm(
             base_url=llm.base_url,
             model=llm.model,
             prompt=prompt,
-            api_key=llm_api_key(),
+            api_key=llm_api_key() if api_key is None else api_key,
             answers=answers,
             concurrency=llm.concurrency,
             timeout_seconds=llm.timeout_seconds,
@@ -223,12 +230,13 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Labelling:
-    """One archive, one annotator, one file."""
+    """One archive, one annotator, one file; `only` some posts of the archive, where not all are wanted."""
 
     archive: Path
     out: Path
     name: str
     config: Config
+    only: Container[str] | None = None
 
     def check(self) -> None:
         """Raises UsageError before anything is read, loaded or written."""
@@ -273,6 +281,8 @@ class Labelling:
                 tally.cut_off.append(line)
 
         for post in read_archive(self.archive, bad):
+            if self.only is not None and post.id not in self.only:
+                continue
             if post.id in done:
                 tally.already += 1
             elif seen.add(post.id):
@@ -402,7 +412,7 @@ def _progress(console: Console, tally: Tally) -> Iterator[Callable[[], None]]:
 
         def on_labelled() -> None:
             nonlocal said
-            left = f"{tally.rate:,.1f} posts/s, about {_duration(tally.seconds_left)} left"
+            left = f"{tally.rate:,.1f} posts/s, about {duration(tally.seconds_left)} left"
             progress.update(bar, completed=tally.labelled, total=tally.total, description=left)
             if not console.is_terminal and time.monotonic() - said >= _SAID_EVERY_SECONDS:
                 said = time.monotonic()
@@ -411,7 +421,8 @@ def _progress(console: Console, tally: Tally) -> Iterator[Callable[[], None]]:
         yield on_labelled
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """A stretch of time in words, rounded."""
     if seconds < 60:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -22,8 +22,8 @@ def label(
         Path, typer.Argument(help="A file of posts, as for replay.", metavar="ARCHIVE", show_default=False)
     ],
     annotator: Annotated[
-        Literal["rules", "encoder", "llm"],
-        typer.Option(help="Who labels: the dictionary, the encoder, or a language model."),
+        Literal["rules", "encoder", "hybrid", "llm"],
+        typer.Option(help="Who labels: the dictionary, the encoder, both as in a live run, or a language model."),
     ],
     out: Annotated[Path, typer.Option(help="The file for the labels, one JSON line a post.", show_default=False)],
     name: Annotated[str | None, typer.Option(help="What to call this annotator.", show_default="what it is")] = None,
@@ -98,6 +98,34 @@ def consensus(
     from models.consensus import Method
 
     run_consensus(files, Method(method), out)
+
+
+@app.command()
+def experiment(
+    config: Annotated[
+        Path, typer.Argument(help="The experiment, as TOML; docs/experiment.md has every key.", show_default=False)
+    ],
+) -> None:
+    """Who labels best, and what does a model learn from it? Annotates, compares, trains and reports, all in one.
+
+    Every annotator of the file (dictionary, encoder, hybrid, language models on servers of your choice) labels the same
+    posts. Each model is trained on the labels of each annotator, and of their consensus, with five folds, and all are
+    held against people's labels where you have some. The folder that the file names gets report.html, report.json and
+    report.md: annotator by model by task with F1, time and cost. No text of a post is in them.
+
+    It can be stopped at any time: the same command goes on, and neither asks nor trains anything twice. Posts go to the
+    servers that the file names, user names and places taken out, and nowhere else.
+
+    Exit code: 0 when the report is written, 1 when some posts have no answer (with a report if every annotator came to
+    the end), 2 when the command or the file is wrong, more than 128 when a signal stopped it.
+
+    Example: nightlight experiment experiment.toml
+    """
+    from bot.experiment.run import run_experiment
+
+    with model_errors_as_ours():
+        code = run_experiment(config)
+    raise typer.Exit(code)
 
 
 @app.command()

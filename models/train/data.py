@@ -96,6 +96,18 @@ def load(folder: Path, seed: int, lessons: Sequence[Lesson] = ()) -> list[Exampl
     return examples
 
 
+def folds(documents: Sequence[Document], authors: Sequence[str], seed: int) -> list[int]:
+    """The fold of every post, 0 to `FOLDS` - 1, drawn as `load` does but with nothing kept apart.
+
+    Posts of one author ("" is nobody), or with one text, are in one fold.
+    """
+    rows = [
+        {"title": document.title, "text": document.body, "author_hash": author}
+        for document, author in zip(documents, authors, strict=True)
+    ]
+    return [fold for group in _groups(rows) if (fold := _fold(group, seed, test_share=0)) is not None]
+
+
 def _row(lesson: Lesson) -> dict[str, Any]:
     document = lesson.document
     return {"source": lesson.source, "title": document.title, "text": document.body, "soft": lesson.labels}

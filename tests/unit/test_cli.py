@@ -52,6 +52,7 @@ def test_an_unforeseen_error_ends_it_loudly_without_quoting_a_post(
         "label",
         "agree",
         "consensus",
+        "experiment",
     ],
 )
 def test_every_command_teaches(command: str) -> None:

@@ -24,6 +24,7 @@ ORDER = [
     {"bot.evaluation_page", "bot.tune", "bot.label"},
     {"bot.agree", "bot.lessons"},
     {"bot.consensus"},
+    {"bot.experiment"},
     {"bot.app"},
     {"bot.demo"},
     {"bot.cli.base"},
