@@ -27,6 +27,15 @@ _COLOURS = ("#3b86ab", "#c97a1e", "#2a9d5c", "#8e5ea2", "#c0392b", "#7b8794")
 _MARKS = "osD^vPX*"
 _DIGITS = 4
 
+# What a report that is shown to others need not tell: where files lie, and which servers there are.
+_PRIVATE: Any = {
+    "posts": True,
+    "out": True,
+    "people": {"file"},
+    "annotators": {"__all__": {"folder", "base_url", "key_from"}},
+    "models": {"__all__": {"base"}},
+}
+
 HEAD = (
     "annotator",
     "model",
@@ -83,7 +92,7 @@ def _alphas(study: Study) -> dict[str, Figure | None]:
 def to_json(found: Found, experiment: Experiment) -> str:
     """The report as JSON; what is undefined is null."""
     fields = asdict(found)
-    settings = experiment.model_dump(mode="json", exclude={"posts", "out"})
+    settings = experiment.model_dump(mode="json", exclude=_PRIVATE)
     return json.dumps(_plain({"nightlight": nightlight_version(), "settings": settings, **fields}), indent=2) + "\n"
 
 

@@ -27,10 +27,11 @@ from models.assessment import Assessment
 from models.heads import OUTPUTS, Floats
 from models.soft import SoftLabels
 from models.train.data import FOLDS
-from models.train.learners import LEARNERS, Learner, balanced
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from models.train.learners import Learner
 
 # Raise it with every change to what a cell holds or how it is made.
 FORMAT = 1
@@ -164,6 +165,8 @@ class Study:
         ]
         if not missing:
             return
+        from models.train.learners import LEARNERS
+
         learners: dict[str, Learner] = {}
         with _progress(console, len(missing)) as on_done:
             for model, teacher, fold in missing:
@@ -188,6 +191,8 @@ class Study:
         )
 
     def _make_cell(self, learner: Learner, teacher: str, fold: int) -> Cell:
+        from models.train.learners import balanced
+
         targets = self._targets(teacher)
         folds = np.array(self.sample.folds)
         learnt = np.flatnonzero((folds != fold) & ~np.isnan(targets).all(axis=1))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,9 +26,8 @@ class Line:
     """One line of the table. `model` is empty where an annotator's own labels are held against people's.
 
     `own` is the F1 against the labels of the annotator that taught the model, `people` that against people; None where
-    there is nothing to hold it against. `rows` are the posts that the figure at the right rests on. `seconds` and
-    `cost` are those of 1,000 posts: labelled by the annotator, or judged by the model. `fit_seconds` is the training of
-    one fold on `learnt` posts.
+    there is nothing to hold it against. `seconds` and `cost` are those of 1,000 posts: labelled by the annotator, or
+    judged by the model. `fit_seconds` is the training of one fold, on `learnt` posts.
     """
 
     annotator: str
@@ -120,9 +119,3 @@ def f1(task: Task, truth: Floats | None, answers: Floats, seed: int) -> Figure |
         none = y.shape[1] + 1
         figure = bootstrap(macro_f1, levels(y), np.where(silent, none, levels(p)), seed=seed)
     return None if math.isnan(figure.value) else figure
-
-
-def best(lines: Sequence[Line], task: Task) -> Line | None:
-    """The line that comes closest to people on a task."""
-    known = [line for line in lines if line.task is task and line.people]
-    return max(known, key=lambda line: line.people.value if line.people else 0.0, default=None)

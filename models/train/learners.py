@@ -11,9 +11,9 @@ import numpy as np
 
 from models.assessment import Assessment, Classifier
 from models.document import Document
-from models.encoder import Encoder, Manifest, Reader, base_folder
+from models.encoder import Reader, base_folder
 from models.errors import ModelError
-from models.heads import OUTPUTS, TASKS, Encoded, Floats, sigmoid, to_assessment
+from models.heads import OUTPUTS, TASKS, Encoded, Floats, Heads, sigmoid, to_assessment
 from models.onnx_export import onnx_file, sha256_of
 from models.train.training import FEATURES, WINDOW_TOKENS, fit_heads
 
@@ -21,6 +21,7 @@ from models.train.training import FEATURES, WINDOW_TOKENS, fit_heads
 _POSTS_PER_TERM = 2
 _MOST_TERMS = 50_000
 _MOST_WEIGHT = 10.0
+_READ_TOGETHER = 32  # bounds memory
 # Of scikit-learn's penalty: its default of 1 leaves rare labels at nothing on a thousand posts.
 _LOOSENESS = 10.0
 
@@ -64,16 +65,7 @@ class HeadsLearner:
         """`base` is the folder of a Hugging Face encoder, None the one in the box. Raises ModelError."""
         self.name = name
         folder = base or base_folder()
-        self._manifest = Manifest(
-            name=name,
-            package=None,
-            base_sha256=sha256_of(folder / "model.safetensors"),
-            tokenizer_sha256=sha256_of(folder / "tokenizer.json"),
-            features=FEATURES,
-            window_tokens=WINDOW_TOKENS,
-            rule_precision={},
-        )
-        model_file = onnx_file(folder, self._manifest.base_sha256, FEATURES)
+        model_file = onnx_file(folder, sha256_of(folder / "model.safetensors"), FEATURES)
         self._reader = Reader(folder / "tokenizer.json", model_file, WINDOW_TOKENS)
         self._encoded: dict[str, Encoded] = {}
 
@@ -83,7 +75,24 @@ class HeadsLearner:
         unknown = list(dict.fromkeys(text for text in texts if text not in self._encoded))
         self._encoded.update(zip(unknown, self._reader.read(unknown), strict=True))
         heads = fit_heads([self._encoded[text] for text in texts], targets, weights)
-        return Encoder(self._reader, heads, self._manifest, self.name)
+        return _Headed(self.name, self._reader, heads)
+
+
+@dataclass(frozen=True, slots=True)
+class _Headed:
+    name: str
+    reader: Reader
+    heads: Heads
+
+    def assess(self, documents: Sequence[Document]) -> list[Assessment]:
+        """One assessment a document, in order, without evidence. Raises ModelError when a score is no number."""
+        assessments: list[Assessment] = []
+        for start in range(0, len(documents), _READ_TOGETHER):
+            posts = list(self.reader.read([document.text for document in documents[start : start + _READ_TOGETHER]]))
+            # Not `judge`: what it takes from short posts makes up for the sets that the box was trained on.
+            probabilities = self.heads.probabilities(self.heads.scores(posts))
+            assessments += [to_assessment(row, {"model": self.name}) for row in probabilities]
+        return assessments
 
 
 class WordsLearner:
