@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from bot.policy import RISK_WORDS, SEVERITY_WORDS
-from bot.resources import Catalogue, Help
+from bot.resources import Catalogue
 from bot.templates import MARKDOWN
 from bot.types import Decision, DeliveryKind, DeliveryState, Post
 from models.assessment import Assessment, Evidence
@@ -52,6 +52,14 @@ class Message:
 class _Excerpt:
     text: str
     meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Topic:
+    name: str
+    words: str
+    seek: str
+    guidelines: str
 
 
 def compose_alert(
@@ -187,7 +195,7 @@ def _gravity(evidence: Evidence) -> tuple[int, int]:
 
 def _meaning(evidence: Evidence, catalogue: Catalogue) -> str:
     if evidence.label in list(Disorder):
-        return catalogue.help_for(Disorder(evidence.label)).topic  # the topic alone: a note might name a condition
+        return catalogue.topic[Disorder(evidence.label)]  # the topic alone: a note might name a condition
     if evidence.note:
         return inert(evidence.note, _EXCERPT_LENGTH)
     if evidence.label in list(Risk):
@@ -195,9 +203,17 @@ def _meaning(evidence: Evidence, catalogue: Catalogue) -> str:
     return SEVERITY_WORDS[Severity(evidence.label)] if evidence.label in list(Severity) else ""
 
 
-def _topics(assessment: Assessment, catalogue: Catalogue) -> list[Help]:
+def _topics(assessment: Assessment, catalogue: Catalogue) -> list[_Topic]:
     likely: Iterable[Disorder] = sorted(assessment.disorders, key=lambda d: assessment.disorders[d], reverse=True)
-    return [catalogue.help_for(disorder) for disorder in likely if assessment.disorders[disorder] >= 0.5][:_TOPICS]
+    helps = [
+        catalogue.help_for(disorder, assessment.severity.level)
+        for disorder in likely
+        if assessment.disorders[disorder] >= 0.5
+    ]
+    return [
+        _Topic(catalogue.topic[help_.disorder], help_.moderators, help_.seek, catalogue.guideline_names(help_))
+        for help_ in helps[:_TOPICS]
+    ]
 
 
 def _reply_words(state: DeliveryState | None, note: str) -> str:

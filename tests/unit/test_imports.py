@@ -15,7 +15,7 @@ ORDER = [
     {"bot.types", "bot.errors", "bot.clock"},
     {"bot.config", "bot.log"},
     {"bot.store", "bot.policy", "bot.resources", "bot.budget", "bot.templates", "bot.web", "bot.pictures"},
-    {"bot.deployment", "bot.calls"},
+    {"bot.deployment", "bot.calls", "bot.vetting"},
     {"bot.reddit", "bot.judge", "bot.replies", "bot.alerts", "bot.manners", "bot.health"},
     {"bot.record", "bot.sources", "bot.inbox", "bot.outbox", "bot.keeper", "bot.second"},
     {"bot.notices"},
@@ -26,7 +26,7 @@ ORDER = [
     {"bot.app"},
     {"bot.demo"},
     {"bot.cli.base"},
-    {"bot.cli.offline", "bot.cli.live", "bot.cli.research", "bot.cli.reviews"},
+    {"bot.cli.offline", "bot.cli.live", "bot.cli.research", "bot.cli.reviews", "bot.cli.vetted"},
     {"bot.cli"},
     {"bot.__main__"},
 ]
