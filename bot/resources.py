@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from datetime import date, timedelta
 from enum import StrEnum
@@ -170,23 +171,26 @@ class Advice(Record):
     reading_age: ReadingAge
 
 
-class Step(Advice):
-    """Something a person can do alone or with a friend. `cues` are words of a post that make it fit."""
+class Cued(Advice):
+    """Advice that words of a post can point to. `needs_cue` is True for what fits only where one of them stands."""
 
     words: Words
     cues: Annotated[tuple[Cue, ...], Field(min_length=1)]
+    needs_cue: bool = False
 
 
-class Therapy(Advice):
+class Step(Cued):
+    """Something a person can do alone or with a friend."""
+
+
+class Therapy(Cued):
     """A treatment that a guideline recommends, for moderators to know of."""
 
     name: Words
-    words: Words
-    cues: Annotated[tuple[Cue, ...], Field(min_length=1)]
 
 
 class Help(Advice):
-    """What helps with one topic at one severity. `self_help` and `therapies` are ids, the most fitting first.
+    """What helps with one topic at one severity. `self_help` and `therapies` are ids, each as fitting as the next.
 
     `peers` and `moderators` are what either can say; `seek` is which professional, and when.
     """
@@ -303,6 +307,14 @@ class Catalogue(BaseModel):
         found = [record for each in advice.guidelines if isinstance(record := self.find(each), Guideline)]
         return ", ".join(guideline.name for guideline in found)
 
+    def cues_in(self, text: str) -> dict[str, dict[str, tuple[int, int]]]:
+        """By record, the cues of it that stand in a text, each with the first place where it stands."""
+        found: dict[str, dict[str, tuple[int, int]]] = {}
+        for match in self._cue.finditer(text.replace("’", "'")):  # one character for one, so that places hold
+            for record in self._cued[match.group().lower()]:
+                found.setdefault(record, {}).setdefault(match.group().lower(), match.span())
+        return found
+
     def expired(self, today: date) -> tuple[Record, ...]:
         """Every entry whose time is over and that needs a person to look at its sources again."""
         return tuple(record for record in self.records() if today >= record.expires_on)
@@ -320,6 +332,19 @@ class Catalogue(BaseModel):
     @cached_property
     def _by_id(self) -> dict[str, Record]:
         return {record.id: record for record in self.records()}
+
+    @cached_property
+    def _cued(self) -> defaultdict[str, list[str]]:
+        records: defaultdict[str, list[str]] = defaultdict(list)
+        for record in (*self.step, *self.therapy):
+            for cue in record.cues:
+                records[cue].append(record.id)
+        return records
+
+    @cached_property
+    def _cue(self) -> re.Pattern[str]:
+        longest_first = sorted(self._cued, key=len, reverse=True)
+        return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)", re.IGNORECASE)
 
     @cached_property
     def _helps(self) -> dict[tuple[Disorder, Severity], Help]:

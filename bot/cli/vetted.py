@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from bot.cli.base import Annotator, OptionalConfig, classifier_of, settings_of
+
 resources = typer.Typer(no_args_is_help=True, help="The vetted catalogue: lines, help, therapies, guidance cards.")
 
 
@@ -57,3 +59,54 @@ def due(
         why = "nobody reviewed it" if record.review == "draft" else "expired" if today >= record.expires_on else "soon"
         table.add_row(record.id, record.expires_on.isoformat(), why, "\n".join(record.source))
     console.print(table)
+
+
+@resources.command()
+def spread(
+    archives: Annotated[
+        list[Path],
+        typer.Argument(help="Files of posts, as `replay` reads them.", metavar="ARCHIVE...", show_default=False),
+    ],
+    config: OptionalConfig = None,
+    annotator: Annotated[Annotator, typer.Option(help="Who judges the posts.")] = Annotator.HYBRID,
+    limit: Annotated[int | None, typer.Option(min=0, help="Stop after this many posts.", show_default=False)] = None,
+) -> None:
+    """Measures how widely recommendations spread over an archive: counts alone, never a text.
+
+    Exit code: 0, or 1 when some intervention is named in more than 40 % of the posts that get any, or a crisis does not
+    have its line first.
+
+    Example: nightlight resources spread RS_2024-01.zst --limit 5000
+    """
+    from functools import lru_cache
+    from itertools import chain, islice
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from bot.resources import Catalogue
+    from bot.sources.archive import check_archive, read_archive
+    from bot.spread import WIDEST, measure
+
+    settings = settings_of(config)
+    for archive in archives:
+        check_archive(archive)
+    posts = chain.from_iterable(read_archive(archive, lambda bad: None) for archive in archives)
+    today = datetime.now(UTC).date()
+    classifier = classifier_of(settings, annotator)
+    counted = measure(islice(posts, limit), classifier, lru_cache(settings.team), Catalogue.load(), today)
+    console = Console()
+    console.print(
+        f"{counted.posts} posts, {counted.advised} with recommendations; {counted.crises} crises, "
+        f"{counted.crises_with_line_first} of them with a line first"
+    )
+    table = Table("intervention", "posts", "share")
+    for name, count in counted.interventions.most_common(15):
+        table.add_row(name, str(count), f"{count / counted.advised:.1%}")
+    if counted.interventions:
+        console.print(table)
+    for name, count in counted.lines.most_common(5):
+        console.print(f"line {name}: {count} posts")
+    console.print(f"{len(counted.interventions)} interventions named; the widest in {counted.widest:.1%}", end="")
+    console.print(f" of the posts that get any (at most {WIDEST:.0%})")
+    raise typer.Exit(0 if counted.is_fine else 1)
