@@ -53,6 +53,7 @@ def test_an_unforeseen_error_ends_it_loudly_without_quoting_a_post(
         "agree",
         "consensus",
         "experiment",
+        "resources",
     ],
 )
 def test_every_command_teaches(command: str) -> None:
