@@ -158,6 +158,9 @@ class Replies(_Section):
     auto: tuple[Literal["crisis", "urgent", "watch"], ...] = Field(
         (), description="levels whose reply is sent without a moderator's approval"
     )
+    templates: Path | None = Field(
+        None, description="a folder of your own reply templates; a relative path counts from the config file"
+    )
     country: str = Field(
         "",
         pattern=r"^([A-Z]{2})?$",
@@ -344,7 +347,19 @@ def load(path: Path) -> Config:
     }
     if config.model.path is not None:
         changes["model"] = config.model.model_copy(update={"path": base / config.model.path})
+    if config.replies.templates is not None:
+        changes["replies"] = config.replies.model_copy(update={"templates": base / config.replies.templates})
+    if config.overrides:
+        changes["overrides"] = {name: _templates_from(base, parts) for name, parts in config.overrides.items()}
     return config.model_copy(update=changes)
+
+
+def _templates_from(base: Path, parts: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Mapping[str, Any]]:
+    """One subreddit's overrides with its folder of templates, if it has one, found from `base`."""
+    replies = parts.get("replies", {})
+    if not replies.get("templates"):
+        return parts
+    return {**parts, "replies": {**replies, "templates": base / replies["templates"]}}
 
 
 def _first_problem(error: ValidationError) -> str:

@@ -13,9 +13,9 @@ ROOT = Path(__file__).parents[2]
 ORDER = [
     {"models", "prompts"},
     {"bot.types", "bot.errors", "bot.clock"},
-    {"bot.config", "bot.log"},
+    {"bot.config", "bot.log", "bot.wording"},
     {"bot.store", "bot.policy", "bot.resources", "bot.budget", "bot.templates", "bot.web", "bot.pictures", "bot.files"},
-    {"bot.deployment", "bot.calls", "bot.vetting", "bot.statements"},
+    {"bot.deployment", "bot.calls", "bot.vetting", "bot.statements", "bot.safe_messaging"},
     {"bot.recommendations"},
     {"bot.reddit", "bot.judge", "bot.replies", "bot.alerts", "bot.manners", "bot.health"},
     {"bot.record", "bot.sources", "bot.inbox", "bot.outbox", "bot.keeper", "bot.second"},
@@ -29,7 +29,7 @@ ORDER = [
     {"bot.app"},
     {"bot.demo"},
     {"bot.cli.base"},
-    {"bot.cli.offline", "bot.cli.live", "bot.cli.research", "bot.cli.reviews", "bot.cli.vetted"},
+    {"bot.cli.offline", "bot.cli.live", "bot.cli.replies", "bot.cli.research", "bot.cli.reviews", "bot.cli.vetted"},
     {"bot.cli"},
     {"bot.__main__"},
 ]
