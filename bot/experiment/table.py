@@ -110,7 +110,7 @@ def f1(task: Task, truth: Floats | None, answers: Floats, seed: int) -> Figure |
     if not known.any():
         return None
     y, p = truth[known, columns], answers[known, columns]
-    silent: NDArray[np.bool_] = np.isnan(p).any(axis=1)
+    silent = np.asarray(np.isnan(p).any(axis=1))
     p = np.where(silent[:, None], 0, p)
     if task is Task.DISORDERS:
         figure = bootstrap(macro_binary_f1, (y >= 0.5).astype(np.int64), (p >= 0.5).astype(np.int64), seed=seed)
