@@ -31,6 +31,8 @@ from bot.pipeline import Pipeline
 from bot.pulse import Pulse
 from bot.reddit import Gateway, user_agent
 from bot.resources import Catalogue
+from bot.review.app import open_page
+from bot.review.pages import routes
 from bot.second import SecondReader
 from bot.sources.reddit import look_up
 from bot.store import Store
@@ -57,13 +59,14 @@ async def run(
     on_judged: Callable[[Judgement], None] = lambda judgement: None,
     on_delivery: Callable[[Delivery, str], None] = lambda delivery, outcome: None,
     on_beat: Callable[[], None] = lambda: None,
+    on_page: Callable[[str], None] = lambda address: None,
 ) -> None:
     """Watches, judges and delivers until `stop` is set.
 
     A model that cannot be loaded is no reason to look away: every post then goes to the moderators unread. Raises
     SetupError when the set-up cannot work, another process runs on the same database, or not one subreddit may be
     watched, and ends loudly with whatever kills one of its tasks. `on_beat` is called every few seconds while all is
-    well.
+    well, `on_page` with the address of the moderators' page once it is served.
     """
     _refuse_unusable(config, secrets)
     clock = clock or SystemClock()
@@ -85,6 +88,7 @@ async def run(
             Gateway.open(config, secrets, clock) as gateway,
             _listening(health, config.health.port),
             _second_reader(config, store, clock) as second,
+            _page(config, secrets, store, gateway, clock, on_page),
         ):
             manners = Manners(store, await asyncio.to_thread(load_key, key_path(config.store.path)), config, clock)
             inbox, outbox = Inbox(store, clock), Outbox(store, clock)
@@ -113,6 +117,22 @@ async def run(
     log.info("run.stopped")
 
 
+async def review(config: Config, secrets: Secrets, stop: asyncio.Event, on_page: Callable[[str], None]) -> None:
+    """Serves the moderators' page alone until `stop` is set, beside a running bot or without one.
+
+    Raises SetupError when the set-up cannot work, the port is taken, or the certificate cannot be used.
+    """
+    _refuse_unusable(config, secrets, needs_account=config.review.sign_in == "reddit")
+    clock = SystemClock()
+    async with Store(config.store.path) as store, Gateway.open(config, secrets, clock) as gateway:
+        try:
+            async with open_page(config, secrets, store, gateway, routes(), clock) as address:
+                on_page(address)
+                await stop.wait()
+        except OSError as error:
+            raise SetupError(_no_page(config, error)) from error
+
+
 def stop_on_signals(stop: asyncio.Event) -> None:
     """Sets `stop` at the first SIGINT or SIGTERM; a second one ends the process at once."""
     loop = asyncio.get_running_loop()
@@ -126,12 +146,12 @@ def stop_on_signals(stop: asyncio.Event) -> None:
         loop.add_signal_handler(number, first_time)
 
 
-def _refuse_unusable(config: Config, secrets: Secrets) -> None:
+def _refuse_unusable(config: Config, secrets: Secrets, *, needs_account: bool = True) -> None:
     if not config.reddit.subreddits:
         raise ConfigError("[reddit] subreddits names no subreddit to watch")
     if config.llm.reads_live and not config.llm.model:
         raise ConfigError("[llm] model names no model")
-    if missing := secrets.missing():
+    if needs_account and (missing := secrets.missing()):
         raise SetupError(f"not set in the environment: {', '.join(missing)}")
 
 
@@ -161,6 +181,31 @@ async def _listening(health: Health, port: int) -> AsyncIterator[None]:
             except OSError as error:
                 log.warning("health.off", error=f"port {port}: {error.strerror}")
         yield
+
+
+@asynccontextmanager
+async def _page(
+    config: Config,
+    secrets: Secrets,
+    store: Store,
+    gateway: Gateway,
+    clock: Clock,
+    on_page: Callable[[str], None],
+) -> AsyncIterator[None]:
+    """The moderators' page, where it is wanted. That it cannot be served is told and no reason not to watch."""
+    async with AsyncExitStack() as stack:
+        if config.review.enabled:
+            try:
+                page = open_page(config, secrets, store, gateway, routes(), clock)
+                on_page(await stack.enter_async_context(page))
+            except OSError as error:
+                log.warning("review.off", error=_no_page(config, error))
+        yield
+
+
+def _no_page(config: Config, error: OSError) -> str:
+    where = f"{config.review.host}, port {config.review.port}"
+    return f"the moderators' page cannot be served on {where}: {error.strerror or error}"
 
 
 @asynccontextmanager
