@@ -22,7 +22,7 @@ from bot.reddit import Gateway
 from bot.review.door import Door, Teams
 from bot.review.entry import DONE, Entry
 from bot.review.identity import Identity
-from bot.review.rendering import refusal
+from bot.review.refusals import refusal
 from bot.review.security import SIGN_IN, Cookie, Forms, Gate, Hardening, hosts, is_secure
 from bot.review.sessions import Links, Sessions
 from bot.store import Store

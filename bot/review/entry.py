@@ -15,7 +15,8 @@ from bot.config import Review
 from bot.errors import BadCredentials, RedditError
 from bot.review.door import Door, UnknownSignIn
 from bot.review.moderator import Role
-from bot.review.rendering import page, refusal
+from bot.review.refusals import refusal
+from bot.review.rendering import page
 from bot.review.security import SIGN_IN, Cookie, Patience, address, local_path
 from bot.review.sessions import Links, Sessions, Way, new_secret
 

@@ -26,7 +26,7 @@ from bot.config import Review
 from bot.errors import RedditError
 from bot.review.door import Door
 from bot.review.moderator import Moderator
-from bot.review.rendering import refusal
+from bot.review.refusals import refusal
 from bot.review.sessions import Sessions
 
 log = structlog.get_logger()

@@ -38,7 +38,21 @@ def test_an_unforeseen_error_ends_it_loudly_without_quoting_a_post(
 
 @pytest.mark.parametrize(
     "command",
-    ["run", "purge", "optout", "status", "check", "reviews", "demo", "replay", "evaluate", "tune", "label", "agree"],
+    [
+        "run",
+        "review",
+        "purge",
+        "optout",
+        "status",
+        "check",
+        "reviews",
+        "demo",
+        "replay",
+        "evaluate",
+        "tune",
+        "label",
+        "agree",
+    ],
 )
 def test_every_command_teaches(command: str) -> None:
     """`--help` says in a sentence what a command does."""
