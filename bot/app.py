@@ -32,7 +32,8 @@ from bot.pulse import Pulse
 from bot.reddit import Gateway, user_agent
 from bot.resources import Catalogue
 from bot.review.app import open_page
-from bot.review.pages import routes
+from bot.review.desk import Desk
+from bot.review.pages import Rooms, routes
 from bot.second import SecondReader
 from bot.sources.reddit import look_up
 from bot.store import Store
@@ -88,15 +89,13 @@ async def run(
             Gateway.open(config, secrets, clock) as gateway,
             _listening(health, config.health.port),
             _second_reader(config, store, clock) as second,
-            _page(config, secrets, store, gateway, clock, on_page),
         ):
-            manners = Manners(store, await asyncio.to_thread(load_key, key_path(config.store.path)), config, clock)
+            manners = await _manners(config, store, clock)
+            catalogue = Catalogue.load()
             inbox, outbox = Inbox(store, clock), Outbox(store, clock)
             keeper, notices = Keeper(store, manners, config, clock), Notices(store, outbox, config, clock)
             classifier = await asyncio.to_thread(_load, load_model)
-            pipeline = Pipeline(
-                config, store, inbox, outbox, manners, classifier, Catalogue.load(), clock, judged, second
-            )
+            pipeline = Pipeline(config, store, inbox, outbox, manners, classifier, catalogue, clock, judged, second)
             messenger: Messenger = DryRun() if config.deliver.dry_run else RedditMessenger(gateway)
             worker = Worker(outbox, messenger, manners, keeper, notices, config.deliver, clock, after=delivered)
             watches: list[Watch] = []
@@ -105,7 +104,8 @@ async def run(
                 watches.append(Watch(name, config, store, inbox, gateway, notices, clock, health.looked, refused))
             pulse = Pulse(config, store, inbox, notices, gateway.budget, watches, health, clock, on_beat)
             log.info("run.started", user_agent=user_agent(config, secrets), dry_run=config.deliver.dry_run)
-            async with asyncio.TaskGroup() as tasks:
+            rooms = Rooms(store, Desk(store, manners, config, clock), config, catalogue, clock)
+            async with _page(rooms, secrets, gateway, on_page), asyncio.TaskGroup() as tasks:
                 work = [watch.run(stop) for watch in watches]
                 work += [pipeline.run(stop), worker.run(stop), keeper.run(stop, partial(look_up, gateway))]
                 running = [tasks.create_task(each) for each in (*work, pulse.run(stop))]
@@ -125,8 +125,10 @@ async def review(config: Config, secrets: Secrets, stop: asyncio.Event, on_page:
     _refuse_unusable(config, secrets, needs_account=config.review.sign_in == "reddit")
     clock = SystemClock()
     async with Store(config.store.path) as store, Gateway.open(config, secrets, clock) as gateway:
+        manners = await _manners(config, store, clock)
+        rooms = Rooms(store, Desk(store, manners, config, clock), config, Catalogue.load(), clock)
         try:
-            async with open_page(config, secrets, store, gateway, routes(), clock) as address:
+            async with open_page(config, secrets, store, gateway, routes(rooms), clock) as address:
                 on_page(address)
                 await stop.wait()
         except OSError as error:
@@ -153,6 +155,10 @@ def _refuse_unusable(config: Config, secrets: Secrets, *, needs_account: bool = 
         raise ConfigError("[llm] model names no model")
     if needs_account and (missing := secrets.missing()):
         raise SetupError(f"not set in the environment: {', '.join(missing)}")
+
+
+async def _manners(config: Config, store: Store, clock: Clock) -> Manners:
+    return Manners(store, await asyncio.to_thread(load_key, key_path(config.store.path)), config, clock)
 
 
 @contextmanager
@@ -185,21 +191,16 @@ async def _listening(health: Health, port: int) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def _page(
-    config: Config,
-    secrets: Secrets,
-    store: Store,
-    gateway: Gateway,
-    clock: Clock,
-    on_page: Callable[[str], None],
+    rooms: Rooms, secrets: Secrets, gateway: Gateway, on_page: Callable[[str], None]
 ) -> AsyncIterator[None]:
     """The moderators' page, where it is wanted. That it cannot be served is told and no reason not to watch."""
     async with AsyncExitStack() as stack:
-        if config.review.enabled:
+        if rooms.config.review.enabled:
             try:
-                page = open_page(config, secrets, store, gateway, routes(), clock)
+                page = open_page(rooms.config, secrets, rooms.store, gateway, routes(rooms), rooms.clock)
                 on_page(await stack.enter_async_context(page))
             except OSError as error:
-                log.warning("review.off", error=_no_page(config, error))
+                log.warning("review.off", error=_no_page(rooms.config, error))
         yield
 
 

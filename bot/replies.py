@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import date
 from urllib.parse import quote
 
@@ -20,7 +21,7 @@ from models.labels import Level
 LONGEST_REPLY = 1500  # exclusive, in characters
 
 # More lines than these are a list to read instead of a number to call.
-_LINES_NAMED = 3
+LINES_NAMED = 3
 
 _TEMPLATES = {
     Level.CRISIS: "reply_crisis.md.j2",
@@ -29,22 +30,50 @@ _TEMPLATES = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a reply is made of: the words for a level, lines of the catalogue by id in their order, and a directory."""
+
+    words: Level
+    lines: tuple[str, ...]
+    directory: bool
+
+
+def proposed_parts(level: Level, team: Team, catalogue: Catalogue, today: date) -> Parts:
+    """What a reply at the level crisis, urgent or watch is made of unless a moderator chooses otherwise."""
+    lines = catalogue.crisis_lines(team.replies.country, today)[:LINES_NAMED]
+    return Parts(level, tuple(line.id for line in lines), directory=True)
+
+
 def compose_reply(post: Post, decision: Decision, team: Team, catalogue: Catalogue, today: date) -> str:
     """The reply to a post at the level crisis, urgent or watch, in Markdown; it passes `lint`.
 
-    Raises NoVettedWords when the level has no template, when neither a line nor a directory may be printed today, or
-    when the outcome would break a rule of safe messaging.
+    Raises NoVettedWords as `compose` does.
     """
-    if decision.level not in _TEMPLATES:
-        raise NoVettedWords(f"there are no vetted words for the level {decision.level}")
-    lines = catalogue.crisis_lines(team.replies.country, today)[:_LINES_NAMED]
-    directories = catalogue.directories(today)
+    return compose(post, proposed_parts(decision.level, team, catalogue, today), team, catalogue, today)
+
+
+def compose(post: Post, parts: Parts, team: Team, catalogue: Catalogue, today: date) -> str:
+    """The reply made of these parts, in Markdown; it passes `lint`.
+
+    Raises NoVettedWords when the level has no template, when a line may not be printed today or there are too many,
+    when neither a line nor a directory is left, or when the outcome would break a rule of safe messaging.
+    """
+    if parts.words not in _TEMPLATES:
+        raise NoVettedWords(f"there are no vetted words for the level {parts.words}")
+    printable = {line.id: line for line in catalogue.line if line.printable(today)}
+    if not printable.keys() >= set(parts.lines):
+        raise NoVettedWords("a crisis line that was chosen is not in the catalogue, or has expired")
+    lines = [printable[id] for id in dict.fromkeys(parts.lines)]
+    if len(lines) > LINES_NAMED:
+        raise NoVettedWords(f"a reply names {LINES_NAMED} crisis lines at most")
+    directories = catalogue.directories(today) if parts.directory else ()
     if not lines and not directories:
-        raise NoVettedWords("every crisis line and directory of the catalogue has expired")
+        raise NoVettedWords("no crisis line and no directory is left: none was chosen, or all have expired")
     subreddit = post.subreddit if re.fullmatch(r"\w{2,21}", post.subreddit, re.ASCII) else ""
-    text = MARKDOWN.get_template(_TEMPLATES[decision.level]).render(
+    text = MARKDOWN.get_template(_TEMPLATES[parts.words]).render(
         community=f"r/{subreddit}" if subreddit else "this community",
-        lines=[_in_words(line) for line in lines],
+        lines=[in_words(line) for line in lines],
         directory=directories[0] if directories else None,
         opt_out_url=team.replies.opt_out_url or _opt_out_url(subreddit),
     )
@@ -59,7 +88,8 @@ def _opt_out_url(subreddit: str) -> str:
     return f"https://www.reddit.com/message/compose?{to}subject={quote('No more bot replies, please')}"
 
 
-def _in_words(line: Line) -> str:
+def in_words(line: Line) -> str:
+    """A crisis line as a reply names it, in Markdown."""
     language = "" if line.language in ((), ("English",)) else f" ({', '.join(line.language)})"
     hours = f"Open {line.hours.replace('24/7', 'day and night')}." if line.hours else "It may not be open at all hours."
     note = f" {line.note[0].upper()}{line.note[1:]}." if line.note else ""

@@ -1,4 +1,4 @@
-"""Where the templates of bot/templates/ are rendered; an undefined name is an error."""
+"""Where templates are rendered; an undefined name is an error."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from jinja2.sandbox import SandboxedEnvironment
 
 _SETTINGS: dict[str, Any] = {
-    "loader": PackageLoader("bot", "templates"),
+    "auto_reload": False,
     "undefined": StrictUndefined,
     "trim_blocks": True,
     "lstrip_blocks": True,
@@ -16,11 +16,14 @@ _SETTINGS: dict[str, Any] = {
 
 # The texts are Markdown, not HTML. Nothing of a stranger goes into a reply, and `bot.alerts.inert` takes the place of
 # escaping in what moderators read.
-MARKDOWN = SandboxedEnvironment(autoescape=False, **_SETTINGS)
+MARKDOWN = SandboxedEnvironment(loader=PackageLoader("bot"), autoescape=False, **_SETTINGS)
 
 
-def pages() -> Environment:
-    """A new environment for HTML pages, in which every value is escaped and `number` groups digits by thousands."""
-    environment = Environment(autoescape=True, **_SETTINGS)
+def pages(package: str = "bot") -> Environment:
+    """A new environment for the HTML pages in the templates/ of a package.
+
+    Every value is escaped, and `number` groups digits by thousands.
+    """
+    environment = Environment(loader=PackageLoader(package), autoescape=True, **_SETTINGS)
     environment.filters["number"] = lambda value: f"{value:,}"
     return environment

@@ -24,13 +24,6 @@ log = structlog.get_logger()
 
 DONE = f"{SIGN_IN}/reddit/done"
 
-_STALE = "This sign-in is too old, or was begun in another browser. Please try again."
-_DECLINED = "Reddit was not asked, or you said no there. Nothing was changed."
-_NO_MODERATOR = "That account moderates none of these communities."
-_NOT_TAKEN = "Reddit did not take this sign-in. Please try again."
-_SILENT = "Reddit does not answer. Please try again in a minute."
-_USED = "That link was used already, or is older than ten minutes."
-
 Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -107,20 +100,20 @@ class Entry:
     async def _from_reddit(self, request: Request) -> Response:
         said = request.query_params
         if "error" in said or "code" not in said:
-            return self._ask(request, _DECLINED, 403)
+            return self._ask(request, "declined", 403)
         try:
             found = await self._door.finish(request.state.browser or "", said.get("state", ""), said["code"])
         except UnknownSignIn:
-            return self._ask(request, _STALE, 403)
+            return self._ask(request, "stale", 403)
         except BadCredentials:
             log.warning("review.refused", error="Reddit does not take the code, or the application's credentials")
-            return self._ask(request, _NOT_TAKEN, 403)
+            return self._ask(request, "not_taken", 403)
         except RedditError as error:
             log.warning("review.refused", error=str(error))
-            return self._ask(request, _SILENT, 503)
+            return self._ask(request, "silent", 503)
         if found is None:
             log.warning("review.refused", error="moderates no configured subreddit")
-            return self._ask(request, _NO_MODERATOR, 403)
+            return self._ask(request, "stranger", 403)
         name, leads_to = found
         return await self._begin(request, name, Way.REDDIT, leads_to)
 
@@ -128,7 +121,7 @@ class Entry:
         name = await self._links.use(request.path_params["secret"])
         if name is None:
             log.warning("review.refused", error="a link that is used up")
-            return self._ask(request, _USED, 403)
+            return self._ask(request, "used", 403)
         return await self._begin(request, name, Way.LINK, "/")
 
     async def _begin(self, request: Request, name: str, way: Way, leads_to: str) -> Response:
@@ -140,6 +133,7 @@ class Entry:
         log.info("review.signed_in", kind=way)
         return response
 
+    # `trouble` is a key of the words `sign_in`.
     def _ask(self, request: Request, trouble: str = "", status: int = 200, leads_to: str = "/") -> Response:
         return page(
             request,
@@ -147,7 +141,7 @@ class Entry:
             status,
             trouble=trouble,
             with_reddit=self._door.way is Way.REDDIT,
-            subreddits=self._subreddits,
+            communities=", ".join(f"r/{name}" for name in self._subreddits),
             leads_to=leads_to,
         )
 

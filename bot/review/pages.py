@@ -1,19 +1,461 @@
-"""The pages behind the door."""
+"""The moderators' pages: what a browser asks for, and which act of the desk it is.
+
+Whoever answers here is signed in already: `request.state.moderator` says who it is, and every form that arrives has
+been checked against `request.state.csrf`. All pages work without JavaScript.
+"""
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from enum import StrEnum
+from typing import TypeVar
+
+from starlette.datastructures import FormData, QueryParams
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
+from bot.alerts import REDDIT, link_to, visible
+from bot.clock import Clock
+from bot.config import Config
+from bot.errors import UsageError
+from bot.policy import RISK_WORDS, SEVERITY_WORDS
+from bot.replies import LINES_NAMED, Parts, in_words, proposed_parts
+from bot.resources import Catalogue, Line
+from bot.review.case import Case
+from bot.review.desk import LEVELS, UNDO_SECONDS, Desk, Why
+from bot.review.history import History
+from bot.review.moderator import Moderator
+from bot.review.queue import Entry, Queue, Waiting
 from bot.review.rendering import page
+from bot.review.words import Words
+from bot.store import Store
+from bot.types import Reason
+from models.assessment import Assessment, Evidence
+from models.labels import Disorder, Level, Risk, Severity
+
+_SHOWN, _A_PAGE = 10, 50
+_PAGES = 10_000
+_EVENTS = 50
+_NOTE_LENGTH, _MEANING_LENGTH = 300, 200
+# A topic that is less likely than this is no news.
+_TOPIC_FROM = 0.2
+_MARKABLE = (Level.CRISIS, Level.URGENT, Level.WATCH, Level.NONE)
+_TONES = (Level.CRISIS, Level.URGENT, Level.WATCH)
+# A browser comes back by itself; whether it is still signed in is asked anew each time it does.
+_LISTEN_SECONDS, _LOOK_SECONDS = 60.0, 3.0
+
+say = Words.load()
+E = TypeVar("E", bound=StrEnum)
+Handler = Callable[[Request], Awaitable[Response]]
 
 
-def routes() -> list[BaseRoute]:
-    """Every page."""
-    return [Route("/", front)]
+@dataclass(frozen=True, slots=True)
+class Rooms:
+    """What the pages are made from."""
+
+    store: Store
+    desk: Desk
+    config: Config
+    catalogue: Catalogue
+    clock: Clock
 
 
-async def front(request: Request) -> Response:
-    """Where one arrives."""
-    return page(request, "front.html")
+class _Problem(Exception):
+    """Ends a request with a page that says why; the words are ours alone."""
+
+    def __init__(self, status: int, key: str) -> None:
+        super().__init__(key)
+        self.status = status
+        self.words = say(f"problem.{key}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Section:
+    level: Level
+    count: int
+    entries: Sequence[Entry]
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    level: Level | None
+    subreddit: str
+    mine: bool
+
+
+def routes(rooms: Rooms) -> list[BaseRoute]:
+    """Every page and every act, for whoever `request.state.moderator` names."""
+    pages = _Pages(rooms)
+    shown: dict[str, Handler] = {
+        "/": pages.queue,
+        "/search": pages.search,
+        "/aside": pages.aside,
+        "/case/{post_id}": pages.case,
+        "/case/{post_id}/reply": pages.reply,
+        "/history": pages.history,
+        "/history.csv": pages.history_csv,
+        "/events": pages.events,
+    }
+    done: dict[str, Handler] = {
+        "/next": pages.next,
+        "/case/{post_id}/claim": pages.claim,
+        "/case/{post_id}/release": pages.release,
+        "/case/{post_id}/approve": pages.approve,
+        "/case/{post_id}/edit": pages.edit,
+        "/case/{post_id}/dismiss": pages.dismiss,
+        "/case/{post_id}/mark": pages.mark,
+        "/case/{post_id}/escalate": pages.escalate,
+        "/case/{post_id}/undo": pages.undo,
+        "/delivery/{delivery_id:int}/retry": pages.retry,
+    }
+    return [
+        *(Route(path, pages.told(handler), methods=["GET"]) for path, handler in shown.items()),
+        *(Route(path, pages.told(pages.acting(handler)), methods=["POST"]) for path, handler in done.items()),
+    ]
+
+
+class _Pages:
+    def __init__(self, rooms: Rooms) -> None:
+        self._desk = rooms.desk
+        self._config = rooms.config
+        self._catalogue = rooms.catalogue
+        self._clock = rooms.clock
+        self._queue = Queue(rooms.store, rooms.clock)
+        self._history = History(rooms.store)
+
+    # What is asked
+
+    async def queue(self, request: Request, *, lost: bool = False) -> Response:
+        """Every level with the first of its cases, so that no level is buried under another; or one level, whole."""
+        moderator = _moderator(request)
+        chosen = _chosen(request.query_params, moderator)
+        among = frozenset({chosen.subreddit}) if chosen.subreddit else moderator.subreddits
+        holder = moderator.name if chosen.mine else None
+        waiting = {each.level: each for each in await self._queue.waiting(among)}
+        number = _number(request.query_params.get("page"))
+        size = _A_PAGE if chosen.level or chosen.mine else _SHOWN
+        offset = (number - 1) * size if chosen.level else 0
+        levels = [chosen.level] if chosen.level else [each for each in LEVELS if each is not Level.UNASSESSED]
+        sections = [
+            _Section(
+                level,
+                waiting[level].count,
+                await self._queue.entries(level, among, holder=holder, limit=size, offset=offset),
+            )
+            for level in levels
+        ]
+        return await self._page(
+            request,
+            "queue.html",
+            404 if lost else 200,
+            sections=sections,
+            chosen=chosen,
+            levels=LEVELS,
+            number=number,
+            pages=-(-waiting[chosen.level].count // size) if chosen.level and not chosen.mine else 1,
+            query=f"/?level={chosen.level}" + (f"&subreddit={chosen.subreddit}" if chosen.subreddit else ""),
+            lost=lost,
+        )
+
+    async def search(self, request: Request) -> Response:
+        """The case of a post, by its id or any link to it."""
+        asked = request.query_params.get("q", "").strip()
+        found = re.search(r"(?:/comments/|redd\.it/|^t3_|^)([A-Za-z0-9_-]{1,32})(?:[/?#]|$)", asked[:300])
+        case = await self._desk.find(found[1].lower()) if found else None
+        if case is None or not _moderator(request).may_see(case.post.subreddit):
+            return await self.queue(request, lost=True)
+        return _to(f"/case/{case.post.id}")
+
+    async def aside(self, request: Request) -> Response:
+        """What the bot could not do by itself."""
+        moderator = _moderator(request)
+        return await self._page(
+            request,
+            "aside.html",
+            unread=await self._queue.entries(Level.UNASSESSED, moderator.subreddits, limit=_A_PAGE),
+            gaps=[gap for gap in reversed(await self._desk.gaps()) if moderator.may_see(gap.subreddit)][:_A_PAGE],
+            dead=[each for each in await self._desk.dead() if moderator.may_see(each.subreddit)][:_A_PAGE],
+        )
+
+    async def case(self, request: Request) -> Response:
+        """One case with all that there is to know and to do."""
+        case, moderator = await self._case(request), _moderator(request)
+        return await self._page(
+            request,
+            "case.html",
+            case=case,
+            can_act=moderator.may_act and case.is_open and case.held_by_another(moderator.name) is None,
+            link=link_to(case.post, self._config.reddit.base_url or REDDIT),
+            named=_named,
+            speaks=_speaks(case.assessment),
+            meaning=self._meaning,
+            named_lines=self._lines_in(case),
+            likelihoods=self._likelihoods(case.assessment),
+            likely=_likely,
+            whys=list(Why),
+            markable=_MARKABLE,
+        )
+
+    async def reply(self, request: Request) -> Response:
+        """A reply put together from vetted parts, as it would read."""
+        case = await self._case(request)
+        if not case.reply_waits:
+            raise UsageError("no reply waits for a word here")
+        asked, team, today = request.query_params, self._config.team(case.post.subreddit), self._today()
+        countries = self._catalogue.countries(today)
+        country = asked.get("country", team.replies.country)
+        country = country if country in countries else ""
+        lines = self._catalogue.crisis_lines(country, today)
+        level = case.level if case.level in _TONES else Level.URGENT
+        parts = _parts(asked) if "chosen" in asked else proposed_parts(level, team, self._catalogue, today)
+        known = {line.id for line in lines}
+        kept = tuple(id for id in parts.lines if id in known)
+        if not kept and asked.get("country"):
+            kept = tuple(line.id for line in lines[:LINES_NAMED])  # another country was chosen
+        parts = Parts(parts.words, kept, parts.directory)
+        body, problem = "", ""
+        try:
+            body = self._desk.composed(case, parts, self._catalogue)
+        except UsageError as error:
+            problem = str(error)
+        return await self._page(
+            request,
+            "reply.html",
+            case=case,
+            parts=parts,
+            tones=_TONES,
+            countries=countries,
+            country=country,
+            lines=lines,
+            body=body,
+            problem=problem,
+        )
+
+    async def history(self, request: Request) -> Response:
+        """What moderators did."""
+        before = request.query_params.get("before", "")
+        number = int(before) if re.fullmatch(r"[0-9]{1,18}", before, re.ASCII) else None
+        events = await self._history.events(_moderator(request).subreddits, number, _EVENTS)
+        return await self._page(request, "history.html", events=events, more=len(events) == _EVENTS)
+
+    async def history_csv(self, request: Request) -> Response:
+        """All of it as a table."""
+        headers = {"content-disposition": 'attachment; filename="nightlight-history.csv"'}
+        rows = self._history.as_csv(_moderator(request).subreddits)
+        return StreamingResponse(rows, media_type="text/csv; charset=utf-8; header=present", headers=headers)
+
+    async def events(self, request: Request) -> Response:
+        """A stream of server-sent events: what waits, whenever it changes."""
+        stream = self._changes(_moderator(request))
+        return StreamingResponse(stream, media_type="text/event-stream", headers={"cache-control": "no-store"})
+
+    async def _changes(self, moderator: Moderator) -> AsyncIterator[str]:
+        until = self._clock.monotonic() + _LISTEN_SECONDS
+        told = ""
+        yield "retry: 3000\n\n"
+        while self._clock.monotonic() < until:
+            waiting = await self._queue.watched(moderator.subreddits)
+            now = json.dumps({each.level: self._standing(each) for each in waiting}, ensure_ascii=False)
+            if now != told:
+                told = now
+                count = sum(each.count for each in waiting)
+                yield f"event: waiting\ndata: {json.dumps({'count': count, 'levels': json.loads(now)})}\n\n"
+            await self._clock.sleep(_LOOK_SECONDS)
+
+    # What is done
+
+    async def next(self, request: Request) -> Response:
+        """Takes the most pressing case that nobody has."""
+        moderator = _moderator(request)
+        case = await self._desk.next(moderator.name, moderator.subreddits)
+        return _to(f"/case/{case.post.id}" if case else "/")
+
+    async def claim(self, request: Request) -> Response:
+        case = await self._case(request)
+        await self._desk.claim(case.post.id, _moderator(request).name)
+        return _to(f"/case/{case.post.id}")
+
+    async def release(self, request: Request) -> Response:
+        case = await self._case(request)
+        await self._desk.release(case.post.id, _moderator(request).name)
+        return _to("/")
+
+    async def approve(self, request: Request) -> Response:
+        case = await self._case(request)
+        await self._desk.approve(case.post.id, _moderator(request).name, undo_seconds=UNDO_SECONDS)
+        return _to("/")
+
+    async def edit(self, request: Request) -> Response:
+        case = await self._case(request)
+        parts = _parts(await request.form())
+        await self._desk.edit_and_approve(case.post.id, parts, self._catalogue, _moderator(request).name)
+        return _to("/")
+
+    async def dismiss(self, request: Request) -> Response:
+        case, form = await self._case(request), await request.form()
+        why = _member(Why, form.get("why"))
+        await self._desk.dismiss(case.post.id, _moderator(request).name, why, _note(form))
+        return _to("/")
+
+    async def mark(self, request: Request) -> Response:
+        case, form = await self._case(request), await request.form()
+        level = _member(Level, form.get("level"))
+        await self._desk.mark(case.post.id, _moderator(request).name, level)
+        return _to(f"/case/{case.post.id}")
+
+    async def escalate(self, request: Request) -> Response:
+        case, form = await self._case(request), await request.form()
+        await self._desk.escalate(case.post.id, _moderator(request).name, _note(form))
+        return _to("/")
+
+    async def undo(self, request: Request) -> Response:
+        case = await self._case(request)
+        await self._desk.undo(case.post.id, _moderator(request).name)
+        return _to(f"/case/{case.post.id}")
+
+    async def retry(self, request: Request) -> Response:
+        moderator, delivery_id = _moderator(request), request.path_params["delivery_id"]
+        mine = {each.id for each in await self._desk.dead() if moderator.may_see(each.subreddit)}
+        if delivery_id not in mine:
+            raise _Problem(404, "not_found")
+        await self._desk.retry(delivery_id, moderator.name)
+        return _to("/aside")
+
+    # How it is shown
+
+    def told(self, handler: Handler) -> Handler:
+        """The handler, with a page in place of every error that a moderator can do something about."""
+
+        async def answer(request: Request) -> Response:
+            try:
+                return await handler(request)
+            except _Problem as problem:
+                return await self._page(request, "problem.html", problem.status, what=problem.words)
+            except UsageError as error:
+                return await self._page(request, "problem.html", 409, what=str(error))
+
+        return answer
+
+    def acting(self, handler: Handler) -> Handler:
+        """The handler, for those alone who may act."""
+
+        async def answer(request: Request) -> Response:
+            if not _moderator(request).may_act:
+                raise _Problem(403, "not_yours")
+            return await handler(request)
+
+        return answer
+
+    async def _page(self, request: Request, name: str, status: int = 200, **values: object) -> HTMLResponse:
+        moderator = _moderator(request)
+        common = {
+            "waiting": await self._queue.waiting(moderator.subreddits),
+            "undoable": await self._desk.undoable(moderator.name),
+            "standing": self._standing,
+            "now": self._clock.now(),
+        }
+        return page(request, name, status, **common, **values)
+
+    async def _case(self, request: Request) -> Case:
+        # Whose case another team's is, is not told: it is as if it were not there.
+        case = await self._desk.find(request.path_params["post_id"])
+        if case is None or not _moderator(request).may_see(case.post.subreddit):
+            raise _Problem(404, "not_found")
+        return case
+
+    def _standing(self, waiting: Waiting) -> str:
+        if waiting.oldest_utc is None:
+            return say("waiting.none")
+        age = say("waiting.oldest", age=say.span(self._clock.now() - waiting.oldest_utc))
+        return f"{say('waiting.count', count=waiting.count)}, {age}"
+
+    def _today(self) -> date:
+        return datetime.fromtimestamp(self._clock.now(), UTC).date()
+
+    def _lines_in(self, case: Case) -> list[Line]:
+        body = case.reply.body if case.reply else ""
+        return [line for line in self._catalogue.line if body and in_words(line) in body]
+
+    def _meaning(self, evidence: Evidence) -> str:
+        if evidence.label in list(Disorder):
+            return self._catalogue.help_for(Disorder(evidence.label)).topic
+        words = evidence.note or {**RISK_WORDS, **SEVERITY_WORDS}.get(evidence.label, evidence.label)
+        return visible(words)[:_MEANING_LENGTH]
+
+    def _likelihoods(self, assessment: Assessment | None) -> list[tuple[str, list[tuple[str, float]]]]:
+        """For each group of bars its words and probabilities; empty without an assessment."""
+        if assessment is None:
+            return []
+        risk = [(RISK_WORDS[level], assessment.risk.at_least(level)) for level in list(Risk)[1:]]
+        severity = [(SEVERITY_WORDS[level], assessment.severity.at_least(level)) for level in list(Severity)[1:]]
+        likely = sorted(assessment.disorders.items(), key=lambda item: item[1], reverse=True)
+        topics = [(say("likely.relevance"), assessment.relevance)]
+        topics += [(self._catalogue.help_for(which).topic, p) for which, p in likely if p >= _TOPIC_FROM]
+        return [("risk", risk), ("severity", severity), ("topics", topics)]
+
+
+def _moderator(request: Request) -> Moderator:
+    moderator: Moderator = request.state.moderator
+    return moderator
+
+
+def _to(address: str) -> RedirectResponse:
+    return RedirectResponse(address, 303)
+
+
+def _chosen(asked: QueryParams, moderator: Moderator) -> _Chosen:
+    """What somebody wants to see; whatever makes no sense is left out."""
+    level, subreddit = asked.get("level", ""), asked.get("subreddit", "").casefold()
+    return _Chosen(
+        level=Level(level) if level in LEVELS else None,
+        subreddit=subreddit if moderator.may_see(subreddit) else "",
+        mine=asked.get("mine") == "1",
+    )
+
+
+def _number(text: str | None) -> int:
+    return min(int(text), _PAGES) or 1 if text and re.fullmatch(r"[0-9]{1,9}", text, re.ASCII) else 1
+
+
+def _member(kind: type[E], value: object) -> E:
+    try:
+        return kind(str(value))
+    except ValueError:
+        raise _Problem(400, "unclear") from None
+
+
+def _parts(asked: FormData | QueryParams) -> Parts:
+    words = asked.get("words")
+    if words not in _TONES:
+        raise _Problem(400, "unclear")
+    return Parts(Level(words), tuple(str(id) for id in asked.getlist("line")[:20]), asked.get("directory") == "1")
+
+
+def _note(form: FormData) -> str:
+    note = form.get("note", "")
+    return visible(note).strip()[:_NOTE_LENGTH] if isinstance(note, str) else ""
+
+
+def _named(reason: Reason) -> str:
+    """Who gives a reason, as a key of the words `why`."""
+    kind = reason.code.split(".")[0]
+    return {"words": "words", "llm": "llm", "unassessed": "bot", "none": "bot"}.get(kind, "team")
+
+
+def _speaks(assessment: Assessment | None) -> str:
+    """What a post may speak of, for the warning before it; empty when it is nothing grave."""
+    grave = [level for level in list(Risk)[1:] if assessment is not None and assessment.risk.at_least(level) >= 0.1]
+    return RISK_WORDS[grave[-1]] if grave else ""
+
+
+def _likely(share: float) -> str:
+    """The words for a probability, as a key of the words `likely.words`."""
+    for bound, key in ((0.1, "no"), (0.35, "low"), (0.6, "possible"), (0.85, "likely")):
+        if share < bound:
+            return key
+    return "very"

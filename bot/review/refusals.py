@@ -1,4 +1,4 @@
-"""The pages that say no."""
+"""The pages that say no. Nothing of the request is repeated in them."""
 
 from __future__ import annotations
 
@@ -6,23 +6,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from bot.review.rendering import page
+from bot.review.words import Words
 
-# What a refusal says. Nothing of the request is repeated in it.
-_REFUSALS = {
-    400: ("This address is not right", "Something in it is missing or wrong."),
-    401: ("Please sign in", "This page is for moderators who are signed in."),
-    403: ("This was not done", "The page was too old, or this is not yours to do. Go back, reload it and try again."),
-    404: ("There is nothing here", "It may have been dealt with, or it is not in a community of yours."),
-    405: ("This cannot be done here", "Go back and try it from the page itself."),
-    413: ("This is too long", "Please shorten what you wrote."),
-    415: ("This cannot be read", "Go back and try it from the page itself."),
-    429: ("Please wait a minute", "Somebody tried to sign in very often. It goes on in a minute."),
-    500: ("Something went wrong here", "It is in the log. Reload the page; nothing was lost."),
-    503: ("Reddit does not answer", "Without it, nobody knows whom you moderate with. Try again in a minute."),
-}
+_say = Words.load()
+_KNOWN = frozenset({400, 401, 403, 404, 405, 413, 415, 429, 500, 503})
 
 
 def refusal(request: Request, status: int) -> Response:
-    """The page that says no."""
-    title, words = _REFUSALS.get(status, _REFUSALS[400])
-    return page(request, "refusal.html", status, title=title, words=words)
+    """The page for a status; one that has no words of its own gets those of 400."""
+    return page(request, "problem.html", status, what=_say(f"refused.{status if status in _KNOWN else 400}"))
