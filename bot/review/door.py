@@ -22,7 +22,8 @@ _ASK_STRANGER_SECONDS = 60.0
 _REST_SECONDS = 30.0
 
 _SIGN_IN_SECONDS = 600.0
-_SIGN_INS_AT_ONCE = 1000
+# More than `Patience` lets begin in that time, so that nobody's is pushed out by others.
+_SIGN_INS_AT_ONCE = 2000
 
 
 @dataclass(slots=True)

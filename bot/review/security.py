@@ -103,11 +103,10 @@ def hosts(review: Review) -> list[str]:
     Any other is refused: a page in a moderator's browser could point a name of its own at this machine (DNS rebinding),
     and would then count as the same origin.
     """
-    here = ["127.0.0.1", "localhost", "[::1]"]
-    if review.public_url is None:
-        return here if review.host != "::1" else here[::-1]
-    host = urlsplit(review.public_url).hostname or ""
-    return [f"[{host}]" if ":" in host else host]
+    named = (
+        [urlsplit(review.public_url).hostname or ""] if review.public_url else [review.host, "127.0.0.1", "localhost"]
+    )
+    return [f"[{host}]" if ":" in host else host for host in named]
 
 
 def csrf_token(secret: str) -> str:
@@ -203,12 +202,12 @@ class Gate:
                 await refusal(request, 503)(scope, receive, send)
                 return
         is_open = path == SIGN_IN or path.startswith(f"{SIGN_IN}/")
-        if is_open or (state.moderator is None and request.method not in _SAFE_METHODS):
-            await self._app(scope, receive, send)  # the check of forms says no to the latter
-        elif state.moderator is None:
+        if is_open:
+            await self._app(scope, receive, send)
+        elif secret is None or state.moderator is None:
             await self._to_the_sign_in(request)(scope, receive, send)
         else:
-            await self._while_it_holds(secret or "", scope, receive, send)
+            await self._while_it_holds(secret, scope, receive, send)
 
     async def _moderator(self, request: Request, secret: str) -> Moderator | None:
         session = await self._sessions.find(secret)
@@ -222,8 +221,9 @@ class Gate:
         return moderator
 
     def _to_the_sign_in(self, request: Request) -> Response:
-        if "text/event-stream" in request.headers.get("accept", ""):
-            return refusal(request, 401)  # a redirect would have the browser's stream knock on for ever
+        # A form is lost on the way there; and a redirect would have a browser's stream of events knock on for ever.
+        if request.method not in _SAFE_METHODS or "text/event-stream" in request.headers.get("accept", ""):
+            return refusal(request, 401)
         path = request.url.path
         return RedirectResponse(SIGN_IN if path == "/" else f"{SIGN_IN}?next={path}", 303)
 
@@ -234,16 +234,22 @@ class Gate:
             nonlocal looked_at
             if message.get("more_body") and self._clock.monotonic() - looked_at >= _LOOK_AGAIN_SECONDS:
                 looked_at = self._clock.monotonic()
-                session = await self._sessions.find(secret, noted=False)
-                if session is None or await self._door.admit(session) is None:
+                if not await self._still_holds(secret):
                     await send({"type": "http.response.body", "body": b"", "more_body": False})
                     raise _Over
             await send(message)
 
         try:
             await self._app(scope, receive, looking)
-        except* (_Over, RedditError):
+        except* _Over:
             pass
+
+    async def _still_holds(self, secret: str) -> bool:
+        session = await self._sessions.find(secret, noted=False)
+        try:
+            return session is not None and await self._door.admit(session) is not None
+        except RedditError:
+            return False
 
 
 class _Over(Exception):

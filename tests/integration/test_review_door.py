@@ -531,7 +531,7 @@ async def test_without_a_session_there_is_only_the_sign_in(client: httpx2.AsyncC
     """Routes that exist, and routes that do not, look the same from outside."""
     for path in ("/echo", "/broken", "/sessions", "/nothing-here"):
         assert (await client.get(path)).headers["location"] == f"/sign-in?next={path}"
-        assert (await client.post(path, data={"csrf": "x"})).status_code == 403
+        assert (await client.post(path, data={"csrf": "x"})).status_code == 401
     assert (await client.get('/"><script>')).headers["location"].count('"') == 0
 
 

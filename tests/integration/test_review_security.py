@@ -19,6 +19,7 @@ from starlette.routing import BaseRoute, Route
 from bot.config import Config, Secrets
 from bot.review.desk import Desk
 from bot.review.pages import Rooms, routes
+from bot.review.security import csrf_token
 from bot.sandbox.state import SandboxReddit
 from bot.store import Store
 from tests.cases import CATALOGUE, file_case
@@ -120,7 +121,7 @@ async def test_without_a_session_every_route_is_shut(
     before = stored(store)
     for method, path in addresses(pages, OWN):
         answer = await stranger.request(method, path)
-        assert answer.status_code == (303 if method == "GET" else 403), path
+        assert answer.status_code == (303 if method == "GET" else 401), path
         assert method != "GET" or answer.headers["location"].startswith("/sign-in"), path
         assert OWN not in answer.text
     assert stored(store) == before
@@ -199,6 +200,23 @@ async def test_nothing_is_changed_by_looking(anna: httpx2.AsyncClient, pages: li
     assert stored(store) == before
 
 
+async def test_a_token_without_a_session_is_worth_nothing(
+    stranger: httpx2.AsyncClient, anna: httpx2.AsyncClient, pages: list[BaseRoute], store: Store
+) -> None:
+    """The token follows from the cookie; one that is nobody's or of an ended session opens nothing."""
+    ended = {"csrf": await csrf(anna), "cookie": anna.cookies["nightlight"]}
+    await anna.post("/sign-out", data={"csrf": ended["csrf"]})
+    made_up = {"csrf": csrf_token("x" * 43), "cookie": "x" * 43}
+    before = stored(store)
+    for brought in (ended, made_up):
+        for method, path in addresses(pages, OWN):
+            if method == "POST":
+                form = {"data": {"csrf": brought["csrf"], "why": "other", "level": "none", "id": "1"}}
+                answer = await stranger.post(path, headers={"cookie": f"nightlight={brought['cookie']}"}, **form)
+                assert answer.status_code == 401, path
+    assert stored(store) == before
+
+
 # -- who writes
 
 
@@ -264,10 +282,9 @@ _WORDS = st.sampled_from(
     ["", "0", "-1", "9" * 40, "1e9", "null", "crisis", "watch", "other", "1", OWN, OTHERS, "testsub", "..", "%00", "٣"]
 )
 _NOISE = st.text(max_size=60) | _WORDS | st.sampled_from([text for text in HOSTILE if len(text) < 500])
-_NAMES = st.sampled_from(
-    ["level", "subreddit", "mine", "page", "q", "before", "words", "country", "line", "directory", "chosen", "why"]
-    + ["note", "id", "next", "state", "code", "error", "csrf"]
-)
+_ASKED = ["level", "subreddit", "mine", "page", "q", "before", "words", "country", "line", "directory", "chosen"]
+_SENT = ["why", "note", "id", "next", "state", "code", "error", "csrf"]
+_NAMES = st.sampled_from([*_ASKED, *_SENT])
 _HEADERS = st.dictionaries(
     st.sampled_from(["accept", "accept-language", "range", "if-none-match", "x-forwarded-for", "x-forwarded-host",
                      "x-original-url", "x-http-method-override", "cookie", "referer", "forwarded", "content-encoding"]),
