@@ -116,8 +116,8 @@ def assessment_of(record: Mapping[str, Any]) -> Assessment | None:
         disorders={Disorder(label): p for label, p in record["disorders"].items()},
         severity=Ordinal({Severity(level): p for level, p in severity["probs"].items()}),
         risk=Ordinal({Risk(level): p for level, p in risk["probs"].items()}),
-        evidence=tuple(Evidence(**each) for each in record["evidence"]),
-        versions=record["versions"],
+        evidence=tuple(Evidence(**each) for each in record.get("evidence", ())),
+        versions=record.get("versions", {}),
     )
 
 

@@ -8,32 +8,28 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import TypeVar
 
 from starlette.datastructures import FormData, QueryParams
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
+from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
 from bot.alerts import REDDIT, link_to, visible
-from bot.clock import Clock
-from bot.config import Config
 from bot.errors import UsageError
 from bot.policy import RISK_WORDS, SEVERITY_WORDS
 from bot.replies import LINES_NAMED, Parts, in_words, proposed_parts
-from bot.resources import Catalogue, Line
+from bot.resources import Line
+from bot.review import insight
 from bot.review.case import Case
-from bot.review.desk import LEVELS, UNDO_SECONDS, Desk, Why
+from bot.review.desk import LEVELS, UNDO_SECONDS, Why
+from bot.review.frame import Frame, Handler, Problem, Rooms, moderator_of, say
 from bot.review.history import History
 from bot.review.moderator import Moderator
-from bot.review.queue import Entry, Queue, Waiting
-from bot.review.rendering import page
-from bot.review.words import Words
-from bot.store import Store
+from bot.review.queue import Entry
 from bot.types import Reason
 from models.assessment import Assessment, Evidence
 from models.labels import Disorder, Level, Risk, Severity
@@ -49,29 +45,9 @@ _TONES = (Level.CRISIS, Level.URGENT, Level.WATCH)
 # A browser comes back by itself; whether it is still signed in is asked anew each time it does.
 _LISTEN_SECONDS, _LOOK_SECONDS = 60.0, 3.0
 
-say = Words.load()
+__all__ = ["Rooms", "routes"]
+
 E = TypeVar("E", bound=StrEnum)
-Handler = Callable[[Request], Awaitable[Response]]
-
-
-@dataclass(frozen=True, slots=True)
-class Rooms:
-    """What the pages are made from."""
-
-    store: Store
-    desk: Desk
-    config: Config
-    catalogue: Catalogue
-    clock: Clock
-
-
-class _Problem(Exception):
-    """Ends a request with a page that says why; the words are ours alone."""
-
-    def __init__(self, status: int, key: str) -> None:
-        super().__init__(key)
-        self.status = status
-        self.words = say(f"problem.{key}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +66,8 @@ class _Chosen:
 
 def routes(rooms: Rooms) -> list[BaseRoute]:
     """Every page and every act, for whoever `request.state.moderator` names."""
-    pages = _Pages(rooms)
+    frame = Frame(rooms)
+    pages = _Pages(rooms, frame)
     shown: dict[str, Handler] = {
         "/": pages.queue,
         "/search": pages.search,
@@ -114,29 +91,30 @@ def routes(rooms: Rooms) -> list[BaseRoute]:
         "/delivery/{delivery_id:int}/retry": pages.retry,
     }
     return [
-        *(Route(path, pages.told(handler), methods=["GET"]) for path, handler in shown.items()),
-        *(Route(path, pages.told(pages.acting(handler)), methods=["POST"]) for path, handler in done.items()),
+        *(Route(path, frame.told(handler), methods=["GET"]) for path, handler in shown.items()),
+        *(Route(path, frame.told(frame.acting(handler)), methods=["POST"]) for path, handler in done.items()),
+        *insight.routes(rooms, frame),
     ]
 
 
 class _Pages:
-    def __init__(self, rooms: Rooms) -> None:
+    def __init__(self, rooms: Rooms, frame: Frame) -> None:
+        self._frame = frame
         self._desk = rooms.desk
         self._config = rooms.config
         self._catalogue = rooms.catalogue
         self._clock = rooms.clock
-        self._queue = Queue(rooms.store, rooms.clock)
         self._history = History(rooms.store)
 
     # What is asked
 
     async def queue(self, request: Request, *, lost: bool = False) -> Response:
         """Every level with the first of its cases, so that no level is buried under another; or one level, whole."""
-        moderator = _moderator(request)
+        moderator = moderator_of(request)
         chosen = _chosen(request.query_params, moderator)
         among = frozenset({chosen.subreddit}) if chosen.subreddit else moderator.subreddits
         holder = moderator.name if chosen.mine else None
-        waiting = {each.level: each for each in await self._queue.waiting(among)}
+        waiting = {each.level: each for each in await self._frame.queue.waiting(among)}
         number = _number(request.query_params.get("page"))
         size = _A_PAGE if chosen.level or chosen.mine else _SHOWN
         offset = (number - 1) * size if chosen.level else 0
@@ -145,11 +123,11 @@ class _Pages:
             _Section(
                 level,
                 waiting[level].count,
-                await self._queue.entries(level, among, holder=holder, limit=size, offset=offset),
+                await self._frame.queue.entries(level, among, holder=holder, limit=size, offset=offset),
             )
             for level in levels
         ]
-        return await self._page(
+        return await self._frame.page(
             request,
             "queue.html",
             404 if lost else 200,
@@ -167,25 +145,25 @@ class _Pages:
         asked = request.query_params.get("q", "").strip()
         found = re.search(r"(?:/comments/|redd\.it/|^t3_|^)([A-Za-z0-9_-]{1,32})(?:[/?#]|$)", asked[:300])
         case = await self._desk.find(found[1].lower()) if found else None
-        if case is None or not _moderator(request).may_see(case.post.subreddit):
+        if case is None or not moderator_of(request).may_see(case.post.subreddit):
             return await self.queue(request, lost=True)
         return _to(f"/case/{case.post.id}")
 
     async def aside(self, request: Request) -> Response:
         """What the bot could not do by itself."""
-        moderator = _moderator(request)
-        return await self._page(
+        moderator = moderator_of(request)
+        return await self._frame.page(
             request,
             "aside.html",
-            unread=await self._queue.entries(Level.UNASSESSED, moderator.subreddits, limit=_A_PAGE),
+            unread=await self._frame.queue.entries(Level.UNASSESSED, moderator.subreddits, limit=_A_PAGE),
             gaps=[gap for gap in reversed(await self._desk.gaps()) if moderator.may_see(gap.subreddit)][:_A_PAGE],
             dead=[each for each in await self._desk.dead() if moderator.may_see(each.subreddit)][:_A_PAGE],
         )
 
     async def case(self, request: Request) -> Response:
         """One case with all that there is to know and to do."""
-        case, moderator = await self._case(request), _moderator(request)
-        return await self._page(
+        case, moderator = await self._case(request), moderator_of(request)
+        return await self._frame.page(
             request,
             "case.html",
             case=case,
@@ -206,7 +184,7 @@ class _Pages:
         case = await self._case(request)
         if not case.reply_waits:
             raise UsageError("no reply waits for a word here")
-        asked, team, today = request.query_params, self._config.team(case.post.subreddit), self._today()
+        asked, team, today = request.query_params, self._config.team(case.post.subreddit), self._frame.today()
         countries = self._catalogue.countries(today)
         country = asked.get("country", team.replies.country)
         country = country if country in countries else ""
@@ -223,7 +201,7 @@ class _Pages:
             body = self._desk.composed(case, parts, self._catalogue)
         except UsageError as error:
             problem = str(error)
-        return await self._page(
+        return await self._frame.page(
             request,
             "reply.html",
             case=case,
@@ -240,18 +218,18 @@ class _Pages:
         """What moderators did."""
         before = request.query_params.get("before", "")
         number = int(before) if re.fullmatch(r"[0-9]{1,18}", before, re.ASCII) else None
-        events = await self._history.events(_moderator(request).subreddits, number, _EVENTS)
-        return await self._page(request, "history.html", events=events, more=len(events) == _EVENTS)
+        events = await self._history.events(moderator_of(request).subreddits, number, _EVENTS)
+        return await self._frame.page(request, "history.html", events=events, more=len(events) == _EVENTS)
 
     async def history_csv(self, request: Request) -> Response:
         """All of it as a table."""
         headers = {"content-disposition": 'attachment; filename="nightlight-history.csv"'}
-        rows = self._history.as_csv(_moderator(request).subreddits)
+        rows = self._history.as_csv(moderator_of(request).subreddits)
         return StreamingResponse(rows, media_type="text/csv; charset=utf-8; header=present", headers=headers)
 
     async def events(self, request: Request) -> Response:
         """A stream of server-sent events: what waits, whenever it changes."""
-        stream = self._changes(_moderator(request))
+        stream = self._changes(moderator_of(request))
         return StreamingResponse(stream, media_type="text/event-stream", headers={"cache-control": "no-store"})
 
     async def _changes(self, moderator: Moderator) -> AsyncIterator[str]:
@@ -259,8 +237,8 @@ class _Pages:
         told = ""
         yield "retry: 3000\n\n"
         while self._clock.monotonic() < until:
-            waiting = await self._queue.watched(moderator.subreddits)
-            now = json.dumps({each.level: self._standing(each) for each in waiting}, ensure_ascii=False)
+            waiting = await self._frame.queue.watched(moderator.subreddits)
+            now = json.dumps({each.level: self._frame.standing(each) for each in waiting}, ensure_ascii=False)
             if now != told:
                 told = now
                 count = sum(each.count for each in waiting)
@@ -271,111 +249,67 @@ class _Pages:
 
     async def next(self, request: Request) -> Response:
         """Takes the most pressing case that nobody has."""
-        moderator = _moderator(request)
+        moderator = moderator_of(request)
         case = await self._desk.next(moderator.name, moderator.subreddits)
         return _to(f"/case/{case.post.id}" if case else "/")
 
     async def claim(self, request: Request) -> Response:
         case = await self._case(request)
-        await self._desk.claim(case.post.id, _moderator(request).name)
+        await self._desk.claim(case.post.id, moderator_of(request).name)
         return _to(f"/case/{case.post.id}")
 
     async def release(self, request: Request) -> Response:
         case = await self._case(request)
-        await self._desk.release(case.post.id, _moderator(request).name)
+        await self._desk.release(case.post.id, moderator_of(request).name)
         return _to("/")
 
     async def approve(self, request: Request) -> Response:
         case = await self._case(request)
-        await self._desk.approve(case.post.id, _moderator(request).name, undo_seconds=UNDO_SECONDS)
+        await self._desk.approve(case.post.id, moderator_of(request).name, undo_seconds=UNDO_SECONDS)
         return _to("/")
 
     async def edit(self, request: Request) -> Response:
         case = await self._case(request)
         parts = _parts(await request.form())
-        await self._desk.edit_and_approve(case.post.id, parts, self._catalogue, _moderator(request).name)
+        await self._desk.edit_and_approve(case.post.id, parts, self._catalogue, moderator_of(request).name)
         return _to("/")
 
     async def dismiss(self, request: Request) -> Response:
         case, form = await self._case(request), await request.form()
         why = _member(Why, form.get("why"))
-        await self._desk.dismiss(case.post.id, _moderator(request).name, why, _note(form))
+        await self._desk.dismiss(case.post.id, moderator_of(request).name, why, _note(form))
         return _to("/")
 
     async def mark(self, request: Request) -> Response:
         case, form = await self._case(request), await request.form()
         level = _member(Level, form.get("level"))
-        await self._desk.mark(case.post.id, _moderator(request).name, level)
+        await self._desk.mark(case.post.id, moderator_of(request).name, level)
         return _to(f"/case/{case.post.id}")
 
     async def escalate(self, request: Request) -> Response:
         case, form = await self._case(request), await request.form()
-        await self._desk.escalate(case.post.id, _moderator(request).name, _note(form))
+        await self._desk.escalate(case.post.id, moderator_of(request).name, _note(form))
         return _to("/")
 
     async def undo(self, request: Request) -> Response:
         case = await self._case(request)
-        await self._desk.undo(case.post.id, _moderator(request).name)
+        await self._desk.undo(case.post.id, moderator_of(request).name)
         return _to(f"/case/{case.post.id}")
 
     async def retry(self, request: Request) -> Response:
-        moderator, delivery_id = _moderator(request), request.path_params["delivery_id"]
+        moderator, delivery_id = moderator_of(request), request.path_params["delivery_id"]
         mine = {each.id for each in await self._desk.dead() if moderator.may_see(each.subreddit)}
         if delivery_id not in mine:
-            raise _Problem(404, "not_found")
+            raise Problem(404, "not_found")
         await self._desk.retry(delivery_id, moderator.name)
         return _to("/aside")
-
-    # How it is shown
-
-    def told(self, handler: Handler) -> Handler:
-        """The handler, with a page in place of every error that a moderator can do something about."""
-
-        async def answer(request: Request) -> Response:
-            try:
-                return await handler(request)
-            except _Problem as problem:
-                return await self._page(request, "problem.html", problem.status, what=problem.words)
-            except UsageError as error:
-                return await self._page(request, "problem.html", 409, what=str(error))
-
-        return answer
-
-    def acting(self, handler: Handler) -> Handler:
-        """The handler, for those alone who may act."""
-
-        async def answer(request: Request) -> Response:
-            if not _moderator(request).may_act:
-                raise _Problem(403, "not_yours")
-            return await handler(request)
-
-        return answer
-
-    async def _page(self, request: Request, name: str, status: int = 200, **values: object) -> HTMLResponse:
-        moderator = _moderator(request)
-        common = {
-            "waiting": await self._queue.waiting(moderator.subreddits),
-            "undoable": await self._desk.undoable(moderator.name),
-            "standing": self._standing,
-            "now": self._clock.now(),
-        }
-        return page(request, name, status, **common, **values)
 
     async def _case(self, request: Request) -> Case:
         # Whose case another team's is, is not told: it is as if it were not there.
         case = await self._desk.find(request.path_params["post_id"])
-        if case is None or not _moderator(request).may_see(case.post.subreddit):
-            raise _Problem(404, "not_found")
+        if case is None or not moderator_of(request).may_see(case.post.subreddit):
+            raise Problem(404, "not_found")
         return case
-
-    def _standing(self, waiting: Waiting) -> str:
-        if waiting.oldest_utc is None:
-            return say("waiting.none")
-        age = say("waiting.oldest", age=say.span(self._clock.now() - waiting.oldest_utc))
-        return f"{say('waiting.count', count=waiting.count)}, {age}"
-
-    def _today(self) -> date:
-        return datetime.fromtimestamp(self._clock.now(), UTC).date()
 
     def _lines_in(self, case: Case) -> list[Line]:
         body = case.reply.body if case.reply else ""
@@ -397,11 +331,6 @@ class _Pages:
         topics = [(say("likely.relevance"), assessment.relevance)]
         topics += [(self._catalogue.help_for(which).topic, p) for which, p in likely if p >= _TOPIC_FROM]
         return [("risk", risk), ("severity", severity), ("topics", topics)]
-
-
-def _moderator(request: Request) -> Moderator:
-    moderator: Moderator = request.state.moderator
-    return moderator
 
 
 def _to(address: str) -> RedirectResponse:
@@ -426,13 +355,13 @@ def _member(kind: type[E], value: object) -> E:
     try:
         return kind(str(value))
     except ValueError:
-        raise _Problem(400, "unclear") from None
+        raise Problem(400, "unclear") from None
 
 
 def _parts(asked: FormData | QueryParams) -> Parts:
     words = asked.get("words")
     if words not in _TONES:
-        raise _Problem(400, "unclear")
+        raise Problem(400, "unclear")
     return Parts(Level(words), tuple(str(id) for id in asked.getlist("line")[:20]), asked.get("directory") == "1")
 
 

@@ -23,6 +23,7 @@ def _templates() -> dict[str, Any]:
     environment.globals["span"] = Words.load().span
     environment.filters["time"] = timestamp
     environment.filters["clock"] = lambda utc: f"{datetime.fromtimestamp(utc, UTC):%H:%M} UTC"
+    environment.filters["day"] = lambda utc: f"{datetime.fromtimestamp(utc, UTC):%Y-%m-%d}"
     environment.filters["iso"] = lambda utc: datetime.fromtimestamp(utc, UTC).isoformat(timespec="seconds")
     environment.filters["percent"] = lambda share: f"{share:.0%}"
     # For our own vetted replies. This preset escapes HTML and drops links that could run something.

@@ -34,6 +34,13 @@ class Words:
         # Only the file's sentences are formats; what is put in is never read as one.
         return str(found).format_map(values)
 
+    def each(self, key: str) -> list[str]:
+        """The sentences of a list. Raises KeyError for a key that is not there."""
+        found: Any = self._table
+        for part in key.split("."):
+            found = found[part]
+        return [str(sentence) for sentence in found]
+
     def span(self, seconds: float) -> str:
         """A length of time as a person says it: `5 minutes`, `2 days`."""
         seconds = max(0.0, seconds)

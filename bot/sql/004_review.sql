@@ -45,3 +45,6 @@ UPDATE posts SET settled_utc = (SELECT max(at_utc) FROM reviews WHERE post_id = 
 
 CREATE INDEX posts_open ON posts (level, (escalated_by IS NULL), judged_utc, subreddit)
 WHERE settled_utc IS NULL AND forgotten_utc IS NULL;
+
+-- For the figures: what was judged in a span of time.
+CREATE INDEX posts_by_time ON posts (judged_utc, level, subreddit);

@@ -199,6 +199,37 @@ SELECT reviews.*, posts.level FROM reviews LEFT JOIN posts ON posts.id = post_id
 WHERE reviews.subreddit IN (SELECT value FROM json_each(:subreddits)) AND (:before IS NULL OR reviews.id < :before)
 ORDER BY reviews.id DESC LIMIT :limit;
 
+-- Figures about cases.
+
+-- name: judged_by_day
+-- Posts by day since the epoch (UTC) and level.
+SELECT CAST(judged_utc / 86400 AS INTEGER) AS day, level, count(*) AS n FROM posts
+WHERE judged_utc > :after_utc AND level <> 'none' AND subreddit IN (SELECT value FROM json_each(:subreddits))
+GROUP BY day, level;
+
+-- name: first_looks
+-- How many seconds each case waited for the first act of a moderator; null where there was none.
+SELECT level, (SELECT min(at_utc) FROM reviews WHERE post_id = posts.id AND action <> 'retried') - judged_utc AS seconds
+FROM posts
+WHERE judged_utc > :after_utc AND level <> 'none' AND subreddit IN (SELECT value FROM json_each(:subreddits))
+ORDER BY judged_utc DESC LIMIT :limit;
+
+-- name: judged_between
+-- The newest posts of a span with their probabilities and the last word of a moderator on their level, if there is one.
+-- All subreddits when they are null.
+SELECT id, level, judged_utc, json_remove(record, '$.evidence', '$.reasons', '$.versions', '$.deliveries') AS record,
+    (SELECT detail FROM reviews WHERE post_id = posts.id AND action = 'marked' ORDER BY id DESC LIMIT 1) AS said
+FROM posts
+WHERE judged_utc > :after_utc AND judged_utc <= :until_utc
+AND (:subreddits IS NULL OR subreddit IN (SELECT value FROM json_each(:subreddits)))
+ORDER BY judged_utc DESC LIMIT :limit;
+
+-- name: marked_posts
+-- Every post that moderators marked: the level it was given and the last word on what it really is.
+SELECT posts.level, detail AS said FROM reviews JOIN posts ON posts.id = post_id
+WHERE action = 'marked' AND reviews.subreddit IN (SELECT value FROM json_each(:subreddits)) AND judged_utc > :after_utc
+AND reviews.id = (SELECT max(id) FROM reviews AS newer WHERE newer.post_id = posts.id AND newer.action = 'marked');
+
 -- name: begin_watch
 -- Keeps the first beginning when the subreddit was watched before.
 INSERT INTO watches (subreddit, since_utc) VALUES (:subreddit, :since_utc) ON CONFLICT (subreddit) DO NOTHING;
