@@ -99,6 +99,7 @@ def addresses(pages: Sequence[BaseRoute], post_id: str, delivery_id: int = 1) ->
     for route in pages:
         assert isinstance(route, Route), "the tests know only plain routes"
         path = route.path.replace("{post_id}", post_id).replace("{delivery_id:int}", str(delivery_id))
+        path = path.replace("{chart}", "days")
         assert "{" not in path, "the tests do not know this parameter"
         found += [(method, path) for method in sorted(route.methods or ()) if method != "HEAD"]
     assert len(found) > 15
@@ -231,8 +232,17 @@ async def test_hostile_posts_are_only_text(
         for path, before in zip(about(pages, f"h{number}"), harmless, strict=True):
             found = await shape(anna, path)
             assert found.elements <= before.elements | QUEUE, (path, text)
-            assert found.loads <= {"/static/page.css", "/static/icon.svg", "/static/live.js"}, (path, text)
+            assert found.loads <= STATIC, (path, text)
             assert not found.odd_links, (path, text)
+    for method, path in addresses(pages, "h0"):
+        if method == "GET" and path != "/events":
+            assert (await shape(anna, path)).loads <= STATIC | PICTURES, path
+
+
+STATIC = frozenset({"/static/page.css", "/static/icon.svg", "/static/live.js"})
+PICTURES = frozenset(
+    f"/numbers/{name}.svg{narrow}" for name in ("days", "curve", "drift") for narrow in ("", "?narrow")
+)
 
 
 # Elements and attributes that a page may gain because there is one case more.
@@ -241,7 +251,9 @@ QUEUE = frozenset({("a", ("href",)), ("li", ("class",)), ("span", ("class",)), (
 
 def about(pages: Sequence[BaseRoute], post_id: str) -> list[str]:
     """The pages that may show something of a case."""
-    return [path for method, path in addresses(pages, post_id) if method == "GET" and path != "/events"]
+    of_case = [path for method, path in addresses(pages, post_id) if method == "GET" and f"/{post_id}" in path]
+    assert of_case
+    return [*of_case, "/", "/aside", "/history", "/history.csv", f"/search?q={post_id}"]
 
 
 class Shape(HTMLParser):
