@@ -331,9 +331,16 @@ class Desk:
         note: str = "",
         reply: Delivery | None = None,
     ) -> None:
-        values = {"post_id": post_id, "subreddit": subreddit, "delivery_id": reply.id if reply is not None else None}
-        now = self._clock.now()
-        values |= {"action": action, "actor": actor, "now": now, "detail": detail, "note": note}
+        values = {
+            "post_id": post_id,
+            "subreddit": subreddit,
+            "delivery_id": reply.id if reply is not None else None,
+            "action": action,
+            "actor": actor,
+            "now": self._clock.now(),
+            "detail": detail,
+            "note": note,
+        }
         await self._store.execute("add_review", values)
 
 

@@ -43,18 +43,23 @@ class Judged:
     @property
     def marked(self) -> NDArray[np.bool_]:
         """Which rows a moderator said something about."""
-        return self.said != NOT_MARKED
+        return np.asarray(self.said != NOT_MARKED)
 
     @property
     def at_risk(self) -> NDArray[np.bool_]:
         """Which rows a moderator said need somebody today or sooner."""
-        return self.said >= min(level.rank for level in ALERTING)
+        return np.asarray(self.said >= min(level.rank for level in ALERTING))
 
     def stream(self) -> Stream:
         """All of them as the stream that they are. What nobody marked counts as an ordinary post."""
         nothing = np.zeros(len(self.ids), dtype=bool)
         kinds = np.array([f"decided as {list(Level)[rank]}" for rank in self.decided])
         return Stream(self.scores, kinds, self.at_risk, ~self.at_risk, nothing, nothing)
+
+    @property
+    def a_day(self) -> float:
+        """How many posts were judged a day, from the first to the last."""
+        return len(self.ids) / max(1.0, float(self.judged_utc.max() - self.judged_utc.min()) / 86_400)
 
     @property
     def share(self) -> float:

@@ -31,7 +31,7 @@ DAYS, WEEKS = 28, 8
 _DAY, _WEEK = 86_400.0, 604_800.0
 # Enough posts for a share that is right within a percent; more would keep the store from the live loop.
 _SAMPLED, _SAMPLED_A_WEEK, _LOOKED_AT = 5_000, 500, 10_000
-_HATCHES = {Level.CRISIS: "", Level.URGENT: "////", Level.UNASSESSED: "....", Level.WATCH: "xx"}
+_HATCHES = {Level.CRISIS: "", Level.URGENT: "////", Level.UNASSESSED: "--", Level.WATCH: "xx"}
 _SHADES = {Level.CRISIS: 0.9, Level.URGENT: 0.5, Level.UNASSESSED: 0.25, Level.WATCH: 0.1}
 _BLUE = "#3b86ab"
 
@@ -222,9 +222,18 @@ def draw_days(numbers: Numbers, axes: Axes) -> None:
     below = np.zeros(len(numbers.days))
     for level in (Level.CRISIS, Level.URGENT, Level.UNASSESSED, Level.WATCH):
         heights = np.array([levels.get(level, 0) for _, levels in numbers.days], dtype=float)
-        style = {"hatch": _HATCHES[level], "edgecolor": "#7d8590", "linewidth": 0.4}
-        shade = (*_rgb(_BLUE), _SHADES[level])
-        axes.bar(positions, heights, bottom=below, width=0.85, facecolor=shade, label=say(f"level.{level}"), **style)
+        some = heights > 0 if heights.any() else positions == 0  # one bar of nothing, for the legend
+        axes.bar(
+            positions[some],
+            heights[some],
+            bottom=below[some],
+            width=0.85,
+            facecolor=(*_rgb(_BLUE), _SHADES[level]),
+            hatch=_HATCHES[level],
+            edgecolor="#7d8590",
+            linewidth=0.4,
+            label=say(f"level.{level}"),
+        )
         below += heights
     shown = positions[::-7][::-1]
     axes.set_xticks(shown, [f"{numbers.days[at][0]:%d %b}" for at in shown])

@@ -318,8 +318,11 @@ class _Pages:
     def _meaning(self, evidence: Evidence) -> str:
         if evidence.label in list(Disorder):
             return self._catalogue.help_for(Disorder(evidence.label)).topic
-        words = evidence.note or {**RISK_WORDS, **SEVERITY_WORDS}.get(evidence.label, evidence.label)
-        return visible(words)[:_MEANING_LENGTH]
+        if evidence.note:
+            return visible(evidence.note)[:_MEANING_LENGTH]
+        if evidence.label in list(Risk):
+            return RISK_WORDS[Risk(evidence.label)]
+        return SEVERITY_WORDS[Severity(evidence.label)] if evidence.label in list(Severity) else ""
 
     def _likelihoods(self, assessment: Assessment | None) -> list[tuple[str, list[tuple[str, float]]]]:
         """For each group of bars its words and probabilities; empty without an assessment."""
