@@ -274,7 +274,7 @@ class Shape(HTMLParser):
             found = named.get("src") or named.get("srcset") or named.get("href") or "inline"
             self.loads.add(found.partition("?")[0])
         for name in ("href", "action", "formaction", "xlink:href"):
-            if name in named and not re.match(r"/(?!/)|#|$|https://|http://127\.0\.0\.1", named[name]):
+            if name in named and not re.match(r"/(?!/)|#|https://|http://127\.0\.0\.1", named[name]):
                 self.odd_links.add(named[name])
 
 
