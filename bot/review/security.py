@@ -105,10 +105,8 @@ def hosts(review: Review) -> list[str]:
     Any other is refused: a page in a moderator's browser could point a name of its own at this machine (DNS rebinding),
     and would then count as the same origin.
     """
-    named = (
-        [urlsplit(review.public_url).hostname or ""] if review.public_url else [review.host, "127.0.0.1", "localhost"]
-    )
-    return [f"[{host}]" if ":" in host else host for host in named]
+    own = [urlsplit(review.public_url).hostname or ""] if review.public_url else [review.host, "127.0.0.1", "localhost"]
+    return [f"[{host}]" if ":" in host else host for host in own]
 
 
 def csrf_token(secret: str) -> str:
@@ -214,7 +212,8 @@ class Gate:
             await self._while_it_holds(secret, scope, receive, send)
 
     async def _moderator(self, request: Request, secret: str) -> Moderator | None:
-        session = await self._sessions.find(secret)
+        # A page that was left open asks for events for ever: nobody need be there for that.
+        session = await self._sessions.find(secret, noted=not _wants_events(request))
         if session is None:
             return None
         moderator = await self._door.admit(session)
@@ -226,10 +225,10 @@ class Gate:
 
     def _to_the_sign_in(self, request: Request) -> Response:
         # A form is lost on the way there; and a redirect would have a browser's stream of events knock on for ever.
-        if request.method not in _SAFE_METHODS or "text/event-stream" in request.headers.get("accept", ""):
+        if request.method not in _SAFE_METHODS or _wants_events(request):
             return refusal(request, 401)
-        path = request.url.path
-        return RedirectResponse(SIGN_IN if path == "/" else f"{SIGN_IN}?next={path}", 303)
+        leads_to = local_path(request.url.path)
+        return RedirectResponse(SIGN_IN if leads_to == "/" else f"{SIGN_IN}?next={leads_to}", 303)
 
     async def _while_it_holds(self, secret: str, scope: Scope, receive: Receive, send: Send) -> None:
         looked_at = self._clock.monotonic()
@@ -254,6 +253,10 @@ class Gate:
             return session is not None and await self._door.admit(session) is not None
         except RedditError:
             return False
+
+
+def _wants_events(request: Request) -> bool:
+    return "text/event-stream" in request.headers.get("accept", "")
 
 
 class _Over(Exception):
