@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from bot.cli import live, offline, research, reviews
+from bot.cli import channels, live, offline, research, reviews
 from bot.errors import NightlightError
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app = typer.Typer(
 for part in (offline, live, research):
     app.add_typer(part.app)
 app.add_typer(reviews.app, name="reviews")
+app.add_typer(channels.app, name="channels")
 
 
 def main() -> None:
