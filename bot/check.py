@@ -11,6 +11,7 @@ from bot.config import Config, Secrets
 from bot.deliver.chat import Channel
 from bot.errors import NightlightError
 from bot.reddit import Gateway, user_agent
+from bot.replies import check_teams
 from bot.resources import Catalogue
 from bot.store import Store
 from models.assessment import Classifier
@@ -44,6 +45,7 @@ async def check(
     yield _model(load_model)
     yield _llm(config)
     yield _catalogue(config, today)
+    yield _replies(config, today)
     for name in config.channels:
         yield _channel(name, secrets)
     yield _dry_run(config)
@@ -129,6 +131,16 @@ def _channel(name: str, secrets: Secrets) -> Finding:
     except NightlightError as error:
         return Finding(f"channel {name}", False, str(error))
     return Finding(f"channel {name}", True, f"has a URL; `nightlight channels test {name}` sends a message")
+
+
+def _replies(config: Config, today: date) -> Finding:
+    try:
+        refusals = check_teams(config, Catalogue.load(), today)
+    except NightlightError as error:
+        return Finding("replies", False, str(error))
+    if refusals:
+        return Finding("replies", False, "; ".join(map(str, refusals)))
+    return Finding("replies", True, "the templates keep every rule")
 
 
 def _dry_run(config: Config) -> Finding:

@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 
 import structlog
 
-from bot.alerts import REDDIT, Message, inert
+from bot.alerts import REDDIT, Message, inert, link_to
 from bot.clock import Clock, timestamp
 from bot.config import Config
 from bot.outbox import Draft, Outbox
 from bot.store import Store
 from bot.templates import MARKDOWN
-from bot.types import Delivery, DeliveryKind, DeliveryState, Planned
+from bot.types import Delivery, DeliveryKind, DeliveryState, Planned, Post
 from models.labels import Level
 
 log = structlog.get_logger()
@@ -64,6 +64,11 @@ class Notices:
             notice = dead_reply_notice(reply, why, self._clock.now())
             await self._enqueue(reply.subreddit, f"dead-{reply.id}-{reply.attempts}", notice)
 
+    async def escalated(self, case: Post, level: Level, review_id: int) -> None:
+        """A moderator wants another pair of eyes on a post; inside the caller's transaction."""
+        notice = escalation_notice(case, self._clock.now(), self._config.reddit.base_url or REDDIT)
+        await self._enqueue(case.subreddit, f"escalated-{case.id}-{review_id}", notice, level)
+
     async def silent_channel(self, message: Delivery, why: str) -> None:
         """An alert did not reach a chat channel, or nobody knows; told in modmail alone, once a day for a channel."""
         day = datetime.fromtimestamp(self._clock.now(), UTC).date()
@@ -73,14 +78,16 @@ class Notices:
                 message.subreddit, f"channel-{message.subreddit}-{message.channel}-{day}", notice, chat=False
             )
 
-    async def _enqueue(self, subreddit: str, name: str, message: Message, *, chat: bool = True) -> None:
+    async def _enqueue(
+        self, subreddit: str, name: str, message: Message, level: Level = Level.URGENT, *, chat: bool = True
+    ) -> None:
         alerts, now = self._config.team(subreddit).alerts, self._clock.now()
         places = [""] if alerts.modmail else []
         if chat:
-            places += alerts.channels_for(Level.URGENT)[:1]
+            places += alerts.channels_for(level)[:1]
         plans = [Planned(DeliveryKind.ALERT, DeliveryState.PENDING, channel) for channel in places]
         await self._outbox.enqueue(
-            [Draft(name, subreddit, Level.URGENT, plan, message.subject, message.body, now) for plan in plans]
+            [Draft(name, subreddit, level, plan, message.subject, message.body, now) for plan in plans]
         )
 
 
@@ -144,6 +151,18 @@ def silent_channel_notice(message: Delivery, why: str, at_utc: float) -> Message
         f"lists all that did not arrive, and `nightlight channels test {message.channel}` tries the channel.",
         at_utc,
         link=f"{REDDIT}/comments/{message.post_id}" if message.about_post else "",
+    )
+
+
+def escalation_notice(post: Post, at_utc: float, base_url: str = REDDIT) -> Message:
+    """That a moderator asks the others to look at a post as well. What they wrote about it stays on the page."""
+    return _notice(
+        post.subreddit,
+        f"one of you asks for another pair of eyes (t3_{post.id}, {timestamp(at_utc)})",
+        "One of you would like somebody else to look at this post as well.",
+        "Whatever they noted stands beside it on the moderators' page. Nothing is sent to its author meanwhile.",
+        at_utc,
+        link=link_to(post, base_url),
     )
 
 

@@ -41,7 +41,8 @@ class Escalator:
     async def escalate(self) -> None:
         """One look at every crisis."""
         async with self._store.transaction():
-            unclaimed = {row["id"]: row["subreddit"] for row in await self._store.fetch("unclaimed_crises")}
+            rows = await self._store.fetch("unclaimed_crises", {"now": self._clock.now()})
+            unclaimed = {row["id"]: row["subreddit"] for row in rows}
             for post_id, subreddit in unclaimed.items():
                 await self._go_on(post_id, subreddit)
             for row in await self._store.fetch("told_crises"):
