@@ -1,7 +1,8 @@
-"""Decision -> the words to the moderators: one alert a post, one digest a day. Never public.
+"""Decision -> the words to the moderators: one alert a post in each place, one digest a day. Never public.
 
-The post was written by a stranger and modmail is Markdown, so whatever comes from the post passes `inert` first: no
-link, no mention and no formatting of theirs works here, and no character that hides or turns text around gets through.
+The post was written by a stranger, and modmail and chat messages are Markdown, so whatever comes from the post passes
+`inert` first: no link, no mention and no formatting of theirs works here, and no character that hides or turns text
+around gets through.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 
+from bot.clock import timestamp
 from bot.policy import RISK_WORDS, SEVERITY_WORDS
 from bot.recommendations import Counsel, Recommendation
 from bot.resources import Advice, Catalogue, Directory, Help, Line, Step, Therapy
@@ -28,6 +30,7 @@ _EXCERPTS, _EXCERPT_LENGTH, _CONTEXT = 5, 120, 30
 _REASONS, _REASON_LENGTH = 8, 160
 _QUOTE_LENGTH = 60
 _TITLE_LENGTH = 80
+_SHARED = 3  # reasons, and excerpts, in a chat message: Discord takes 2,000 characters
 
 _FIRST = {
     Level.CRISIS: "Crisis: please read this post now, before anything else.",
@@ -40,7 +43,7 @@ _FIRST = {
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A modmail: a subject of at most 100 characters and a body in Markdown of fewer than 9,000.
+    """A modmail or a chat message: a subject of at most 100 characters and a body in Markdown of fewer than 9,000.
 
     The subject belongs to one alert, one digest or one gap, so that a message can be found again by it.
     """
@@ -117,6 +120,55 @@ def _alert_body(
         marker=alert_marker(post),
     )
     return body.strip()
+
+
+def compose_message(
+    post: Post,
+    assessment: Assessment | None,
+    decision: Decision,
+    catalogue: Catalogue,
+    base_url: str = REDDIT,
+    *,
+    share_text: bool = False,
+) -> Message:
+    """The chat message about one post: its level, its subreddit and a link, in fewer than 1,900 characters.
+
+    With `share_text` its title, the reasons and what was noticed too. Without, no word of the post is in it: the link
+    is by id alone, since Reddit's own ends in words of the title. Never raises for what is in the post.
+    """
+    excerpts = list(_excerpts(post, assessment, catalogue)) if assessment and share_text else []
+    body = MARKDOWN.get_template("message.md.j2").render(
+        first=_FIRST[decision.level],
+        link=f"{base_url}/comments/{_id(post)}",
+        subreddit=_name(post.subreddit),
+        title=inert(post.title, _TITLE_LENGTH) if share_text else "",
+        reasons=[inert(reason.words, _REASON_LENGTH) for reason in decision.reasons[:_SHARED]] if share_text else [],
+        excerpts=excerpts[:_SHARED],
+        unread=decision.level is Level.UNASSESSED,
+    )
+    return Message(_subject(decision.level, post), body.strip())
+
+
+def compose_reminder(
+    post_id: str, subreddit: str, since_utc: float, told: Sequence[str], base_url: str = REDDIT
+) -> Message:
+    """That nobody has taken up a crisis since a time (seconds since the epoch), and which channels heard of it."""
+    return Message(
+        f"[Nightlight] crisis: nobody has taken up a post yet (t3_{post_id})",
+        f"Nobody has taken up this post since {timestamp(since_utc)}. Please read it now if you can.\n\n"
+        f"{base_url}/comments/{post_id}\n\n"
+        f"In r/{subreddit}. Told so far: {', '.join(told)}. As soon as one of you has approved or dismissed the "
+        "reply that waits, no further alert goes out.",
+    )
+
+
+def compose_all_clear(post_id: str, subreddit: str, base_url: str = REDDIT) -> Message:
+    """That somebody has taken up a crisis, for those who were called in."""
+    return Message(
+        f"[Nightlight] somebody has taken up a post (t3_{post_id})",
+        f"A moderator of r/{subreddit} has taken up this post. You need do nothing more. Thank you for being there.\n\n"
+        f"{base_url}/comments/{post_id}",
+    )
 
 
 def alert_marker(post: Post) -> str:

@@ -16,7 +16,9 @@ from filelock import FileLock, Timeout
 from bot.calls import DailyCalls
 from bot.clock import Clock, SystemClock
 from bot.config import Config, Secrets
+from bot.deliver.chat import ChatMessenger, open_channels
 from bot.deliver.dryrun import DryRun
+from bot.deliver.escalate import Escalator
 from bot.deliver.reddit import RedditMessenger
 from bot.deliver.worker import Messenger, Worker
 from bot.errors import ConfigError, SetupError
@@ -82,8 +84,12 @@ async def run(
         on_judged(judgement)
 
     def delivered(delivery: Delivery, outcome: str) -> None:
-        health.delivered(delivery.kind, outcome, clock.now() - delivery.created_utc)
-        if outcome == "sent" and delivery.written_utc is not None and delivery.kind is not DeliveryKind.REPLY:
+        if delivery.channel:
+            health.messaged(delivery.channel, outcome)
+        else:
+            health.delivered(delivery.kind, outcome, clock.now() - delivery.created_utc)
+        is_first_word = delivery.kind is not DeliveryKind.REPLY and delivery.step == 0
+        if outcome == "sent" and delivery.written_utc is not None and is_first_word:
             health.alerted(clock.now() - delivery.written_utc)
         on_delivery(delivery, outcome)
 
@@ -100,8 +106,12 @@ async def run(
             keeper, notices = Keeper(store, manners, config, clock), Notices(store, outbox, config, clock)
             classifier = await asyncio.to_thread(_load, load_model)
             pipeline = Pipeline(config, store, inbox, outbox, manners, classifier, catalogue, clock, judged, second)
-            messenger: Messenger = DryRun() if config.deliver.dry_run else RedditMessenger(gateway)
-            worker = Worker(outbox, messenger, manners, keeper, notices, config.deliver, clock, after=delivered)
+            messengers = await _messengers(config, secrets, gateway)
+            # A worker for each, so that a chat service that hangs holds up nobody else.
+            workers = [
+                Worker(outbox, messenger, manners, keeper, notices, config.deliver, clock, delivered, channel)
+                for channel, messenger in messengers.items()
+            ]
             watches: list[Watch] = []
             for name in config.reddit.subreddits:
                 refused = partial(_end_when_all_refuse, watches)
@@ -111,7 +121,10 @@ async def run(
             rooms = Rooms(store, Desk(store, manners, config, clock), config, catalogue, clock)
             async with _page(rooms, secrets, gateway, on_page), asyncio.TaskGroup() as tasks:
                 work = [watch.run(stop) for watch in watches]
-                work += [pipeline.run(stop), worker.run(stop), keeper.run(stop, partial(look_up, gateway))]
+                work += [worker.run(stop) for worker in workers]
+                if config.channels:
+                    work += [Escalator(store, outbox, config, clock).run(stop)]
+                work += [pipeline.run(stop), keeper.run(stop, partial(look_up, gateway))]
                 running = [tasks.create_task(each) for each in (*work, pulse.run(stop))]
                 await stop.wait()
                 # Whatever is still at it then (Reddit asked for a pause, a call hangs) goes on after the next start.
@@ -233,6 +246,15 @@ async def _second_reader(config: Config, store: Store, clock: Clock) -> AsyncIte
         except ModelError as error:
             raise SetupError(str(error)) from error
         yield SecondReader(annotator, config.llm, config.team)
+
+
+async def _messengers(config: Config, secrets: Secrets, gateway: Gateway) -> dict[str, Messenger]:
+    """Who carries letters to Reddit (an empty name) and to each chat channel."""
+    if config.deliver.dry_run:
+        return dict.fromkeys(("", *config.channels), DryRun())
+    to_reddit = RedditMessenger(gateway)
+    channels = await asyncio.to_thread(open_channels, config.channels, secrets.channels)
+    return {"": to_reddit} | {name: ChatMessenger(channel, to_reddit.gone) for name, channel in channels.items()}
 
 
 class _NoModel:

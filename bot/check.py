@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from bot.config import Config, Secrets
+from bot.deliver.chat import Channel
 from bot.errors import NightlightError
 from bot.reddit import Gateway, user_agent
 from bot.replies import check_teams
@@ -45,6 +46,8 @@ async def check(
     yield _llm(config)
     yield _catalogue(config, today)
     yield _replies(config, today)
+    for name in config.channels:
+        yield _channel(name, secrets)
     yield _dry_run(config)
 
 
@@ -120,6 +123,14 @@ def _catalogue(config: Config, today: date) -> Finding:
     if unknown := sorted(wanted - set(catalogue.countries(today))):
         return Finding("catalogue", False, f"no line for the country {', '.join(unknown)}")
     return Finding("catalogue", True, "no record has expired")
+
+
+def _channel(name: str, secrets: Secrets) -> Finding:
+    try:
+        Channel.open(name, secrets.channels.get(name))
+    except NightlightError as error:
+        return Finding(f"channel {name}", False, str(error))
+    return Finding(f"channel {name}", True, f"has a URL; `nightlight channels test {name}` sends a message")
 
 
 def _replies(config: Config, today: date) -> Finding:

@@ -14,12 +14,15 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic.types import SecretStr
 
 from bot.errors import ConfigError
+from bot.quiet import QuietHours
 from bot.types import DeliveryKind
 from models.labels import Level, Risk, Severity
 
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 Settings = TypeVar("Settings", bound=BaseModel)
 SubredditName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_]{1,20}$")]
+ChannelName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,29}$")]
+AlertLevel = Literal["crisis", "unassessed", "urgent", "watch"]
 
 
 class _Section(BaseModel):
@@ -36,12 +39,13 @@ def _http_only(value: str) -> str:
 
 def _no_repeats(value: tuple[str, ...]) -> tuple[str, ...]:
     if len({name.casefold() for name in value}) != len(value):
-        raise ValueError("names a subreddit twice")
+        raise ValueError("names one twice")
     return value
 
 
 Address = Annotated[str, AfterValidator(_http_only)]
 SubredditNames = Annotated[tuple[SubredditName, ...], AfterValidator(_no_repeats)]
+ChannelNames = Annotated[tuple[ChannelName, ...], AfterValidator(_no_repeats)]
 
 
 class Reddit(_Section):
@@ -152,6 +156,33 @@ class Alerts(_Section):
     stalled_minutes: float = Field(
         30.0, gt=0, description="an alert when new posts could not be read for so long, or Reddit shows none at all"
     )
+    channels: ChannelNames = Field((), description="your names for chat channels that hear of alerts, in order")
+    channel_levels: Mapping[ChannelName, tuple[AlertLevel, ...]] = Field(
+        default_factory=dict, description="levels that a channel hears of, where it is not every one"
+    )
+    quiet_hours: str = Field("", description="when no chat message goes out but about a crisis; empty: never")
+    quiet_zone: str = Field("UTC", description="on whose clocks the quiet hours are")
+    escalate_minutes: float = Field(
+        15.0, ge=0, description="a crisis that nobody took up goes to the next channel after so long; 0: never"
+    )
+    share_text: bool = Field(
+        False, description="let chat messages carry the title, the reasons and the passages that modmail has"
+    )
+
+    @model_validator(mode="after")
+    def _quiet_is_understood(self) -> Alerts:
+        if self.quiet_hours:
+            QuietHours.parse(self.quiet_hours, self.quiet_zone)
+        return self
+
+    @property
+    def quiet(self) -> QuietHours | None:
+        """The quiet hours, if there are any."""
+        return QuietHours.parse(self.quiet_hours, self.quiet_zone) if self.quiet_hours else None
+
+    def channels_for(self, level: Level) -> tuple[str, ...]:
+        """The channels that hear of a level, in the order in which they are told."""
+        return tuple(name for name in self.channels if level in self.channel_levels.get(name, (level,)))
 
 
 class Replies(_Section):
@@ -342,7 +373,15 @@ class Config(_Section):
     def _overrides_hold(self) -> Config:
         for name in self.overrides:
             self.team(name)
+        if strangers := self.alerts.channel_levels.keys() - set(self.channels):
+            raise ValueError(f"[alerts] channel_levels names {sorted(strangers)[0]}, which is no channel")
         return self
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Every chat channel that some team has, each once."""
+        teams = (self.alerts, *(self.team(name).alerts for name in (*self.reddit.subreddits, *self.overrides)))
+        return tuple(dict.fromkeys(name for alerts in teams for name in alerts.channels))
 
     def team(self, subreddit: str) -> Team:
         """The settings in force in one subreddit: the common ones with its own laid over them, key by key."""
@@ -352,13 +391,17 @@ class Config(_Section):
 
 
 class Secrets(_Section):
-    """Credentials. They come from the environment alone, and print as stars."""
+    """Credentials. They come from the environment alone, and print as stars.
+
+    `channels` holds, by its name in lower case, the URL of each chat channel: whoever knows it can write there.
+    """
 
     client_id: str = ""
     client_secret: SecretStr = SecretStr("")
     username: str = ""
     password: SecretStr = SecretStr("")
     refresh_token: SecretStr = SecretStr("")
+    channels: Mapping[str, SecretStr] = Field(default_factory=dict)
     web_client_id: str = ""
     web_client_secret: SecretStr = SecretStr("")
 
@@ -367,15 +410,17 @@ class Secrets(_Section):
         """Reads `NIGHTLIGHT_REDDIT_CLIENT_ID`, `_CLIENT_SECRET`, `_USERNAME`, `_PASSWORD` and `_REFRESH_TOKEN`.
 
         With `_WEB_CLIENT_ID` and `_WEB_CLIENT_SECRET` moderators sign in through an application of its own: one of
-        Reddit's kind "script" signs in nobody but its developers.
+        Reddit's kind "script" signs in nobody but its developers. And `NIGHTLIGHT_CHANNEL_` with the name of each
+        channel.
         """
-        return cls.model_validate(
-            {
-                field: environ[key]
-                for field in cls.model_fields
-                if (key := f"NIGHTLIGHT_REDDIT_{field.upper()}") in environ
-            }
-        )
+        reddit = {
+            field: environ[key]
+            for field in cls.model_fields.keys() - {"channels"}
+            if (key := f"NIGHTLIGHT_REDDIT_{field.upper()}") in environ
+        }
+        prefix = channel_variable("")
+        channels = {key.removeprefix(prefix).lower(): url for key, url in environ.items() if key.startswith(prefix)}
+        return cls.model_validate({**reddit, "channels": channels})
 
     def missing(self) -> list[str]:
         """The environment variables still needed to sign in, by name; empty when there are enough."""
@@ -383,6 +428,11 @@ class Secrets(_Section):
         if not self.refresh_token.get_secret_value():
             wanted |= {"USERNAME": self.username, "PASSWORD": self.password.get_secret_value()}
         return [f"NIGHTLIGHT_REDDIT_{name}" for name, value in wanted.items() if not value]
+
+
+def channel_variable(name: str) -> str:
+    """The environment variable that holds the URL of a chat channel."""
+    return f"NIGHTLIGHT_CHANNEL_{name.upper()}"
 
 
 def llm_api_key(environ: Mapping[str, str] = os.environ) -> SecretStr:

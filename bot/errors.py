@@ -47,11 +47,11 @@ class StoreError(SetupError):
 
 
 class RedditError(NightlightError):
-    """Reddit, or the way to it, did not do what was asked."""
+    """Reddit or a chat service, or the way to it, did not do what was asked."""
 
 
 class Transient(RedditError):
-    """Worth trying again; `retry_after_seconds` is set when Reddit named a time."""
+    """Worth trying again; `retry_after_seconds` is set when a time was named."""
 
     def __init__(self, message: str, retry_after_seconds: float | None = None) -> None:
         super().__init__(message)
@@ -59,7 +59,7 @@ class Transient(RedditError):
 
 
 class Unclear(RedditError):
-    """A write was sent and no clear answer came: it may have happened. Look on Reddit before sending again."""
+    """A write was sent and no clear answer came: it may have happened. Look before sending again."""
 
 
 class Permanent(RedditError):

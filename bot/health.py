@@ -50,6 +50,12 @@ class Health:
         self._deliveries = Counter(
             "nightlight_deliveries", "Deliveries by what became of them", ["kind", "outcome"], registry=registry
         )
+        self._messages = Counter(
+            "nightlight_messages", "Chat messages by what became of them", ["channel", "outcome"], registry=registry
+        )
+        self._channels = Gauge(
+            "nightlight_channel_outbox", "Chat messages by state", ["channel", "state"], registry=registry
+        )
         self._queue = Gauge("nightlight_queue_depth", "Posts fetched and not judged yet", registry=registry)
         self._outbox = Gauge("nightlight_outbox", "Deliveries by state", ["kind", "state"], registry=registry)
         self._dead = Gauge("nightlight_dead_letters", "Deliveries that could not be sent", registry=registry)
@@ -80,6 +86,16 @@ class Health:
         self._deliveries.labels(kind, outcome).inc()
         if outcome == "sent":
             self._to_sent.labels(kind).observe(max(0.0, seconds))
+
+    def messaged(self, channel: str, outcome: str) -> None:
+        """A message to a chat channel was settled."""
+        self._messages.labels(channel, outcome).inc()
+
+    def channels_stood(self, messages: Mapping[tuple[str, str], int]) -> None:
+        """How things stand with the chat channels: messages by channel and state."""
+        self._channels.clear()
+        for (channel, state), count in messages.items():
+            self._channels.labels(channel, state).set(count)
 
     def alerted(self, seconds: float) -> None:
         """The moderators were told of a post, so long after it was written."""

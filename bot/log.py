@@ -21,6 +21,7 @@ _KEYS = frozenset(
         "post_id",
         "delivery_id",
         "kind",
+        "channel",
         "triage",
         "attempts",
         "count",

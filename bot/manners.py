@@ -1,4 +1,6 @@
-"""When a reply may go out: courtesy to authors, checked when a reply is planned and again right before it is sent.
+"""When something may go out: courtesy to moderators, who have quiet hours, and to authors.
+
+Courtesy to authors is checked when a reply is planned and again right before it is sent.
 
 Nothing about an author is kept but a keyed hash of the name, and that only while a cooldown or an opt-out needs it.
 """
@@ -17,6 +19,7 @@ from bot.clock import Clock
 from bot.config import Config, Replies
 from bot.errors import StoreError
 from bot.store import Store
+from models.labels import Level
 
 _DAY = 86_400.0
 
@@ -108,6 +111,11 @@ class Manners:
             approved=approvals[0]["n"] > 0,
         )
         return rule(standing, self._config.team(subreddit).replies)
+
+    def quiet_until(self, subreddit: str, level: Level) -> float | None:
+        """Until when a chat message waits (seconds since the epoch); None when it need not. A crisis never waits."""
+        quiet = self._config.team(subreddit).alerts.quiet
+        return None if quiet is None or level is Level.CRISIS else quiet.until(self._clock.now())
 
     async def begin_reply(self, delivery_id: int, subreddit: str, author: str | None) -> None:
         """A cooldown begins; inside the transaction that writes the reply down as being sent."""

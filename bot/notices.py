@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import structlog
 
 from bot.alerts import REDDIT, Message, inert, link_to
@@ -15,14 +17,13 @@ from models.labels import Level
 
 log = structlog.get_logger()
 
-_PLAN = Planned(DeliveryKind.ALERT, DeliveryState.PENDING)
 _ERROR_LENGTH = 200
 
 
 class Notices:
     """Writes each notice into the outbox once, however often its cause is seen; and into the log.
 
-    A team that wants no modmail gets none. Times are seconds since the epoch.
+    It goes where urgent alerts go: to modmail, to the first chat channel, or both. Times are seconds since the epoch.
     """
 
     def __init__(self, store: Store, outbox: Outbox, config: Config, clock: Clock) -> None:
@@ -68,11 +69,26 @@ class Notices:
         notice = escalation_notice(case, self._clock.now(), self._config.reddit.base_url or REDDIT)
         await self._enqueue(case.subreddit, f"escalated-{case.id}-{review_id}", notice, level)
 
-    async def _enqueue(self, subreddit: str, name: str, message: Message, level: Level = Level.URGENT) -> None:
-        if not self._config.team(subreddit).alerts.modmail:
-            return
-        now = self._clock.now()
-        await self._outbox.enqueue([Draft(name, subreddit, level, _PLAN, message.subject, message.body, now)])
+    async def silent_channel(self, message: Delivery, why: str) -> None:
+        """An alert did not reach a chat channel, or nobody knows; told in modmail alone, once a day for a channel."""
+        day = datetime.fromtimestamp(self._clock.now(), UTC).date()
+        async with self._store.transaction():
+            notice = silent_channel_notice(message, why, self._clock.now())
+            await self._enqueue(
+                message.subreddit, f"channel-{message.subreddit}-{message.channel}-{day}", notice, chat=False
+            )
+
+    async def _enqueue(
+        self, subreddit: str, name: str, message: Message, level: Level = Level.URGENT, *, chat: bool = True
+    ) -> None:
+        alerts, now = self._config.team(subreddit).alerts, self._clock.now()
+        places = [""] if alerts.modmail else []
+        if chat:
+            places += alerts.channels_for(level)[:1]
+        plans = [Planned(DeliveryKind.ALERT, DeliveryState.PENDING, channel) for channel in places]
+        await self._outbox.enqueue(
+            [Draft(name, subreddit, level, plan, message.subject, message.body, now) for plan in plans]
+        )
 
 
 def gap_notice(subreddit: str, from_utc: float, until_utc: float) -> Message:
@@ -122,6 +138,19 @@ def dead_reply_notice(reply: Delivery, why: str, at_utc: float) -> Message:
         "tries again.",
         at_utc,
         link=f"{REDDIT}/comments/{reply.post_id}",
+    )
+
+
+def silent_channel_notice(message: Delivery, why: str, at_utc: float) -> Message:
+    """That an alert did not reach a chat channel, or may not have."""
+    return _notice(
+        message.subreddit,
+        f"an alert may not have reached the channel {message.channel} ({timestamp(at_utc)})",
+        f"The chat channel {message.channel} does not work as it should.",
+        f"What happened: {inert(why, _ERROR_LENGTH)}. Please look at the post below if nobody has; `nightlight status` "
+        f"lists all that did not arrive, and `nightlight channels test {message.channel}` tries the channel.",
+        at_utc,
+        link=f"{REDDIT}/comments/{message.post_id}" if message.about_post else "",
     )
 
 

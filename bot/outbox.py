@@ -1,8 +1,9 @@
 """The outbox: enqueue, claim, finish, retry.
 
 A delivery is written down as `sending` before the call to Reddit. Whoever claims one with `attempts` above 1 must look
-for it on Reddit before sending it: an earlier call may have done the work. A reply is claimed only if courtesy has
-nothing against it at that moment.
+for it on Reddit before sending it: an earlier call may have done the work. A chat service cannot be searched, so there
+`unclear` counts the calls that may have. A reply is claimed only if courtesy has nothing against it at that moment, and
+a chat message only outside quiet hours.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ class Draft:
     subject: str
     body: str
     due_utc: float
+    step: int = 0
 
 
 class Outbox:
@@ -45,7 +47,7 @@ class Outbox:
         self._clock = clock
 
     async def enqueue(self, drafts: Sequence[Draft]) -> None:
-        """Stores drafts inside the caller's transaction; a second one of a kind for a post is left out."""
+        """Stores drafts inside the caller's transaction; a second one of a kind, channel and step is left out."""
         for draft in drafts:
             await self._store.execute(
                 "add_delivery",
@@ -53,6 +55,8 @@ class Outbox:
                     "post_id": draft.post_id,
                     "subreddit": draft.subreddit,
                     "kind": draft.planned.kind,
+                    "channel": draft.planned.channel,
+                    "step": draft.step,
                     "state": draft.planned.state,
                     "priority": draft.level.rank,
                     "subject": draft.subject,
@@ -62,21 +66,27 @@ class Outbox:
                 },
             )
 
-    async def reclaim(self) -> int:
-        """Makes whatever a crash left in `sending` due again; for the start, while nothing is being sent."""
+    async def reclaim(self, channel: str = "") -> int:
+        """Makes what a crash left in `sending` due again; for the start, while nothing is sent through that channel."""
         now = self._clock.now()
+        values = {"now": now, "due_utc": now + SECONDS_BEFORE_LOOKING, "channel": channel}
         async with self._store.transaction():
-            return await self._store.execute("reclaim", {"now": now, "due_utc": now + SECONDS_BEFORE_LOOKING})
+            return await self._store.execute("reclaim", values)
 
-    async def claim(self, manners: Manners) -> tuple[Delivery, ...]:
+    async def claim(self, manners: Manners, channel: str = "") -> tuple[Delivery, ...]:
         """The most pressing delivery that is due, now `sending`; all lines of a digest together; empty when none is.
 
-        A reply that courtesy forbids is dropped on the way, one that a person must decide on goes back to `held`.
+        Of those for a chat channel, or else of those for Reddit. A reply that courtesy forbids is dropped on the way,
+        one that a person must decide on goes back to `held`, and what can wait is put off to the end of quiet hours.
         """
         now = self._clock.now()
+        values = {"now": now, "horizon": _HORIZON_SECONDS, "channel": channel}
         async with self._store.transaction():
-            while due := await self._store.fetch("next_due", {"now": now, "horizon": _HORIZON_SECONDS}):
+            while due := await self._store.fetch("next_due", values):
                 first = due[0]
+                if channel and (until := manners.quiet_until(first["subreddit"], _level(first))):
+                    await self._store.execute("defer", {"id": first["id"], "due_utc": until, "now": now})
+                    continue
                 if first["kind"] == DeliveryKind.DIGEST:
                     due = await self._store.fetch("due_together", {"subject": first["subject"]})
                 if first["kind"] == DeliveryKind.REPLY and not await self._may_go(first, manners):
@@ -101,9 +111,9 @@ class Outbox:
         """They are on Reddit under this id."""
         await self._settle("finish", deliveries, reddit_id=reddit_id)
 
-    async def retry(self, deliveries: Sequence[Delivery], due_utc: float, error: str) -> None:
-        """To be tried again, not before `due_utc`."""
-        await self._settle("retry", deliveries, due_utc=due_utc, error=error)
+    async def retry(self, deliveries: Sequence[Delivery], due_utc: float, error: str, *, undone: bool = False) -> None:
+        """To be tried again, not before `due_utc`; `undone` when the call surely did nothing."""
+        await self._settle("retry", deliveries, due_utc=due_utc, error=error, undone=undone)
 
     async def bury(self, deliveries: Sequence[Delivery], error: str) -> None:
         """Dead letters: trying again cannot help, a moderator must see them."""
@@ -180,6 +190,11 @@ def _claimed(row: sqlite3.Row) -> Delivery:
     )
 
 
+def _level(row: sqlite3.Row) -> Level:
+    rank: int = row["priority"]
+    return list(Level)[rank]
+
+
 def _delivery(row: sqlite3.Row) -> Delivery:
     return Delivery(
         id=row["id"],
@@ -187,6 +202,7 @@ def _delivery(row: sqlite3.Row) -> Delivery:
         subreddit=row["subreddit"],
         kind=DeliveryKind(row["kind"]),
         state=DeliveryState(row["state"]),
+        level=_level(row),
         subject=row["subject"],
         body=row["body"],
         due_utc=row["due_utc"],
@@ -195,4 +211,7 @@ def _delivery(row: sqlite3.Row) -> Delivery:
         attempts=row["attempts"],
         reddit_id=row["reddit_id"],
         error=row["error"],
+        channel=row["channel"],
+        step=row["step"],
+        unclear=row["unclear"],
     )

@@ -9,16 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
 
 import structlog
 
-from bot.alerts import REDDIT, Message, compose_alert, compose_digest_line
+from bot.alerts import REDDIT, Message, compose_alert, compose_digest_line, compose_message
 from bot.clock import Clock
 from bot.config import Config
 from bot.errors import SetupError
@@ -32,13 +29,12 @@ from bot.replies import compose_reply
 from bot.resources import Catalogue, NoVettedWords
 from bot.second import SecondReader
 from bot.store import Store
+from bot.threads import apart
 from bot.types import DeliveryKind, DeliveryState, Planned, Post
 from models.assessment import Classifier
 from models.labels import Level
 
 log = structlog.get_logger()
-
-T = TypeVar("T")
 
 # A post that ended the process so many times (out of memory, a crash in native code) is not given to the model again.
 # Not fewer: a process that is killed for other reasons has some post in hand, too.
@@ -159,7 +155,7 @@ class Pipeline:
         seconds = self._config.model.timeout_seconds
         try:
             async with asyncio.timeout(seconds):
-                judgements = await _apart(lambda: judge(posts, self._classifier, self._config.team))
+                judgements = await apart(lambda: judge(posts, self._classifier, self._config.team), "models")
         except TimeoutError:
             self._hung += 1
             log.error("model.hung", count=len(posts), seconds=seconds)
@@ -208,7 +204,7 @@ class Pipeline:
         drafts = []
         for planned in decision.deliveries:
             try:
-                message, due_utc = self._message(judgement, planned.kind, note)
+                message, due_utc = self._message(judgement, planned, note)
             except NoVettedWords as error:
                 # The alert still goes out; only the words to the author are missing.
                 log.error("reply.refused", post_id=post.id, error=str(error))
@@ -218,11 +214,14 @@ class Pipeline:
             )
         return drafts
 
-    def _message(self, judgement: Judgement, kind: DeliveryKind, note: str) -> tuple[Message, float]:
-        post, decision = judgement.post, judgement.decision
+    def _message(self, judgement: Judgement, planned: Planned, note: str) -> tuple[Message, float]:
+        post, assessment, decision = judgement.post, judgement.assessment, judgement.decision
         team, now = self._config.team(post.subreddit), self._clock.now()
         base_url = self._config.reddit.base_url or REDDIT
-        match kind:
+        match planned.kind:
+            case DeliveryKind.ALERT if planned.channel:
+                share = team.alerts.share_text
+                return compose_message(post, assessment, decision, self._catalogue, base_url, share_text=share), now
             case DeliveryKind.ALERT:
                 return self._alert(judgement, base_url, note), now
             case DeliveryKind.REPLY:
@@ -240,21 +239,6 @@ class Pipeline:
         today = datetime.fromtimestamp(self._clock.now(), UTC).date()
         helping = counsel(document_of(post), judgement.assessment, decision.level, self._catalogue, today)
         return compose_alert(post, judgement.assessment, decision, self._catalogue, base_url, note, helping)
-
-
-def _apart(work: Callable[[], T]) -> asyncio.Future[T]:
-    """Runs work in a thread of its own. Nothing can stop a thread that hangs, so the process must not wait for it."""
-    done: Future[T] = Future()
-    done.set_running_or_notify_cancel()
-
-    def run() -> None:
-        try:
-            done.set_result(work())
-        except BaseException as error:
-            done.set_exception(error)
-
-    threading.Thread(target=run, name="models", daemon=True).start()
-    return asyncio.wrap_future(done)
 
 
 def _is_needed(judgement: Judgement) -> bool:

@@ -158,13 +158,23 @@ def _matches(rule: Rule, assessment: Assessment) -> bool:
 
 def _planned(post: Post, level: Level, team: Team) -> tuple[Planned, ...]:
     kinds = dict.fromkeys(team.policy.actions(level))
-    return tuple(Planned(kind, _first_state(kind, level, team)) for kind in kinds if _applies(kind, post, team))
+    return tuple(planned for kind in kinds for planned in _ways(kind, post, level, team))
 
 
-def _applies(kind: DeliveryKind, post: Post, team: Team) -> bool:
+def _ways(kind: DeliveryKind, post: Post, level: Level, team: Team) -> Iterator[Planned]:
+    """The ways that a thing to be done takes: an alert goes to modmail, to the first chat channel that hears of it, or
+    to both; all else to Reddit.
+    """
+    planned = Planned(kind, _first_state(kind, level, team))
     if kind is DeliveryKind.REPLY:
-        return not post.is_gone
-    return team.alerts.modmail  # alerts and digests are both modmail
+        if not post.is_gone:
+            yield planned
+        return
+    if team.alerts.modmail:
+        yield planned
+    if kind is DeliveryKind.ALERT:
+        for channel in team.alerts.channels_for(level)[:1]:
+            yield replace(planned, channel=channel)
 
 
 def _first_state(kind: DeliveryKind, level: Level, team: Team) -> DeliveryState:

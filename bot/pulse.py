@@ -62,6 +62,8 @@ class Pulse:
         allowance = self._budget.standing()
         depth = await self._inbox.depth()
         outbox = {(row["kind"], row["state"]): row["n"] for row in await self._store.fetch("count_deliveries")}
+        messages = await self._store.fetch("count_messages")
+        self._health.channels_stood({(row["channel"], row["state"]): row["n"] for row in messages})
         (gaps,) = await self._store.fetch("count_gaps")
         self._health.stood(depth, outbox, gaps["n"], allowance.used, allowance.per_minute, allowance.remaining)
         vitals: dict[str, float] = {

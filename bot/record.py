@@ -101,7 +101,11 @@ def to_record(judgement: Judgement, policy: Policy) -> Record:
         else None,
         risk=RiskRecord(level=assessment.risk.level, probs=_probs(assessment.risk)) if assessment else None,
         evidence=[_evidence(each) for each in assessment.evidence] if assessment else [],
-        deliveries=[DeliveryRecord(kind=each.kind, state=each.state) for each in decision.deliveries],
+        # Once each: through how many channels an alert goes says nothing of the post.
+        deliveries=[
+            DeliveryRecord(kind=kind, state=state)
+            for kind, state in dict.fromkeys((each.kind, each.state) for each in decision.deliveries)
+        ],
         versions={**assessment.versions, **ours} if assessment else ours,
     )
 

@@ -62,12 +62,13 @@ class Store:
                 await switch_to_wal(self._connection, _BUSY_SECONDS)
                 # FULL: a delivery written down as `sending` must outlive a power cut, or it could be sent twice.
                 await self._connection.execute("PRAGMA synchronous = FULL")
-                await self._connection.execute("PRAGMA foreign_keys = ON")
                 # What is forgotten is overwritten, not just unlinked.
                 await self._connection.execute("PRAGMA secure_delete = ON")
                 if self._verify:
                     await self._look_for_damage()
                 await self._migrate()
+                # Only now: a migration that makes a table anew has to drop the one that others refer to.
+                await self._connection.execute("PRAGMA foreign_keys = ON")
         except BaseException:
             await self._close()
             raise
@@ -95,18 +96,38 @@ class Store:
             raise self._damaged()
 
     async def _migrate(self) -> None:
+        """Applies every migration that was not applied yet, in the order of their numbers."""
         migrations = _migrations()
-        (version,) = await self._one("PRAGMA user_version")
-        if version > max(migrations):
+        applied = await self._applied()
+        if applied - migrations.keys():
             raise StoreError(f"the database {self.path} was made by a newer version of nightlight")
-        for number in [number for number in migrations if number > version]:
+        for number in sorted(migrations.keys() - applied):
             async with self.transaction():
                 # Asked again inside: another process may be opening the same database for the first time.
-                (version,) = await self._one("PRAGMA user_version")
-                if version < number:
-                    for statement in _statements(migrations[number]):
-                        await self._db.execute(statement)
-                    await self._db.execute(f"PRAGMA user_version = {number}")
+                if number in await self._applied():
+                    continue
+                for statement in _statements(migrations[number]):
+                    await self._db.execute(statement)
+                await self._note_applied(number)
+
+    async def _applied(self) -> set[int]:
+        """The numbers of the migrations this file has seen.
+
+        Files made before they were written down hold in `user_version` how many there were, counted from 1.
+        """
+        (version,) = await self._one("PRAGMA user_version")
+        known = await self._db.execute_fetchall("SELECT 1 FROM sqlite_master WHERE name = 'migrations'")
+        if not known:
+            return set(range(1, version + 1))
+        return {row[0] for row in await self._db.execute_fetchall("SELECT number FROM migrations")}
+
+    async def _note_applied(self, number: int) -> None:
+        applied = {*await self._applied(), number}
+        await self._db.execute("CREATE TABLE IF NOT EXISTS migrations (number INTEGER PRIMARY KEY) STRICT")
+        for each in sorted(applied):
+            await self._db.execute("INSERT INTO migrations (number) VALUES (?) ON CONFLICT DO NOTHING", (each,))
+        # For versions that know no table of migrations: they refuse a file that is newer than they are.
+        await self._db.execute(f"PRAGMA user_version = {max(applied)}")
 
     async def _one(self, sql: str) -> sqlite3.Row:
         async with self._db.execute(sql) as cursor:
@@ -204,7 +225,7 @@ def _queries() -> dict[str, str]:
 
 
 def _migrations() -> dict[int, str]:
-    """The scripts by number, which is the version that a database has after each, in order."""
+    """The scripts of sql/ by the number that their names begin with."""
     folder = files("bot") / "sql"
-    names = sorted(entry.name for entry in folder.iterdir() if re.fullmatch(r"\d{3}_\w+\.sql", entry.name))
+    names = [entry.name for entry in folder.iterdir() if re.fullmatch(r"\d{3}_\w+\.sql", entry.name)]
     return {int(name[:3]): (folder / name).read_text(encoding="utf-8") for name in names}

@@ -54,7 +54,7 @@ class Reason:
 class DeliveryKind(StrEnum):
     """What is to be done in the world."""
 
-    ALERT = "alert"  # an internal modmail discussion about one post, at once
+    ALERT = "alert"  # word to the moderators about one post: an internal modmail discussion, or a message in a chat
     DIGEST = "digest"  # a line in the daily modmail summary
     REPLY = "reply"  # a public comment under the post, made of vetted words only
 
@@ -72,10 +72,14 @@ class DeliveryState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A delivery that a decision asks for, before the outbox has given it a number."""
+    """A delivery that a decision asks for, before the outbox has given it a number.
+
+    `channel` is the chat channel an alert goes through, by the team's name for it; empty: it goes to Reddit.
+    """
 
     kind: DeliveryKind
     state: DeliveryState
+    channel: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +95,12 @@ class Decision:
 class Delivery:
     """One row of the outbox.
 
-    `body` is what will be written, complete, at the moment of the decision; `reddit_id` is what Reddit called it once
-    sent. `since_utc` is from when on it could have been sent, `created_utc` when it was decided, `written_utc` when the
-    post was written, where that is known. `about_post` is False for a notice about the bot itself (a gap, a refusal),
-    which no post stands behind. Times are seconds since the epoch.
+    `level` says how pressing it is. `body` is what will be written, complete, at the moment of the decision, and
+    `reddit_id` what Reddit called it once sent. `since_utc` is from when on it could have been sent, `created_utc` when
+    it was decided, `written_utc` when the post was written, where that is known. `about_post` is False for a notice
+    about the bot itself (a gap, a refusal), which no post stands behind. `channel` is the chat channel it goes through,
+    empty for Reddit; `step` counts the alerts about one post, from 0, for as long as nobody takes it up; `unclear` is
+    how many calls before this one may have done its work. Times are seconds since the epoch.
     """
 
     id: int
@@ -102,6 +108,7 @@ class Delivery:
     subreddit: str
     kind: DeliveryKind
     state: DeliveryState
+    level: Level
     subject: str
     body: str
     due_utc: float
@@ -112,6 +119,9 @@ class Delivery:
     error: str | None = None
     about_post: bool = True
     written_utc: float | None = None
+    channel: str = ""
+    step: int = 0
+    unclear: int = 0
 
 
 class ReviewAction(StrEnum):

@@ -218,10 +218,16 @@ def status(config: ConfigFile = Path("config.toml")) -> None:
         deliveries.add_row(kind, state, str(count))
     for table in (watches, posts, deliveries):
         console.print(table)
+    if standing.messages:
+        messages = Table("of which through", "state", "count")
+        for (channel, state), count in sorted(standing.messages.items()):
+            messages.add_row(channel, state, str(count))
+        console.print(messages)
     if standing.dead:
         dead = Table("ID", "dead letter", "about", "why", title="could not be sent; `nightlight reviews retry ID`")
         for each in standing.dead:
-            dead.add_row(str(each.id), each.kind, each.post_id, escape(each.error or ""))
+            what = f"{each.kind} through {each.channel}" if each.channel else str(each.kind)
+            dead.add_row(str(each.id), what, each.post_id, escape(each.error or ""))
         console.print(dead)
     for gap in standing.gaps:
         between = f"between {_when(gap.from_utc)} and {_when(gap.until_utc)}"

@@ -19,6 +19,7 @@ from bot.manners import Manners
 from bot.notices import Notices
 from bot.outbox import SECONDS_BEFORE_LOOKING, Outbox
 from bot.types import Delivery, DeliveryKind
+from models.labels import Level
 
 log = structlog.get_logger()
 
@@ -31,6 +32,7 @@ class Letter:
     """What goes out in one call: a delivery, or the lines of one digest put together.
 
     `since_utc` is when the oldest of them was written down, in seconds since the epoch: no earlier can it have arrived.
+    `unclear` is how many calls before this one may have sent it.
     """
 
     kind: DeliveryKind
@@ -39,6 +41,8 @@ class Letter:
     subject: str
     body: str
     since_utc: float = 0.0
+    level: Level = Level.NONE
+    unclear: int = 0
 
 
 class Messenger(Protocol):
@@ -58,7 +62,8 @@ class Messenger(Protocol):
 
 
 class Worker:
-    """Sends what is due. A letter that was ever begun is looked for before it is sent again.
+    """Sends what is due to Reddit, or through one chat channel. A letter that was ever begun is looked for before it is
+    sent again.
 
     `after` hears of every delivery that was settled, once that is stored.
     """
@@ -73,6 +78,7 @@ class Worker:
         config: Deliver,
         clock: Clock,
         after: Callable[[Delivery, str], None] = lambda delivery, outcome: None,
+        channel: str = "",
     ) -> None:
         self._outbox = outbox
         self._messenger = messenger
@@ -82,10 +88,11 @@ class Worker:
         self._give_up_seconds = config.give_up_hours * 3600
         self._clock = clock
         self._after = after
+        self._channel = channel
 
     async def run(self, stop: asyncio.Event, look_seconds: float = 1.0) -> None:
         """Until stopped. Moderators approve from another process, so the outbox is looked at every `look_seconds`."""
-        reclaimed = await self._outbox.reclaim()
+        reclaimed = await self._outbox.reclaim(self._channel)
         if reclaimed:
             log.warning("delivery.reclaimed", count=reclaimed)
         while not stop.is_set():
@@ -94,7 +101,7 @@ class Worker:
 
     async def deliver_next(self) -> bool:
         """Sends the most pressing delivery; False when nothing was due."""
-        deliveries = await self._outbox.claim(self._manners)
+        deliveries = await self._outbox.claim(self._manners, self._channel)
         if not deliveries:
             return False
         try:
@@ -135,12 +142,15 @@ class Worker:
             named = error.retry_after_seconds if isinstance(error, Transient) else None
             pause, outcome = named or _pause(first.attempts), "postponed"
         pause = min(pause, _LONGEST_PAUSE_SECONDS)
-        await self._settle(self._outbox.retry(deliveries, now + pause, str(error)), deliveries, outcome, error)
+        work = self._outbox.retry(deliveries, now + pause, str(error), undone=not isinstance(error, Unclear))
+        await self._settle(work, deliveries, outcome, error)
 
     async def _bury(self, deliveries: Sequence[Delivery], error: Exception) -> None:
         await self._settle(self._outbox.bury(deliveries, str(error)), deliveries, "dead", error)
         if deliveries[0].kind is DeliveryKind.REPLY:
             await self._notices.dead_reply(deliveries[0], str(error))
+        if self._channel:
+            await self._notices.silent_channel(deliveries[0], str(error))
 
     async def _settle(
         self, work: Awaitable[None], deliveries: Sequence[Delivery], outcome: str, error: Exception | None = None
@@ -157,6 +167,7 @@ class Worker:
             delivery_id=delivery.id,
             post_id=delivery.post_id,
             kind=delivery.kind,
+            channel=delivery.channel or None,
             attempts=delivery.attempts,
             error=str(error) if error else None,
         )
@@ -169,7 +180,7 @@ def _letter(deliveries: Sequence[Delivery]) -> Letter:
     lines = [each.body for each in deliveries]
     body = compose_digest(first.subreddit, lines) if first.kind is DeliveryKind.DIGEST else first.body
     since = min(each.created_utc for each in deliveries)
-    return Letter(first.kind, first.subreddit, first.post_id, first.subject, body, since)
+    return Letter(first.kind, first.subreddit, first.post_id, first.subject, body, since, first.level, first.unclear)
 
 
 def _pause(attempts: int) -> float:

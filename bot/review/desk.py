@@ -66,13 +66,14 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where everything stands.
+    """Where everything stands. `messages` are those of the deliveries that go through chat channels, by channel.
 
     `vitals` are the running process's last figures by name, taken at `vitals_utc`; `llm_calls` were made today (UTC).
     """
 
     posts: Mapping[Level, int]
     deliveries: Mapping[tuple[DeliveryKind, DeliveryState], int]
+    messages: Mapping[tuple[str, DeliveryState], int]
     dead: Sequence[Delivery]
     watches: Sequence[Watched]
     gaps: Sequence[Gap]
@@ -270,10 +271,12 @@ class Desk:
         """Counts over everything that is stored."""
         posts = await self._store.fetch("count_posts_by_level")
         deliveries = await self._store.fetch("count_deliveries")
+        messages = await self._store.fetch("count_messages")
         vitals = await self._store.fetch("vitals")
         return Standing(
             posts={Level(row["level"]): row["n"] for row in posts},
             deliveries={(DeliveryKind(row["kind"]), DeliveryState(row["state"])): row["n"] for row in deliveries},
+            messages={(row["channel"], DeliveryState(row["state"])): row["n"] for row in messages},
             dead=await self.dead(),
             watches=[
                 Watched(row["subreddit"], row["looked_utc"], row["refusal"])

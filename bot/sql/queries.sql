@@ -55,18 +55,21 @@ SELECT id, level FROM posts;
 SELECT level, count(*) AS n FROM posts GROUP BY level;
 
 -- name: add_delivery
--- A post has one delivery of each kind, whatever happens: a second one is left out.
+-- A post has one delivery of each kind, channel and step, whatever happens: a second one is left out.
 INSERT INTO deliveries (
-    post_id, subreddit, kind, state, priority, subject, body, due_utc, since_utc, created_utc, changed_utc
-) VALUES (:post_id, :subreddit, :kind, :state, :priority, :subject, :body, :due_utc, max(:due_utc, :now), :now, :now)
-ON CONFLICT (post_id, kind) DO NOTHING;
+    post_id, subreddit, kind, channel, step, state, priority, subject, body, due_utc, since_utc, created_utc, changed_utc
+) VALUES (
+    :post_id, :subreddit, :kind, :channel, :step, :state, :priority, :subject, :body,
+    :due_utc, max(:due_utc, :now), :now, :now
+)
+ON CONFLICT (post_id, kind, channel, step) DO NOTHING;
 
 -- name: next_due
--- The delivery that matters most among those due: highest level first, oldest first within a level. Nothing is ever
+-- The delivery of a channel (empty: Reddit) that matters most among those due: highest level first, oldest first within a level. Nothing is ever
 -- put off for longer than :horizon seconds, so what is due later than that was put off by a clock that was wrong.
 SELECT deliveries.*, posts.id IS NOT NULL AS about_post, posts.created_utc AS written_utc
 FROM deliveries LEFT JOIN posts ON posts.id = post_id
-WHERE state = 'pending' AND (due_utc <= :now OR due_utc > :now + :horizon)
+WHERE state = 'pending' AND channel = :channel AND (due_utc <= :now OR due_utc > :now + :horizon)
 ORDER BY priority DESC, due_utc, deliveries.id LIMIT 1;
 
 -- name: due_together
@@ -75,8 +78,8 @@ SELECT *, 1 AS about_post, NULL AS written_utc FROM deliveries
 WHERE state = 'pending' AND kind = 'digest' AND subject = :subject ORDER BY id;
 
 -- name: claim
--- Written down before the call; `attempts` counts the calls begun.
-UPDATE deliveries SET state = 'sending', attempts = attempts + 1, changed_utc = :now
+-- Written down before the call; `attempts` counts the calls begun, `unclear` those of which nobody knows what they did.
+UPDATE deliveries SET state = 'sending', attempts = attempts + 1, unclear = unclear + 1, changed_utc = :now
 WHERE id = :id AND state = 'pending';
 
 -- name: finish
@@ -87,8 +90,14 @@ SET state = 'sent', reddit_id = :reddit_id, error = NULL, changed_utc = :now,
 WHERE id = :id AND state = 'sending';
 
 -- name: retry
-UPDATE deliveries SET state = 'pending', due_utc = :due_utc, error = :error, changed_utc = :now
+-- :undone is 1 when the call surely did nothing.
+UPDATE deliveries
+SET state = 'pending', due_utc = :due_utc, error = :error, unclear = unclear - :undone, changed_utc = :now
 WHERE id = :id AND state = 'sending';
+
+-- name: defer
+-- Not before a time, through no fault of anybody's.
+UPDATE deliveries SET due_utc = :due_utc, since_utc = :due_utc, changed_utc = :now WHERE id = :id AND state = 'pending';
 
 -- name: bury
 UPDATE deliveries SET state = 'dead', error = :error, changed_utc = :now WHERE id = :id AND state = 'sending';
@@ -102,12 +111,15 @@ UPDATE deliveries SET state = 'dismissed', error = :error, changed_utc = :now
 WHERE id = :id AND state IN ('held', 'pending', 'sending');
 
 -- name: revive
-UPDATE deliveries SET state = 'pending', due_utc = :now, since_utc = :now, changed_utc = :now
+-- A person says so, and knows what came of the calls before.
+UPDATE deliveries SET state = 'pending', due_utc = :now, since_utc = :now, unclear = 0, changed_utc = :now
 WHERE id = :id AND state = 'dead' AND body <> '';
 
 -- name: reclaim
--- After a crash: whatever was being sent is due again, and will be looked for on Reddit first, since attempts > 0.
-UPDATE deliveries SET state = 'pending', due_utc = :due_utc, changed_utc = :now WHERE state = 'sending';
+-- After a crash: whatever was being sent through a channel is due again, and will be looked for first, since
+-- attempts > 0.
+UPDATE deliveries SET state = 'pending', due_utc = :due_utc, changed_utc = :now
+WHERE state = 'sending' AND channel = :channel;
 
 -- name: get_delivery
 SELECT * FROM deliveries WHERE id = :id;
@@ -121,6 +133,10 @@ SELECT * FROM deliveries WHERE post_id = :post_id ORDER BY id;
 
 -- name: count_deliveries
 SELECT kind, state, count(*) AS n FROM deliveries GROUP BY kind, state;
+
+-- name: count_messages
+-- What goes through chat channels, by channel.
+SELECT channel, state, count(*) AS n FROM deliveries WHERE channel <> '' GROUP BY channel, state;
 
 -- name: approve
 UPDATE deliveries SET state = 'pending', body = :body, due_utc = :due_utc, since_utc = :due_utc, changed_utc = :now
@@ -272,6 +288,30 @@ ON CONFLICT (day) DO UPDATE SET calls = calls + 1 WHERE calls < :most;
 
 -- name: llm_calls_of
 SELECT calls FROM llm_calls WHERE day = :day;
+
+-- Escalation: messages about a crisis in chat channels. Step -1 says that somebody has it.
+
+-- name: unclaimed_crises
+-- Crises that chat channels were told of and that nobody has: neither settled nor, at this moment, anybody's claim.
+SELECT id, subreddit FROM posts
+WHERE level = 'crisis' AND forgotten_utc IS NULL
+    AND EXISTS (SELECT 1 FROM deliveries WHERE post_id = posts.id AND kind = 'alert' AND channel <> '')
+    AND settled_utc IS NULL AND (claimed_by IS NULL OR claimed_until_utc <= :now);
+
+-- name: told_crises
+-- Crises that chat channels were told of and have not heard the end of.
+SELECT DISTINCT posts.id, posts.subreddit FROM posts JOIN deliveries ON post_id = posts.id
+WHERE level = 'crisis' AND forgotten_utc IS NULL AND kind = 'alert' AND channel <> ''
+    AND NOT EXISTS (SELECT 1 FROM deliveries WHERE post_id = posts.id AND kind = 'alert' AND step = -1);
+
+-- name: steps_of_post
+-- The messages about a post, in the order in which they were written down.
+SELECT channel, step, state, created_utc FROM deliveries
+WHERE post_id = :post_id AND kind = 'alert' AND channel <> '' AND step >= 0 ORDER BY step, id;
+
+-- name: drop_messages
+UPDATE deliveries SET state = 'dismissed', error = :error, body = '', changed_utc = :now
+WHERE post_id = :post_id AND kind = 'alert' AND channel <> '' AND step >= 0 AND state = 'pending';
 
 -- Courtesy: what is known of an author is a keyed hash.
 

@@ -69,6 +69,8 @@ async def test_every_figure_arrives(client: httpx2.AsyncClient, health: Health, 
     health.judged("testsub", "none", -0.5)
     health.delivered("alert", "sent", 2.5)
     health.delivered("alert", "retried", 99.0)
+    health.messaged("phone", "sent")
+    health.channels_stood({("phone", "dead"): 5})
     health.alerted(12.0)
     health.stood(7, {("alert", "sent"): 4, ("reply", "dead"): 2, ("alert", "dead"): 1}, 2, 31, 100, 964.0)
     got = await figures(client)
@@ -88,6 +90,8 @@ async def test_every_figure_arrives(client: httpx2.AsyncClient, health: Health, 
     assert value("seconds_to_sent_count", kind="alert") == 1
     assert value("seconds_to_sent_sum", kind="alert") == 2.5
     assert (value("seconds_to_alerted_count"), value("seconds_to_alerted_sum")) == (1, 12.0)
+    assert value("messages_total", channel="phone", outcome="sent") == 1
+    assert value("channel_outbox", channel="phone", state="dead") == 5
     assert value("queue_depth") == 7
     assert value("outbox", kind="alert", state="sent") == 4
     assert value("outbox", kind="reply", state="dead") == 2
@@ -98,7 +102,7 @@ async def test_every_figure_arrives(client: httpx2.AsyncClient, health: Health, 
     assert value("budget_remaining") == 964.0
     assert [name for name, labels in got if name == "nightlight_info" and dict(labels)["version"]]
     labels = {label for _, pairs in got for label, _ in pairs}
-    assert labels == {"subreddit", "level", "kind", "outcome", "state", "le", "version"}
+    assert labels == {"subreddit", "level", "kind", "channel", "outcome", "state", "le", "version"}
 
 
 async def test_what_is_over_is_forgotten(client: httpx2.AsyncClient, health: Health) -> None:

@@ -7,7 +7,7 @@ import json
 import tempfile
 from collections import Counter
 from collections.abc import Coroutine, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from bot.config import Config, Deliver
+from bot.deliver.chat import ChatMessenger
+from bot.deliver.escalate import Escalator
 from bot.deliver.worker import Letter, Worker
 from bot.errors import Forbidden, Transient, Unclear, UsageError
 from bot.inbox import Inbox
@@ -62,6 +64,25 @@ class Reddit:
         return "sent"
 
 
+class Chat:
+    """A chat service, which nobody can search; the next call meets `trouble`, before or after its work."""
+
+    name = "chat"
+
+    def __init__(self) -> None:
+        self.arrived: dict[str, list[str]] = {}  # bodies, by subject
+        self.trouble: BaseException | None = None
+        self.too_late = False
+
+    async def send(self, subject: str, body: str) -> None:
+        """Takes it in, unless trouble comes first."""
+        trouble, self.trouble = self.trouble, None
+        if trouble is None or self.too_late:
+            self.arrived.setdefault(subject, []).append(body)
+        if trouble is not None:
+            raise trouble
+
+
 TROUBLES = st.sampled_from([Transient("429"), Unclear("503"), Forbidden("403"), Crash()])
 
 
@@ -72,7 +93,7 @@ class Life(RuleBasedStateMachine):
         super().__init__()
         self.runner = asyncio.Runner()
         self.folder = tempfile.TemporaryDirectory()
-        self.clock, self.reddit = HandClock(), Reddit()
+        self.clock, self.reddit, self.chat = HandClock(), Reddit(), Chat()
         self.put: set[str] = set()
         self.approved: set[str] = set()
         self.dismissed: set[str] = set()
@@ -87,14 +108,26 @@ class Life(RuleBasedStateMachine):
         """A process starts."""
         self.store = Store(Path(self.folder.name) / "life.db")
         self.run(self.store.__aenter__())
-        config = Config.model_validate({"deliver": {"dry_run": False}, "replies": {"author_cooldown_days": 0}})
+        config = Config.model_validate(
+            {
+                "deliver": {"dry_run": False},
+                "replies": {"author_cooldown_days": 0},
+                "alerts": {"channels": ["chat"], "escalate_minutes": 60},
+            }
+        )
         manners = Manners(self.store, b"k" * 32, config, self.clock)
         self.inbox, self.outbox = Inbox(self.store, self.clock), Outbox(self.store, self.clock)
         keeper = Keeper(self.store, manners, config, self.clock)
         notices = Notices(self.store, self.outbox, config, self.clock)
         self.worker = Worker(self.outbox, self.reddit, manners, keeper, notices, Deliver(), self.clock)
+        messenger = ChatMessenger(self.chat, self.reddit.gone)
+        self.chatter = Worker(
+            self.outbox, messenger, manners, keeper, notices, Deliver(), self.clock, channel=self.chat.name
+        )
+        self.escalator = Escalator(self.store, self.outbox, config, self.clock)
         self.desk = Desk(self.store, manners, config, self.clock)
         self.run(self.outbox.reclaim())
+        self.run(self.outbox.reclaim(self.chat.name))
 
     @rule()
     def end(self) -> None:
@@ -123,7 +156,7 @@ class Life(RuleBasedStateMachine):
         self.run(put())
 
     def judge(self, crash: bool, auto: bool) -> None:
-        """The next posts are judged and stored with an alert and a reply, or the process dies over it."""
+        """The next posts are judged and stored with their alerts and a reply, or the process dies over it."""
         state = DeliveryState.PENDING if auto else DeliveryState.HELD
 
         async def judge() -> None:
@@ -133,7 +166,8 @@ class Life(RuleBasedStateMachine):
                     facts = {"author_hash": None, "level": "crisis", "reasons": "[]", "record": "{}"}
                     times = {"fetched_utc": self.clock.now(), "now": self.clock.now(), "forgotten_utc": None}
                     await self.store.execute("add_post", {**asdict(post), **facts, **times})
-                    plans = Planned(DeliveryKind.ALERT, DeliveryState.PENDING), Planned(DeliveryKind.REPLY, state)
+                    alert = Planned(DeliveryKind.ALERT, DeliveryState.PENDING)
+                    plans = alert, replace(alert, channel=self.chat.name), Planned(DeliveryKind.REPLY, state)
                     await self.outbox.enqueue(
                         [Draft(post.id, "testsub", Level.CRISIS, plan, f"s {post.id}", "words", 0.0) for plan in plans]
                     )
@@ -154,6 +188,15 @@ class Life(RuleBasedStateMachine):
         self.mortal(self.worker.deliver_next())
         self.refused |= set(self.dead()) - before
         self.reddit.trouble = None
+
+    @rule(trouble=st.none() | TROUBLES, too_late=st.booleans(), seconds=st.sampled_from([1.0, 10.0, 4000.0]))
+    def call(self, trouble: BaseException | None, too_late: bool, seconds: float) -> None:
+        """Time passes; crises go on, and the most pressing chat message goes out, or meets trouble."""
+        self.clock.advance(seconds)
+        self.run(self.escalator.escalate())
+        self.chat.trouble, self.chat.too_late = trouble, too_late and not isinstance(trouble, Forbidden | Transient)
+        self.mortal(self.chatter.deliver_next())
+        self.chat.trouble = None
 
     def mortal(self, work: Coroutine[Any, Any, object]) -> None:
         """Does something that may end the process."""
@@ -197,13 +240,21 @@ class Life(RuleBasedStateMachine):
         return {row["id"] for row in self.run(self.store.fetch("every_post"))}
 
     def dead(self) -> list[tuple[str, DeliveryKind]]:
-        """The dead letters."""
-        return [(each.post_id, each.kind) for each in self.run(self.outbox.find(DeliveryState.DEAD))]
+        """The dead letters to Reddit."""
+        found = self.run(self.outbox.find(DeliveryState.DEAD))
+        return [(each.post_id, each.kind) for each in found if not each.channel]
 
     @invariant()
     def nothing_twice(self) -> None:
         """No letter arrives twice."""
         assert {key: count for key, count in self.reddit.arrived.items() if count > 1} == {}
+
+    @invariant()
+    def no_message_twice_without_saying_so(self) -> None:
+        """A step about a crisis arrives in the chat once, or twice when nobody could know; the second says so."""
+        for subject, bodies in self.chat.arrived.items():
+            if "nobody has taken up" not in subject:  # every reminder has the same one
+                assert ["may be repeated" in body for body in bodies] in ([False], [True], [False, True])
 
     @invariant()
     def no_word_without_approval(self) -> None:
@@ -231,11 +282,11 @@ class Life(RuleBasedStateMachine):
 
     def calm_down(self) -> None:
         """No more trouble; all that was due arrives, once, and nothing else does."""
-        self.reddit.trouble = None
+        self.reddit.trouble = self.chat.trouble = None
 
         async def calm() -> None:
             for _ in range(200):
-                if not await self.worker.deliver_next():
+                if not await self.worker.deliver_next() and not await self.chatter.deliver_next():
                     self.clock.advance(1000)
                     if not await self.outbox.find(DeliveryState.PENDING):
                         break
@@ -244,7 +295,10 @@ class Life(RuleBasedStateMachine):
         self.run(calm())
         due = {(id, DeliveryKind.ALERT) for id in judged} | {(id, DeliveryKind.REPLY) for id in judged & self.approved}
         assert due - self.refused <= {key for key, count in self.reddit.arrived.items() if count}
+        dead = {each.subject for each in self.run(self.outbox.find(DeliveryState.DEAD)) if each.channel}
+        assert {f"s {id}" for id in judged - self.approved - self.dismissed} <= dead | self.chat.arrived.keys()
         self.nothing_twice()
+        self.no_message_twice_without_saying_so()
         self.no_word_without_approval()
 
 

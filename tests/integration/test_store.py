@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bot.errors import StoreError
-from bot.store import Store
+from bot.store import Store, _migrations
 
 WATCH = {"subreddit": "testsub", "since_utc": 1.0}
 
@@ -52,6 +52,37 @@ async def test_a_newer_database_is_refused(tmp_path: Path) -> None:
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA user_version = 999")
     connection.close()
+    with pytest.raises(StoreError, match="newer version"):
+        async with Store(path):
+            pass
+
+
+async def test_migrations_go_by_number_also_where_one_was_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that saw the first, the second and the sixth sees the fourth when that comes, and no other again."""
+    path, scripts = tmp_path / "gaps.db", _migrations()
+    with monkeypatch.context() as patch:
+        patch.setattr("bot.store._migrations", lambda: {number: scripts[number] for number in (1, 2, 3)})
+        async with Store(path):
+            pass
+    for number in (6, 4):
+        scripts[number] = f"CREATE TABLE number_{number} (id INTEGER PRIMARY KEY);"
+        monkeypatch.setattr("bot.store._migrations", lambda: scripts)
+        async with Store(path) as store:
+            assert await store._applied() == set(scripts)
+            assert (await store._one("PRAGMA user_version"))[0] == 6
+
+
+async def test_a_file_that_saw_a_migration_we_do_not_know_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when its number is below ours."""
+    path, scripts = tmp_path / "other.db", _migrations()
+    monkeypatch.setattr("bot.store._migrations", lambda: {**scripts, 5: "CREATE TABLE five (id INTEGER PRIMARY KEY);"})
+    async with Store(path):
+        pass
+    monkeypatch.setattr("bot.store._migrations", lambda: {n: script for n, script in scripts.items() if n != 5})
     with pytest.raises(StoreError, match="newer version"):
         async with Store(path):
             pass
@@ -231,6 +262,7 @@ async def test_every_earlier_database_is_brought_up_to_date_with_its_rows(tmp_pa
         connection.executescript((files("bot") / "sql" / name).read_text(encoding="utf-8"))
     since = SINCE_THE_SECOND if version >= 2 else ""
     since += SINCE_CASES if version >= 4 else BEFORE_CASES
+    # How many there were, as files say that were made before each was written down by its number.
     connection.executescript(f"{ROWS} {since} PRAGMA user_version = {version};")
     connection.close()
     async with Store(old) as store, Store(new) as fresh:
@@ -238,6 +270,8 @@ async def test_every_earlier_database_is_brought_up_to_date_with_its_rows(tmp_pa
         (delivery,) = await store.fetch("deliveries_of_post", {"post_id": "p1"})
         (review,) = await store.fetch("reviews_of_post", {"post_id": "p1"})
         (watch,) = await store.fetch("watches")
+        assert await store._db.execute_fetchall("PRAGMA foreign_key_check") == []
+        assert (await store._one("PRAGMA foreign_keys"))[0] == 1
         schema = "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name"
         assert [tuple(row) for row in await store._db.execute_fetchall(schema)] == [
             tuple(row) for row in await fresh._db.execute_fetchall(schema)

@@ -170,12 +170,14 @@ async def test_it_stops_when_told(store: Store, outbox: Outbox, hire: Hire, cloc
     assert len(office.arrived) == 1
 
 
-async def judged(store: Store, manners: Manners, clock: HandClock, *ids: str, author: str = "ann") -> None:
+async def judged(
+    store: Store, manners: Manners, clock: HandClock, *ids: str, author: str = "ann", level: Level = Level.CRISIS
+) -> None:
     """Posts of an author, stored as the pipeline stores them."""
     async with store.transaction():
         for id in ids:
             post = Post(id, "testsub", author, "a title", "a text", clock.now(), f"/r/testsub/comments/{id}/a_title/")
-            values = {"level": "crisis", "reasons": "[]", "record": json.dumps({"evidence": [1]}), "now": clock.now()}
+            values = {"level": level, "reasons": "[]", "record": json.dumps({"evidence": [1]}), "now": clock.now()}
             times = {"fetched_utc": clock.now(), "forgotten_utc": None, "author_hash": manners.hash(author)}
             await store.execute("add_post", {**asdict(post), **values, **times})
 

@@ -17,6 +17,7 @@ from bot.alerts import (
     compose_alert,
     compose_digest,
     compose_digest_line,
+    compose_message,
     inert,
 )
 from bot.config import Replies, Team
@@ -322,3 +323,34 @@ def test_a_digest_line_is_one_inert_line(title: str, subreddit: str) -> None:
     body = compose_digest(subreddit, [message.body])
     assert message.body in body
     assert re.fullmatch(r"nightlight digest \w+", body.splitlines()[-1])
+
+
+SECRET = "xylophone"
+
+
+@given(st.text(max_size=300), st.text(max_size=3000), st.sampled_from(Level))
+def test_a_chat_message_has_no_word_of_the_post(title: str, text: str, level: Level) -> None:
+    """Whatever the post says, two posts of one id and level make the same message, which fits into a chat."""
+    decision = Decision(level, (Reason("x", "a reason"),), ())
+    evidence = (Evidence(0, 5, Risk.IDEATION, "rules", "a note"),)
+    about = Post("abc", "testsub", SECRET, title, text, 0.0, f"/r/testsub/comments/abc/{SECRET}/")
+    message = compose_message(about, assessment(evidence), decision, CATALOGUE)
+    other = compose_message(post("", "", permalink=""), None, decision, CATALOGUE)
+    assert message == other
+    assert "https://www.reddit.com/comments/abc\n" in message.body
+    assert SECRET not in message.subject + message.body
+
+
+@given(st.text(max_size=300), st.text(min_size=1, max_size=5000), st.lists(st.text(max_size=400), max_size=12))
+def test_a_chat_message_with_words_of_the_post_fits_and_nothing_in_it_acts(
+    title: str, text: str, reasons: list[str]
+) -> None:
+    """Where a team shares text: in fewer than 1,900 characters, and no mention or link of the author's works."""
+    whole = Document(title, text).text
+    evidence = tuple(Evidence(at, at + 40, Risk.IDEATION, "rules", "n" * 200) for at in range(0, len(whole), 90))
+    decision = Decision(Level.CRISIS, tuple(Reason("x", words) for words in reasons), ())
+    about = Post("abc", "testsub", SECRET, title, text, 0.0, "")
+    body = compose_message(about, assessment(evidence), decision, CATALOGUE, share_text=True).body
+    assert len(body) < 1900
+    assert body.replace("https://www.reddit.com/comments/abc", "").count("://") == 0
+    assert not re.search(r"@\w", body)

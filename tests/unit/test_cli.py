@@ -46,6 +46,7 @@ def test_an_unforeseen_error_ends_it_loudly_without_quoting_a_post(
         "status",
         "check",
         "reviews",
+        "channels",
         "demo",
         "replay",
         "evaluate",

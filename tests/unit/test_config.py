@@ -8,6 +8,7 @@ import pytest
 
 from bot.config import Config, Secrets, llm_api_key, load
 from bot.errors import ConfigError
+from models.labels import Level
 
 ROOT = Path(__file__).parents[2]
 
@@ -71,6 +72,13 @@ def test_the_example_names_every_setting_with_its_default() -> None:
         ("[reddit]\nbase_url = 'ftp://x'", "base_url"),
         ("[replies]\nopt_out_url = 'http://example.org'", "replies.opt_out_url"),
         ("[replies]\nopt_out_url = 'https://example.org/a b'", "replies.opt_out_url"),
+        ("[alerts]\nchannels = ['Phone']", "alerts.channels"),
+        ("[alerts]\nchannels = ['phone', 'phone']", "twice"),
+        ("[alerts]\nchannel_levels = { phone = ['none'] }", "alerts.channel_levels.phone"),
+        ("[alerts]\nchannel_levels = { phone = ['crisis'] }", "which is no channel"),
+        ("[alerts]\nquiet_hours = '22-7'", "quiet_hours"),
+        ("[alerts]\nquiet_hours = '22:00-07:00'\nquiet_zone = 'Europe/Nowhere'", "quiet_zone"),
+        ("[overrides.abc.alerts]\nescalate_minutes = -1", "escalate_minutes"),
         ("[llm]\nbase_url = 'ftp://x'", "llm.base_url"),
         ("[llm]\nconcurrency = 0", "llm.concurrency"),
         ("[llm]\napi_key = 'sk-1'", "unknown key llm.api_key"),
@@ -128,6 +136,36 @@ def test_secrets_come_from_the_environment_and_do_not_print() -> None:
     assert secrets.password.get_secret_value() == "hush-2"
     assert "hush" not in f"{secrets!r} {secrets} {secrets.model_dump_json()}"
     assert secrets.missing() == []
+
+
+def test_each_channel_has_its_url_from_a_variable_of_its_own() -> None:
+    """The name comes after NIGHTLIGHT_CHANNEL_, in capitals; no way of printing the secrets shows a URL."""
+    secrets = Secrets.from_environment(
+        {"NIGHTLIGHT_CHANNEL_NIGHT_PHONE": "ntfy://hush", "NIGHTLIGHT_REDDIT_CHANNELS": "x"}
+    )
+    assert secrets.channels["night_phone"].get_secret_value() == "ntfy://hush"
+    assert "hush" not in f"{secrets!r} {secrets} {secrets.model_dump_json()}"
+
+
+def test_channels_are_told_by_level_and_subreddit(tmp_path: Path) -> None:
+    """In the team's order, only of the levels they hear of, and a subreddit may have its own."""
+    text = """
+[reddit]
+subreddits = ["testsub", "other"]
+[alerts]
+channels = ["discord", "phone"]
+channel_levels = { phone = ["crisis"] }
+[overrides.other.alerts]
+channels = ["mail"]
+"""
+    config = load(write(tmp_path, text))
+    alerts = config.team("testsub").alerts
+    assert (alerts.channels_for(Level.CRISIS), alerts.channels_for(Level.URGENT)) == (
+        ("discord", "phone"),
+        ("discord",),
+    )
+    assert config.team("other").alerts.channels_for(Level.CRISIS) == ("mail",)
+    assert config.channels == ("discord", "phone", "mail")
 
 
 def test_missing_secrets_are_named() -> None:

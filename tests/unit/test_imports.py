@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 # Each module may import what stands above it, never what stands below.
 ORDER = [
     {"models", "prompts"},
-    {"bot.types", "bot.errors", "bot.clock"},
+    {"bot.types", "bot.errors", "bot.clock", "bot.quiet", "bot.threads", "bot.escalation"},
     {"bot.config", "bot.log", "bot.wording"},
     {"bot.store", "bot.policy", "bot.resources", "bot.budget", "bot.templates", "bot.web", "bot.pictures", "bot.files"},
     {"bot.deployment", "bot.calls", "bot.vetting", "bot.statements", "bot.safe_messaging"},
@@ -30,6 +30,7 @@ ORDER = [
     {"bot.demo"},
     {"bot.cli.base"},
     {"bot.cli.offline", "bot.cli.live", "bot.cli.replies", "bot.cli.research", "bot.cli.reviews", "bot.cli.vetted"},
+    {"bot.cli.channels"},
     {"bot.cli"},
     {"bot.__main__"},
 ]
@@ -71,8 +72,8 @@ def test_imports_go_one_way() -> None:
 
 
 def test_heavy_libraries_wait_until_they_are_needed() -> None:
-    """The command line starts without torch, transformers, pyarrow, matplotlib, scikit-learn or asyncpraw."""
-    heavy = {"torch", "transformers", "pyarrow", "matplotlib", "sklearn", "asyncpraw", "onnxruntime"}
+    """The command line starts without torch, transformers, pyarrow, matplotlib, scikit-learn, asyncpraw or Apprise."""
+    heavy = {"apprise", "torch", "transformers", "pyarrow", "matplotlib", "sklearn", "asyncpraw", "onnxruntime"}
     code = f"import sys, bot.cli; print(sorted({heavy!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
