@@ -30,6 +30,7 @@ from bot.review.frame import Frame, Handler, Problem, Rooms, moderator_of, say
 from bot.review.history import History
 from bot.review.moderator import Moderator
 from bot.review.queue import Entry
+from bot.review.rendering import templates
 from bot.types import Reason
 from models.assessment import Assessment, Evidence
 from models.labels import Disorder, Level, Risk, Severity
@@ -66,6 +67,7 @@ class _Chosen:
 
 def routes(rooms: Rooms) -> list[BaseRoute]:
     """Every page and every act, for whoever `request.state.moderator` names."""
+    templates()  # now, so that no request waits for the disk inside the event loop
     frame = Frame(rooms)
     pages = _Pages(rooms, frame)
     shown: dict[str, Handler] = {
