@@ -361,3 +361,39 @@ UNION SELECT id FROM inbox WHERE author = :name COLLATE NOCASE;
 
 -- name: remembered_posts
 SELECT id FROM posts WHERE forgotten_utc IS NULL UNION SELECT id FROM inbox;
+
+-- name: begin_session
+INSERT INTO sessions (secret_hash, name, way, begun_utc, seen_utc, expires_utc)
+VALUES (:hash, :name, :way, :now, :now, :expires_utc);
+
+-- name: find_session
+SELECT * FROM sessions WHERE secret_hash = :hash AND expires_utc > :now AND seen_utc > :idle_since_utc;
+
+-- name: see_session
+UPDATE sessions SET seen_utc = :now WHERE id = :id;
+
+-- name: open_sessions
+-- Those that hold, of one person or (no name) of everybody, the latest first.
+SELECT * FROM sessions
+WHERE expires_utc > :now AND seen_utc > :idle_since_utc AND (:name IS NULL OR name = :name COLLATE NOCASE)
+ORDER BY seen_utc DESC, id DESC;
+
+-- name: end_session
+-- Of one person or (no name) of anybody.
+DELETE FROM sessions WHERE id = :id AND (:name IS NULL OR name = :name COLLATE NOCASE);
+
+-- name: end_sessions
+DELETE FROM sessions WHERE name = :name COLLATE NOCASE;
+
+-- name: forget_old_sessions
+DELETE FROM sessions WHERE expires_utc <= :now OR seen_utc <= :idle_since_utc;
+
+-- name: add_sign_in_link
+INSERT INTO sign_in_links (secret_hash, name, expires_utc) VALUES (:hash, :name, :expires_utc);
+
+-- name: sign_in_link
+SELECT name FROM sign_in_links WHERE secret_hash = :hash AND expires_utc > :now;
+
+-- name: use_sign_in_link
+-- The link, and with it all that have expired.
+DELETE FROM sign_in_links WHERE secret_hash = :hash OR expires_utc <= :now;
