@@ -6,6 +6,7 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from bot.outbox import Outbox
 from bot.pipeline import Pipeline
 from bot.pulse import Pulse
 from bot.reddit import Gateway, user_agent
+from bot.replies import check_teams
 from bot.resources import Catalogue
 from bot.review.app import open_page
 from bot.review.desk import Desk
@@ -65,12 +67,14 @@ async def run(
     """Watches, judges and delivers until `stop` is set.
 
     A model that cannot be loaded is no reason to look away: every post then goes to the moderators unread. Raises
-    SetupError when the set-up cannot work, another process runs on the same database, or not one subreddit may be
-    watched, and ends loudly with whatever kills one of its tasks. `on_beat` is called every few seconds while all is
-    well, `on_page` with the address of the moderators' page once it is served.
+    ConfigError when a team's words break a rule of safe messaging, SetupError when the set-up cannot work, another
+    process runs on the same database, or not one subreddit may be watched, and ends loudly with whatever kills one of
+    its tasks. `on_beat` is called every few seconds while all is well, `on_page` with the address of the moderators'
+    page once it is served.
     """
     _refuse_unusable(config, secrets)
     clock = clock or SystemClock()
+    await asyncio.to_thread(_refuse_wording, config, clock)
     health = Health(config.reddit.subreddits, config.alerts.stalled_minutes * 60, clock)
 
     def judged(judgement: Judgement, fetched_utc: float) -> None:
@@ -155,6 +159,12 @@ def _refuse_unusable(config: Config, secrets: Secrets, *, needs_account: bool = 
         raise ConfigError("[llm] model names no model")
     if needs_account and (missing := secrets.missing()):
         raise SetupError(f"not set in the environment: {', '.join(missing)}")
+
+
+def _refuse_wording(config: Config, clock: Clock) -> None:
+    today = datetime.fromtimestamp(clock.now(), UTC).date()
+    if refusals := check_teams(config, Catalogue.load(), today):
+        raise ConfigError(f"[replies] {refusals[0]}; `nightlight replies check` tells more")
 
 
 async def _manners(config: Config, store: Store, clock: Clock) -> Manners:

@@ -7,7 +7,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -18,6 +18,7 @@ from bot.types import DeliveryKind
 from models.labels import Level, Risk, Severity
 
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
+Settings = TypeVar("Settings", bound=BaseModel)
 SubredditName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_]{1,20}$")]
 
 
@@ -158,6 +159,9 @@ class Replies(_Section):
 
     auto: tuple[Literal["crisis", "urgent", "watch"], ...] = Field(
         (), description="levels whose reply is sent without a moderator's approval"
+    )
+    templates: Path | None = Field(
+        None, description="a folder of your own reply templates; a relative path counts from the config file"
     )
     country: str = Field(
         "",
@@ -386,21 +390,24 @@ def llm_api_key(environ: Mapping[str, str] = os.environ) -> SecretStr:
     return SecretStr(environ.get("NIGHTLIGHT_LLM_API_KEY", ""))
 
 
+def read(path: Path, kind: type[Settings]) -> Settings:
+    """Reads a TOML file as such settings. Raises ConfigError with one line, as `load` does."""
+    try:
+        return kind.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror or error}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from error
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {_first_problem(error)}") from error
+
+
 def load(path: Path) -> Config:
     """Reads a configuration file; relative paths in it count from its folder.
 
     Raises ConfigError with one line that names the file, the key and what is wrong with it.
     """
-    try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror or error}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not valid TOML: {error}") from error
-    try:
-        config = Config.model_validate(raw)
-    except ValidationError as error:
-        raise ConfigError(f"{path}: {_first_problem(error)}") from error
+    config = read(path, Config)
     base = path.resolve().parent
     changes: dict[str, Any] = {
         "store": config.store.model_copy(update={"path": base / config.store.path}),
@@ -411,7 +418,19 @@ def load(path: Path) -> Config:
     }
     if config.model.path is not None:
         changes["model"] = config.model.model_copy(update={"path": base / config.model.path})
+    if config.replies.templates is not None:
+        changes["replies"] = config.replies.model_copy(update={"templates": base / config.replies.templates})
+    if config.overrides:
+        changes["overrides"] = {name: _templates_from(base, parts) for name, parts in config.overrides.items()}
     return config.model_copy(update=changes)
+
+
+def _templates_from(base: Path, parts: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Mapping[str, Any]]:
+    """One subreddit's overrides with its folder of templates, if it has one, found from `base`."""
+    replies = parts.get("replies", {})
+    if not replies.get("templates"):
+        return parts
+    return {**parts, "replies": {**replies, "templates": base / replies["templates"]}}
 
 
 def _first_problem(error: ValidationError) -> str:

@@ -46,7 +46,7 @@ class EvidenceRecord(TypedDict):
     start: Annotated[int, Field(ge=0)]
     end: Annotated[int, Field(ge=0)]
     label: str
-    source: Annotated[str, Field(description="what found it: rules, encoder or llm")]
+    source: Annotated[str, Field(description="what found it: rules, terms, encoder or llm")]
     note: Annotated[str, Field(description="why it counts, or why it was set aside, in plain words")]
 
 

@@ -28,8 +28,8 @@ def label(
         Path, typer.Argument(help="A file of posts, as for replay.", metavar="ARCHIVE", show_default=False)
     ],
     annotator: Annotated[
-        Literal["rules", "encoder", "llm"],
-        typer.Option(help="Who labels: the dictionary, the encoder, or a language model."),
+        Literal["rules", "encoder", "hybrid", "llm"],
+        typer.Option(help="Who labels: the dictionary, the encoder, both as in a live run, or a language model."),
     ],
     out: Annotated[Path, typer.Option(help="The file for the labels, one JSON line a post.", show_default=False)],
     name: Annotated[str | None, typer.Option(help="What to call this annotator.", show_default="what it is")] = None,
@@ -78,6 +78,63 @@ def agree(
 
 
 @app.command()
+def consensus(
+    files: Annotated[
+        list[Path],
+        typer.Argument(help="Files of labels, one annotator each.", metavar="LABELS...", show_default=False),
+    ],
+    out: Annotated[Path, typer.Option(help="The file for the merged labels.", show_default=False)],
+    method: Annotated[
+        Literal["majority", "dawid-skene"],
+        typer.Option(help="Count every vote alike, or by how each annotator seems to err."),
+    ] = "majority",
+) -> None:
+    """Merges the labels of several annotators into one file, with the probability of every label and level.
+
+    By majority each vote counts alike; Dawid and Skene's method estimates from the votes alone how each annotator errs,
+    and weighs them by that, which takes hundreds of posts and is no better than the annotators if they err together.
+    What somebody refused, or answered in no readable way, is a missing vote and never a no. Of two equal halves the one
+    that needs a person more holds. The output is a file of labels like the others, for agree and for train.
+
+    Exit code: 2 when the command is wrong, or no two of the annotators labelled one post.
+
+    Example: nightlight consensus rules.jsonl encoder.jsonl qwen.jsonl --method dawid-skene --out consensus.jsonl
+    """
+    from bot.consensus import run_consensus
+    from models.consensus import Method
+
+    run_consensus(files, Method(method), out)
+
+
+@app.command()
+def experiment(
+    config: Annotated[
+        Path, typer.Argument(help="The experiment, as TOML; docs/experiment.md has every key.", show_default=False)
+    ],
+) -> None:
+    """Who labels best, and what does a model learn from it? Annotates, compares, trains and reports, all in one.
+
+    Every annotator of the file (dictionary, encoder, hybrid, language models on servers of your choice) labels the same
+    posts. Each model is trained on the labels of each annotator, and of their consensus, with five folds, and all are
+    held against people's labels where you have some. The folder that the file names gets report.html, report.json and
+    report.md: annotator by model by task with F1, time and cost. No text of a post is in them.
+
+    It can be stopped at any time: the same command goes on, and neither asks nor trains anything twice. Posts go to the
+    servers that the file names, user names and places taken out, and nowhere else.
+
+    Exit code: 0 when the report is written, 1 when some posts have no answer (with a report if every annotator came to
+    the end), 2 when the command or the file is wrong, more than 128 when a signal stopped it.
+
+    Example: nightlight experiment experiment.toml
+    """
+    from bot.experiment.run import run_experiment
+
+    with model_errors_as_ours():
+        code = run_experiment(config)
+    raise typer.Exit(code)
+
+
+@app.command()
 def train(
     data: Annotated[Path, typer.Option(help="The folder of labelled posts, as *.jsonl.gz.", show_default=False)],
     out: Annotated[Path, typer.Option(help="The folder for the model and its card.", show_default=False)],
@@ -86,12 +143,32 @@ def train(
         typer.Option(help="The folder of a Hugging Face encoder. Without it: the one in the box.", show_default=False),
     ] = None,
     seed: Annotated[int, typer.Option(help="Fixes the splits and the fit.")] = 20,
+    archive: Annotated[
+        Path | None, typer.Option(help="More posts to learn from, whose labels are in --labels.", show_default=False)
+    ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            help="The labels of --archive: a file of consensus, with its doubts, or of label.", show_default=False
+        ),
+    ] = None,
 ) -> None:
-    """Trains, calibrates and measures the heads on labelled posts; makes a model folder to name in your config.toml."""
+    """Trains, calibrates and measures the heads on labelled posts; makes a model folder to name in your config.toml.
+
+    With --archive and --labels it also learns what annotators said of your own posts; it is measured on the posts of
+    --data alone.
+
+    Example: nightlight train --data labelled --archive posts.jsonl --labels consensus.jsonl --out my-model
+    """
+    from bot.errors import UsageError
+    from bot.lessons import read_lessons
     from models.train.training import train as train_heads
 
+    if (archive is None) != (labels is None):
+        raise UsageError("--archive and --labels belong together: the posts, and what was said of them")
+    lessons = read_lessons(archive, labels) if archive and labels else []
     with model_errors_as_ours():
-        train_heads(data, out, base, seed, lambda line: typer.echo(line, err=True))
+        train_heads(data, out, base, seed, lambda line: typer.echo(line, err=True), lessons=lessons)
 
 
 Labelled = Annotated[

@@ -12,6 +12,7 @@ from bot.alerts import visible
 from bot.judge import document_of
 from bot.record import assessment_of
 from bot.types import Delivery, DeliveryKind, DeliveryState, Post, Reason, Review, ReviewAction
+from bot.wording import language_of
 from models.assessment import Assessment, Evidence
 from models.labels import Level
 
@@ -49,6 +50,11 @@ class Case:
     escalated_by: str | None
     reply: Delivery | None
     reviews: tuple[Review, ...]
+
+    @property
+    def language(self) -> str:
+        """The language of the reply, which is that of the post where there are vetted words in it."""
+        return language_of(self.reply.body if self.reply else "")
 
     @classmethod
     def of(cls, row: sqlite3.Row, deliveries: Sequence[Delivery], reviews: Sequence[Review], now: float) -> Case:

@@ -185,7 +185,8 @@ class Desk:
         """The reply that these parts make. Raises UsageError, in words, when they make none that may be said today."""
         today = datetime.fromtimestamp(self._clock.now(), UTC).date()
         try:
-            return compose(case.post, parts, self._config.team(case.post.subreddit), catalogue, today)
+            team, language = self._config.team(case.post.subreddit), case.language
+            return compose(case.post, parts, team, catalogue, today, language)
         except NoVettedWords as error:
             raise UsageError(str(error)) from error
 

@@ -190,7 +190,9 @@ class _Pages:
         country = country if country in countries else ""
         lines = self._catalogue.crisis_lines(country, today)
         level = case.level if case.level in _TONES else Level.URGENT
-        parts = _parts(asked) if "chosen" in asked else proposed_parts(level, team, self._catalogue, today)
+        parts = (
+            _parts(asked) if "chosen" in asked else proposed_parts(level, team, self._catalogue, today, case.language)
+        )
         known = {line.id for line in lines}
         kept = tuple(id for id in parts.lines if id in known)
         if not kept and asked.get("country"):
@@ -313,11 +315,11 @@ class _Pages:
 
     def _lines_in(self, case: Case) -> list[Line]:
         body = case.reply.body if case.reply else ""
-        return [line for line in self._catalogue.line if body and in_words(line) in body]
+        return [line for line in self._catalogue.line if body and in_words(line, case.language) in body]
 
     def _meaning(self, evidence: Evidence) -> str:
         if evidence.label in list(Disorder):
-            return self._catalogue.help_for(Disorder(evidence.label)).topic
+            return self._catalogue.topic[Disorder(evidence.label)]
         if evidence.note:
             return visible(evidence.note)[:_MEANING_LENGTH]
         if evidence.label in list(Risk):
@@ -332,7 +334,7 @@ class _Pages:
         severity = [(SEVERITY_WORDS[level], assessment.severity.at_least(level)) for level in list(Severity)[1:]]
         likely = sorted(assessment.disorders.items(), key=lambda item: item[1], reverse=True)
         topics = [(say("likely.relevance"), assessment.relevance)]
-        topics += [(self._catalogue.help_for(which).topic, p) for which, p in likely if p >= _TOPIC_FROM]
+        topics += [(self._catalogue.topic[which], p) for which, p in likely if p >= _TOPIC_FROM]
         return [("risk", risk), ("severity", severity), ("topics", topics)]
 
 
