@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -22,6 +24,7 @@ from asyncprawcore.exceptions import (
     ServerError,
     TooManyRequests,
 )
+from yarl import URL
 
 from bot.config import Config, Secrets
 from bot.deliver.reddit import RedditMessenger
@@ -720,3 +723,82 @@ async def test_a_port_in_use_is_an_error_and_is_free_again_afterwards(sandbox: S
             await SandboxServer(sandbox, port).__aenter__()
     async with SandboxServer(sandbox, port) as server:
         assert server.base_url == f"http://127.0.0.1:{port}"
+
+
+ASKED = {
+    "client_id": CLIENT_ID,
+    "response_type": "code",
+    "state": "a state",
+    "redirect_uri": "http://127.0.0.1:1/done",
+    "duration": "temporary",
+    "scope": "identity",
+}
+
+
+async def authorise(session: aiohttp.ClientSession, **changes: str) -> URL:
+    """Where the authorise page sends an account back to."""
+    async with session.post("/api/v1/authorize", data={**ASKED, **changes}, allow_redirects=False) as answer:
+        assert answer.status == 303
+        return URL(answer.headers["location"])
+
+
+async def test_the_authorise_page_sends_an_answer_back_to_this_machine_alone(sandbox: SandboxReddit) -> None:
+    """Yes brings a code, no an error, each with the state; another machine and nonsense bring neither."""
+    async with browsing(sandbox) as session:
+        async with session.get("/api/v1/authorize", params=ASKED) as page:
+            assert page.status == 200
+            assert f"u/{USERNAME}" in await page.text()
+        yes, no = await authorise(session, account="moss"), await authorise(session)
+        assert (yes.path, yes.query["state"], set(yes.query)) == ("/done", "a state", {"state", "code"})
+        assert dict(no.query) == {"state": "a state", "error": "access_denied"}
+        for change in (
+            {"redirect_uri": "https://evil.example/done"},
+            {"redirect_uri": "http://127.0.0.1@evil.example/"},
+            {"client_id": "another"},
+            {"response_type": "token"},
+            {"state": ""},
+        ):
+            async with session.get("/api/v1/authorize", params={**ASKED, **change}) as page:
+                assert page.status == 400
+            async with session.post("/api/v1/authorize", data={**ASKED, **change, "account": "moss"}) as answer:
+                assert answer.status == 400
+
+
+async def test_a_code_is_good_once_and_says_only_who_somebody_is(sandbox: SandboxReddit, clock: HandClock) -> None:
+    """It needs its own address and verifier, in time; the token knows the name alone, until it is given back."""
+    verifier = "v" * 43
+    digest = hashlib.sha256(verifier.encode()).digest()
+    challenge = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+    application = {"authorization": aiohttp.encode_basic_auth(CLIENT_ID, CLIENT_SECRET)}
+    async with browsing(sandbox) as session:
+
+        async def redeem(code: str, **changes: str) -> Any:
+            form = {"grant_type": "authorization_code", "code": code, "redirect_uri": ASKED["redirect_uri"]}
+            form |= {"code_verifier": verifier, **changes}
+            async with session.post("/api/v1/access_token", data=form, headers=application) as answer:
+                return await answer.json()
+
+        async def code() -> str:
+            return (await authorise(session, account="moss", code_challenge=challenge)).query["code"]
+
+        for changes in ({"redirect_uri": "http://127.0.0.1:2/done"}, {"code_verifier": "another"}):
+            assert await redeem(await code(), **changes) == {"error": "invalid_grant"}
+        late = await code()
+        clock.advance(601)
+        assert await redeem(late) == {"error": "invalid_grant"}
+        good = await code()
+        granted = await redeem(good)
+        assert (granted["scope"], granted["expires_in"]) == ("identity", 3600)
+        assert await redeem(good) == {"error": "invalid_grant"}
+        bearer = {"authorization": f"bearer {granted['access_token']}"}
+        async with session.get("/api/v1/me", headers=bearer) as answer:
+            assert (await answer.json())["name"] == "moss"
+        async with session.get("/r/gardening/new", headers=bearer) as answer:
+            assert answer.status == 403
+            assert "insufficient_scope" in answer.headers["www-authenticate"]
+        form = {"token": granted["access_token"]}
+        async with session.post("/api/v1/revoke_token", data=form, headers=application) as answer:
+            assert answer.status == 200
+        async with session.get("/api/v1/me", headers=bearer) as answer:
+            assert answer.status == 401
+        assert not any({"code", "code_verifier", "token"} & set(request.form) for request in sandbox.requests)
