@@ -19,6 +19,7 @@ from typing import TypeVar
 import structlog
 
 from bot.alerts import REDDIT, Message, compose_alert, compose_digest_line
+from bot.choosing import Reader
 from bot.clock import Clock
 from bot.config import Config
 from bot.errors import SetupError
@@ -30,7 +31,6 @@ from bot.recommendations import counsel
 from bot.record import Record, to_record
 from bot.replies import compose_reply
 from bot.resources import Catalogue, NoVettedWords
-from bot.second import SecondReader
 from bot.store import Store
 from bot.types import DeliveryKind, DeliveryState, Planned, Post
 from models.assessment import Classifier
@@ -74,7 +74,7 @@ class Pipeline:
         catalogue: Catalogue,
         clock: Clock,
         after: Callable[[Judgement, float], None] = lambda judgement, fetched_utc: None,
-        second: SecondReader | None = None,
+        second: Reader | None = None,
     ) -> None:
         self._config = config
         self._store = store
@@ -236,7 +236,9 @@ class Pipeline:
     def _alert(self, judgement: Judgement, base_url: str, note: str) -> Message:
         post, decision = judgement.post, judgement.decision
         today = datetime.fromtimestamp(self._clock.now(), UTC).date()
-        helping = counsel(document_of(post), judgement.assessment, decision.level, self._catalogue, today)
+        helping = judgement.counsel or counsel(
+            document_of(post), judgement.assessment, decision.level, self._catalogue, today
+        )
         return compose_alert(post, judgement.assessment, decision, self._catalogue, base_url, note, helping)
 
 
