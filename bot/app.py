@@ -14,6 +14,7 @@ import structlog
 from filelock import FileLock, Timeout
 
 from bot.calls import DailyCalls
+from bot.choosing import Chooser, Reader, open_chooser
 from bot.clock import Clock, SystemClock
 from bot.config import Config, Secrets
 from bot.deliver.chat import ChatMessenger, open_channels
@@ -93,15 +94,15 @@ async def run(
             health.alerted(clock.now() - delivery.written_utc)
         on_delivery(delivery, outcome)
 
+    catalogue = Catalogue.load()
     with _alone_with(config.store.path):
         async with (
             Store(config.store.path, verify=True) as store,
             Gateway.open(config, secrets, clock) as gateway,
             _listening(health, config.health.port),
-            _second_reader(config, store, clock) as second,
+            _second_reader(config, store, clock, catalogue) as second,
         ):
             manners = await _manners(config, store, clock)
-            catalogue = Catalogue.load()
             inbox, outbox = Inbox(store, clock), Outbox(store, clock)
             keeper, notices = Keeper(store, manners, config, clock), Notices(store, outbox, config, clock)
             classifier = await asyncio.to_thread(_load, load_model)
@@ -233,8 +234,10 @@ def _no_page(config: Config, error: OSError) -> str:
 
 
 @asynccontextmanager
-async def _second_reader(config: Config, store: Store, clock: Clock) -> AsyncIterator[SecondReader | None]:
-    """The language model as a second reader, where a server is named and a community opted in."""
+async def _second_reader(
+    config: Config, store: Store, clock: Clock, catalogue: Catalogue
+) -> AsyncIterator[Reader | None]:
+    """The language model as a second reader and, if so set, as a chooser, where a community opted in."""
     if not config.llm.reads_live:
         yield None
         return
@@ -245,7 +248,12 @@ async def _second_reader(config: Config, store: Store, clock: Clock) -> AsyncIte
             annotator = await stack.enter_async_context(llm)
         except ModelError as error:
             raise SetupError(str(error)) from error
-        yield SecondReader(annotator, config.llm, config.team)
+        second = SecondReader(annotator, config.llm, config.team)
+        if not config.llm.choose:
+            yield second
+            return
+        chooser = await stack.enter_async_context(open_chooser(config, clock=clock, permit=calls.spend))
+        yield Chooser(second, chooser, config.llm, catalogue, lambda: datetime.fromtimestamp(clock.now(), UTC).date())
 
 
 async def _messengers(config: Config, secrets: Secrets, gateway: Gateway) -> dict[str, Messenger]:

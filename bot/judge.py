@@ -9,6 +9,7 @@ import structlog
 
 from bot.config import Team
 from bot.policy import decide
+from bot.recommendations import Counsel
 from bot.types import Decision, Post
 from models.assessment import Assessment, Classifier
 from models.document import Document
@@ -21,13 +22,14 @@ class Judgement:
     """A post with what the models and the policy made of it; `assessment` is None when the models failed.
 
     After a second reading `local` is the decision that was made without it. What an author may read rests on that one
-    alone.
+    alone. `counsel` is what moderators are told may help, where a language model chose it; None: the ranker chooses.
     """
 
     post: Post
     assessment: Assessment | None
     decision: Decision
     local: Decision | None = None
+    counsel: Counsel | None = None
 
 
 def judge(posts: Sequence[Post], classifier: Classifier, team_of: Callable[[str], Team]) -> list[Judgement]:

@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 import structlog
 
 from bot.alerts import REDDIT, Message, compose_alert, compose_digest_line, compose_message
+from bot.choosing import Reader
 from bot.clock import Clock
 from bot.config import Config
 from bot.errors import SetupError
@@ -27,7 +28,6 @@ from bot.recommendations import counsel
 from bot.record import Record, to_record
 from bot.replies import compose_reply
 from bot.resources import Catalogue, NoVettedWords
-from bot.second import SecondReader
 from bot.store import Store
 from bot.threads import apart
 from bot.types import DeliveryKind, DeliveryState, Planned, Post
@@ -70,7 +70,7 @@ class Pipeline:
         catalogue: Catalogue,
         clock: Clock,
         after: Callable[[Judgement, float], None] = lambda judgement, fetched_utc: None,
-        second: SecondReader | None = None,
+        second: Reader | None = None,
     ) -> None:
         self._config = config
         self._store = store
@@ -237,7 +237,9 @@ class Pipeline:
     def _alert(self, judgement: Judgement, base_url: str, note: str) -> Message:
         post, decision = judgement.post, judgement.decision
         today = datetime.fromtimestamp(self._clock.now(), UTC).date()
-        helping = counsel(document_of(post), judgement.assessment, decision.level, self._catalogue, today)
+        helping = judgement.counsel or counsel(
+            document_of(post), judgement.assessment, decision.level, self._catalogue, today
+        )
         return compose_alert(post, judgement.assessment, decision, self._catalogue, base_url, note, helping)
 
 

@@ -6,8 +6,8 @@ Pure. It knows one post and nothing of its author; country and audience count on
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date
 from enum import StrEnum
 
@@ -19,6 +19,7 @@ from models.document import Document
 from models.labels import Disorder, Level, Risk, Severity
 
 MOST = 3
+OFFERED = 8  # of which a language model may choose
 
 _LIKELY = 0.5
 _POSSIBLE = 0.3
@@ -104,19 +105,40 @@ class Counsel:
 
 
 def counsel(
-    document: Document, assessment: Assessment | None, level: Level, catalogue: Catalogue, today: date
+    document: Document,
+    assessment: Assessment | None,
+    level: Level,
+    catalogue: Catalogue,
+    today: date,
+    most: int = MOST,
 ) -> Counsel:
     """What helps with a post that was judged so. Pure; never raises for what is in a post.
 
-    At the level `none` and without an assessment nothing is recommended. In a crisis the first is a line or, where the
-    post names no country that has one, a directory of lines. Nothing that may not be printed today is named.
+    With a larger `most` more follow after the same first ones. At the level `none` and without an assessment nothing
+    is recommended. In a crisis the first is a line or, where the post names no country that has one, a directory of
+    lines. Nothing that may not be printed today is named.
     """
     if assessment is None or level is Level.UNASSESSED:
         return Counsel(card=catalogue.card_for(Situation.UNREAD, today))
     if level is Level.NONE:
         return Counsel()
     post = _Reading(document, assessment, level, catalogue, today)
-    return Counsel(post.recommendations(), catalogue.card_for(post.situation(), today), tuple(_doubts(post))[:MOST])
+    return Counsel(post.recommendations(most), catalogue.card_for(post.situation(), today), tuple(_doubts(post))[:MOST])
+
+
+def reordered(offer: Counsel, ids: Sequence[str], reasons: Mapping[str, str], model: str) -> Counsel:
+    """The offer in the order that a model named, without what it left out; at most three.
+
+    Lines stay, and stay first. Ids that are not on offer, one that comes twice, or none at all: then it is the ranker's
+    own choice, as if no model had been asked.
+    """
+    lines = [each for each in offer.recommendations if each.kind is Kind.LINE]
+    by_id = {each.id: each for each in offer.recommendations if each.kind is not Kind.LINE}
+    if not ids or len(set(ids)) != len(ids) or not by_id.keys() >= set(ids):
+        return replace(offer, recommendations=offer.recommendations[:MOST])
+    chosen = (*lines, *(by_id[each] for each in ids))[:MOST]
+    said = {each.id: reasons[each.id] for each in chosen if each.id in reasons and each.kind is not Kind.LINE}
+    return replace(offer, recommendations=chosen, chosen_by=model, model_reasons=said)
 
 
 class _Reading:
@@ -163,7 +185,7 @@ class _Reading:
         }
         return next((situation for situation, fits in fitting.items() if fits), Situation.CALM)
 
-    def recommendations(self) -> tuple[Recommendation, ...]:
+    def recommendations(self, most: int) -> tuple[Recommendation, ...]:
         """The choice, the first one first."""
         if self.is_crisis:
             first = [*self._lines()[:1], *self._lines_for_audience()[:1]]
@@ -173,7 +195,7 @@ class _Reading:
             care = list(self._care())
             chosen = [*steps[:1], *self._lines_for_audience()[:1], *care, *steps[1:]]
         unique = {each.id: each for each in chosen if self._printable(each.id)}
-        return tuple(unique.values())[:MOST]
+        return tuple(unique.values())[:most]
 
     def _printable(self, identity: str) -> bool:
         record = self._catalogue.find(identity)

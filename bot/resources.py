@@ -302,6 +302,17 @@ class Catalogue(BaseModel):
         """The record of this id, printable or not."""
         return self._by_id.get(identity)
 
+    def words(self, identity: str) -> str:
+        """What a record recommends, in a sentence or two; empty for one that recommends nothing."""
+        match self.find(identity):
+            case Therapy() as therapy:
+                return f"{therapy.name}. {therapy.words}"
+            case Step() as step:
+                return step.words
+            case Help() as help_:
+                return help_.seek
+        return ""
+
     def guideline_names(self, advice: Advice) -> str:
         """The guidelines that advice rests on, by number, such as `NICE NG222, WHO mhGAP 2023`."""
         found = [record for each in advice.guidelines if isinstance(record := self.find(each), Guideline)]

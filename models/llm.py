@@ -7,42 +7,30 @@ answer must use the words of `models.labels`, and whatever else comes back is a 
 from __future__ import annotations
 
 import asyncio
-import email.utils
-import math
-import random
-import re
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Annotated, Any, Protocol, cast
+from typing import Annotated, Any
 from weakref import WeakValueDictionary
 
-from openai import APIConnectionError, APIStatusError, AsyncOpenAI, DefaultAsyncHttpxClient
-from openai.types.chat import ChatCompletionMessageParam
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_random_exponential
+from openai import APIStatusError
+from pydantic import Field, SecretStr
 
 from models.annotation import Annotation, Status
 from models.answers import Answers, Question
 from models.assessment import Evidence
+from models.chat import Chat, Clock, Reply, Said, Schema, is_filtered
 from models.document import Document
 from models.errors import OverBudget
 from models.labels import Disorder, Relevance, Risk, Severity
 from models.redact import Redacted, redact
-from prompts import Message, Prompt
+from prompts import Prompt
 
 # Reddit's own limits are 300 and 40,000; a longer text of an archive is cut here.
 _LONGEST_TEXT = 41_000
 
-# Room for an answer with its quote. A model that needs more is rambling.
-_LONGEST_ANSWER_TOKENS = 800
-_LONGEST_ANSWER = 20_000  # characters
 _LONGEST_QUOTE = 300  # characters; the prompts ask for 30 words
-_LONGEST_REPLY = 2_000_000  # bytes of one HTTP reply
-
-# A server that asks for more patience than this is not asked again.
-_LONGEST_WAIT_SECONDS = 120.0
 
 _SCHEMA: Mapping[str, Any] = {
     "type": "object",
@@ -61,69 +49,20 @@ _SCHEMA: Mapping[str, Any] = {
     "additionalProperties": False,
 }
 
-# OpenAI's strict schemas know no length of a string; a server that makes a grammar of a schema would let a small model
-# quote until its tokens are spent.
 _SCHEMA_WITH_LENGTH: Mapping[str, Any] = {
     **_SCHEMA,
     "properties": {**_SCHEMA["properties"], "evidence": {"type": "string", "maxLength": _LONGEST_QUOTE}},
 }
 
-# The ways to ask for JSON, the strictest first: OpenAI's, the one of llama-cpp-python and others, and plain words.
-_FORMATS: tuple[Mapping[str, Any], ...] = (
-    {
-        "response_format": {
-            "type": "json_schema",
-            "json_schema": {"name": "label", "strict": True, "schema": _SCHEMA},
-        }
-    },
-    {"response_format": {"type": "json_object", "schema": _SCHEMA_WITH_LENGTH}},
-    {},
-)
-
-# How a server says that it does not know a format. llama-cpp-python says 500, as any server does that just broke, so
-# a 500 counts only when it comes twice.
-_REJECTED = frozenset({400, 415, 422, 501})
-_BROKEN = 500
-_BAD_REQUEST = 400
-
-# Error codes of a filter that stops a post before the model reads it (Azure and OpenAI; their relays pass them on).
-_FILTER_CODES = frozenset({"content_filter", "content_policy_violation"})
-
-_REFUSAL = re.compile(
-    r"\b(?:i|we)(?:['’]m| am| are|['’]re)? (?:\w+ ){0,2}?"
-    r"(?:sorry|afraid|not comfortable|must decline|decline to"
-    r"|(?:can ?not|can['’]?t|won['’]?t|will not|unable to|not able to) (?:\w+ ){0,2}"
-    r"(?:help|assist|answer|discuss|comply|label|classify|analy[sz]e|provide|process|continue|engage|respond|fulfil))",
-    re.IGNORECASE,
-)
-_REFUSAL_WITHIN = 400  # characters: a refusal comes first
-
-
-class Clock(Protocol):
-    """Seconds that never jump, and a way to wait."""
-
-    def monotonic(self) -> float: ...
-
-    async def sleep(self, seconds: float) -> None: ...
-
-
-class _SystemClock:
-    def monotonic(self) -> float:
-        return time.monotonic()
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
+_LABELS = Schema("label", _SCHEMA, _SCHEMA_WITH_LENGTH)
 
 
 class LlmAnnotator:
-    """Annotates documents through one model on one server.
+    """Annotates documents through one model on one server, which `models.chat.Chat` asks.
 
-    The key goes into the client and nowhere else. At most `concurrency` documents are under way at once, over all calls
-    of `annotate`. A call that takes longer than `timeout_seconds`, a lost connection, a 429 and a 5xx are tried again,
-    `attempts` times in all, with growing random waits; a Retry-After holds every call back until then, and one of more
-    than two minutes ends the attempts. How the server takes its JSON schema is found out with the first document and
-    kept. With `answers`, no text is ever sent again that was answered: a refusal and an answer that could not be read
-    are answers too. `permit` is awaited before every single call; when it raises OverBudget, the call is not made.
+    At most `concurrency` documents are under way at once, over all calls of `annotate`. With `answers`, no text is ever
+    sent again that was answered: a refusal and an answer that could not be read are answers too. `permit` is awaited
+    before every single call; when it raises OverBudget, the call is not made.
     """
 
     def __init__(
@@ -140,31 +79,22 @@ class LlmAnnotator:
         clock: Clock | None = None,
         permit: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        key = api_key.get_secret_value() if isinstance(api_key, SecretStr) else api_key
-        self._client = AsyncOpenAI(
+        self._chat = Chat(
             base_url=base_url,
-            api_key=key or "none",  # the client insists on one, a local server takes any
-            timeout=None,  # the client limits the gap between two bytes; `_post` limits the whole call
-            max_retries=0,
-            # A redirect would carry the post to a server that nobody configured.
-            http_client=DefaultAsyncHttpxClient(follow_redirects=False),
+            model=model,
+            schema=_LABELS,
+            api_key=api_key,
+            timeout_seconds=timeout_seconds,
+            attempts=attempts,
+            clock=clock,
+            permit=permit,
         )
-        # The client takes these from OPENAI_ORG_ID and OPENAI_PROJECT_ID and would tell them to any server.
-        self._client.organization = self._client.project = None
         self.versions: Mapping[str, str] = {"llm": model, "prompt": f"{prompt.name} {prompt.version}"}
         self._model = model
         self._prompt = prompt
         self._answers = answers
         self._turns: WeakValueDictionary[Question, asyncio.Lock] = WeakValueDictionary()
         self._free = asyncio.Semaphore(concurrency)
-        self._timeout_seconds = timeout_seconds
-        self._attempts = attempts
-        self._clock = clock or _SystemClock()
-        self._permit = permit
-        self._not_before = 0.0  # on the monotonic clock
-        self._options: dict[str, Any] = {"temperature": 0, "max_tokens": _LONGEST_ANSWER_TOKENS}
-        self._format: Mapping[str, Any] | None = None
-        self._negotiation: asyncio.Future[BaseException | None] | None = None
 
     async def annotate(self, documents: Sequence[Document]) -> list[Annotation]:
         """One annotation a document, in the same order. Never raises for what a post, a model or a server says.
@@ -176,7 +106,7 @@ class LlmAnnotator:
 
     async def aclose(self) -> None:
         """Closes the connections."""
-        await self._client.close()
+        await self._chat.aclose()
 
     async def _annotate(self, document: Document) -> Annotation:
         # Long texts take a while, and so does the gazetteer when it is read for the first.
@@ -198,13 +128,13 @@ class LlmAnnotator:
 
     async def _paid(self, text: str) -> Annotation:
         """What the model says of a text, and what that cost; the evidence counts characters of this text."""
-        replies: list[_Reply] = []
+        replies: list[Reply] = []
         async with self._free:
             started = time.perf_counter()
             try:
                 annotation = await self._ask(text, replies)
             except APIStatusError as error:
-                status = Status.REFUSED if _is_filtered(error) else Status.FAILED
+                status = Status.REFUSED if is_filtered(error) else Status.FAILED
                 annotation = Annotation(status, error=f"{type(error).__name__} {error.status_code}")
             except OverBudget:
                 if not replies:
@@ -221,115 +151,21 @@ class LlmAnnotator:
             seconds=seconds,
         )
 
-    async def _ask(self, text: str, replies: list[_Reply]) -> Annotation:
+    async def _ask(self, text: str, replies: list[Reply]) -> Annotation:
         messages = self._prompt.render(document_text=text, nonce=secrets.token_hex(8))
         for asked in (messages, self._prompt.ask_again(messages)):
-            reply = await self._complete(asked)
+            reply = await self._chat.complete(asked)
             replies.append(reply)
             if reply.is_stopped:
                 return Annotation(Status.REFUSED)
-            if answer := reply.answer():
+            if answer := reply.answer(_Answer):
                 return answer.annotation(text)
             if reply.declines:
                 return Annotation(Status.REFUSED)
         return Annotation(Status.INVALID)
 
-    async def _complete(self, messages: Sequence[Message]) -> _Reply:
-        retrying = AsyncRetrying(
-            stop=stop_after_attempt(self._attempts),
-            wait=_wait,
-            retry=retry_if_exception(_is_transient),
-            sleep=self._clock.sleep,
-            reraise=True,
-        )
-        return cast("_Reply", await retrying(self._attempt, messages))
 
-    async def _attempt(self, messages: Sequence[Message]) -> _Reply:
-        while self._format is None:
-            if self._negotiation is None:
-                return await self._negotiate_for_all(messages)
-            # Shielded: whoever gives up waiting would otherwise cancel it for all.
-            problem = await asyncio.shield(self._negotiation)
-            # A server that does not answer one will not answer the others either: each would wait in line for it.
-            if problem is not None and _is_transient(problem):
-                raise problem
-        return await self._post(messages, self._format)
-
-    async def _negotiate_for_all(self, messages: Sequence[Message]) -> _Reply:
-        outcome = self._negotiation = asyncio.get_running_loop().create_future()
-        problem: BaseException | None = None
-        try:
-            return await self._negotiate(messages)
-        except BaseException as error:
-            problem = error
-            raise
-        finally:
-            outcome.set_result(problem)
-            self._negotiation = None
-
-    async def _negotiate(self, messages: Sequence[Message]) -> _Reply:
-        """The reply in the strictest format that the server takes, which is then kept.
-
-        Nothing is concluded from a text that is rejected in every format.
-        """
-        problem: APIStatusError | None = None
-        for response_format in _FORMATS:
-            for _ in range(2):
-                try:
-                    reply = await self._post(messages, response_format)
-                except APIStatusError as error:
-                    if _is_filtered(error) or error.status_code not in _REJECTED | {_BROKEN}:
-                        raise
-                    problem = error
-                    if error.status_code != _BROKEN:
-                        break
-                else:
-                    self._format = response_format
-                    return reply
-        assert problem is not None  # noqa: S101 - every way through the loop returns, raises or sets it
-        raise problem
-
-    async def _post(self, messages: Sequence[Message], response_format: Mapping[str, Any]) -> _Reply:
-        if (held_back := self._not_before - self._clock.monotonic()) > 0:
-            await self._clock.sleep(held_back + random.uniform(0, 1))  # noqa: S311 - not all in the same moment
-        if self._permit is not None:
-            await self._permit()
-        try:
-            async with asyncio.timeout(self._timeout_seconds):
-                call = self._client.chat.completions.with_streaming_response.create(
-                    model=self._model,
-                    messages=cast("list[ChatCompletionMessageParam]", messages),
-                    extra_body={**self._options, **response_format},
-                )
-                async with call as response:
-                    return _Reply.read(await _body(response.iter_bytes()))
-        except APIStatusError as error:
-            if error.status_code == _BAD_REQUEST and self._drop_option(error.param):
-                return await self._post(messages, response_format)
-            if (seconds := _retry_after(error) or 0.0) <= _LONGEST_WAIT_SECONDS:
-                self._not_before = max(self._not_before, self._clock.monotonic() + seconds)
-            raise
-
-    def _drop_option(self, name: str | None) -> bool:
-        """Whether the request can be made without what the server objects to.
-
-        OpenAI's reasoning models take neither a temperature nor `max_tokens`, other servers know only the latter.
-        """
-        if name not in self._options or name == "max_completion_tokens":
-            return False
-        value = self._options.pop(name)
-        if name == "max_tokens":
-            self._options["max_completion_tokens"] = value
-        return True
-
-
-class _Said(BaseModel):
-    """Something a server or a model says: anything may be missing, and what is not asked for is ignored."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class _Answer(_Said):
+class _Answer(Said):
     """What the model was asked for, in the words of `models.labels`."""
 
     relevance: Relevance
@@ -348,112 +184,6 @@ class _Answer(_Said):
         return Annotation(Status.OK, self.relevance, self.disorders, self.severity, self.risk, evidence)
 
 
-class _Message(_Said):
-    content: str | None = None
-    refusal: str | None = None
-
-
-class _Choice(_Said):
-    message: _Message = _Message()
-    finish_reason: str | None = None
-
-
-class _Usage(_Said):
-    prompt_tokens: Annotated[int, Field(ge=0)] = 0
-    completion_tokens: Annotated[int, Field(ge=0)] = 0
-
-
-class _Reply(_Said):
-    """One chat completion."""
-
-    choices: tuple[_Choice, ...] = ()
-    usage: _Usage | None = None
-
-    @classmethod
-    def read(cls, body: bytes) -> _Reply:
-        """The reply that an HTTP body spells; an empty one when it spells none."""
-        try:
-            return cls.model_validate_json(body)
-        except ValidationError:
-            return cls()
-
-    @property
-    def _choice(self) -> _Choice:
-        return self.choices[0] if self.choices else _Choice()
-
-    @property
-    def _content(self) -> str:
-        return self._choice.message.content or ""
-
-    def answer(self) -> _Answer | None:
-        """The one JSON object in the text: after any thinking aloud, and whatever words or fences stand around it."""
-        text = self._content.rpartition("</think>")[2]
-        start, end = text.find("{"), text.rfind("}")
-        if start < 0 or len(text) > _LONGEST_ANSWER:
-            return None
-        try:
-            return _Answer.model_validate_json(text[start : end + 1])
-        except ValidationError:
-            return None
-
-    @property
-    def is_stopped(self) -> bool:
-        """Whether the service says itself that this is no answer."""
-        return bool(self._choice.message.refusal) or self._choice.finish_reason == "content_filter"
-
-    @property
-    def declines(self) -> bool:
-        """Whether this text, not being an answer, sounds like a no."""
-        return _REFUSAL.search(self._content, 0, _REFUSAL_WITHIN) is not None
-
-
-async def _body(chunks: AsyncIterator[bytes]) -> bytes:
-    """A body that is read no further than an answer can be long."""
-    body = bytearray()
-    async for chunk in chunks:
-        body += chunk
-        if len(body) > _LONGEST_REPLY:
-            return b""
-    return bytes(body)
-
-
 def _back(span: Evidence, sent: Redacted) -> Evidence:
     start, end = sent.original_span(span.start, span.end)
     return replace(span, start=start, end=end)
-
-
-def _is_filtered(error: APIStatusError) -> bool:
-    return error.code in _FILTER_CODES
-
-
-def _is_transient(error: BaseException) -> bool:
-    if isinstance(error, APIConnectionError | TimeoutError):
-        return True
-    if not isinstance(error, APIStatusError) or error.code == "insufficient_quota":
-        return False
-    busy = error.status_code in (408, 429) or error.status_code >= 500
-    return busy and (_retry_after(error) or 0.0) <= _LONGEST_WAIT_SECONDS
-
-
-_backoff = wait_random_exponential(multiplier=0.5, max=30)
-
-
-def _wait(state: RetryCallState) -> float:
-    # The backoff goes on top of what the server asks for: not everybody is to come back in the same moment.
-    error = state.outcome.exception() if state.outcome else None
-    return _backoff(state) + (_retry_after(error) or 0.0)
-
-
-def _retry_after(error: BaseException | None) -> float | None:
-    """Seconds that the server asks to wait, given as a number or as a date (RFC 9110, 10.2.3); None if it does not."""
-    value = error.response.headers.get("retry-after") if isinstance(error, APIStatusError) else None
-    if value is None:
-        return None
-    try:
-        seconds = float(value)
-    except ValueError:
-        try:
-            seconds = email.utils.parsedate_to_datetime(value).timestamp() - time.time()
-        except (ValueError, OverflowError):
-            return None
-    return max(seconds, 0.0) if not math.isnan(seconds) else None

@@ -99,10 +99,9 @@ def load(name: str) -> Prompt:
 
 
 def names() -> tuple[str, ...]:
-    """Every prompt that comes with the package, in alphabetical order."""
-    return tuple(
-        sorted(path.name.removesuffix(".toml") for path in files("prompts").iterdir() if path.name.endswith(".toml"))
-    )
+    """Every prompt for labels that comes with the package, in alphabetical order; others need more than a post."""
+    every = (path.name.removesuffix(".toml") for path in files("prompts").iterdir() if path.name.endswith(".toml"))
+    return tuple(sorted(name for name in every if load(name).variables == _NEEDED))
 
 
 def as_data(text: str) -> str:

@@ -18,7 +18,7 @@ ORDER = [
     {"bot.deployment", "bot.calls", "bot.vetting", "bot.statements", "bot.safe_messaging"},
     {"bot.recommendations"},
     {"bot.reddit", "bot.judge", "bot.replies", "bot.alerts", "bot.manners", "bot.health"},
-    {"bot.record", "bot.sources", "bot.inbox", "bot.outbox", "bot.keeper", "bot.second"},
+    {"bot.record", "bot.sources", "bot.inbox", "bot.outbox", "bot.keeper", "bot.second", "bot.choosing"},
     {"bot.notices"},
     {"bot.pipeline", "bot.watch", "bot.deliver", "bot.review", "bot.sandbox", "bot.report"},
     {"bot.pulse", "bot.replay", "bot.classify", "bot.check", "bot.evaluation", "bot.spread"},

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bot.recommendations import MOST, Counsel, Kind, counsel
+from bot.recommendations import MOST, OFFERED, Counsel, Kind, counsel, reordered
 from bot.resources import Catalogue, Situation
 from models.assessment import Assessment, Evidence, Ordinal
 from models.document import Document
@@ -49,7 +49,8 @@ def ids(given_: Counsel) -> list[str]:
 
 def test_it_knows_one_post_and_nothing_else() -> None:
     """No author, no history, no subreddit goes in."""
-    assert list(inspect.signature(counsel).parameters) == ["document", "assessment", "level", "catalogue", "today"]
+    expected = ["document", "assessment", "level", "catalogue", "today", "most"]
+    assert list(inspect.signature(counsel).parameters) == expected
 
 
 @pytest.mark.parametrize("disorder", Disorder)
@@ -237,3 +238,37 @@ def test_whatever_is_judged_only_vetted_records_are_named(
     if level is Level.CRISIS and CATALOGUE.directories(today):
         assert ids(found)[0] in LINES
     assert counsel(document, given_, level, CATALOGUE, today) == found
+    more = counsel(document, given_, level, CATALOGUE, today, OFFERED)
+    assert more.recommendations[:MOST] == found.recommendations
+
+
+@given(
+    st.sampled_from(["i want to die", "nightmares and panic", "my meds?", "x"]),
+    st.lists(st.text(max_size=8) | st.sampled_from([record.id for record in CATALOGUE.records()]), max_size=4),
+    st.sampled_from([Level.URGENT, Level.CRISIS]),
+)
+def test_whatever_a_model_answers_only_what_was_on_offer_is_named(text: str, answer: list[str], level: Level) -> None:
+    """Any ids at all: the result is a part of the offer, lines first; the ranker's own when one of them is unknown."""
+    judged = assessment(Disorder.PTSD, risk=Risk.IDEATION if level is Level.CRISIS else Risk.NONE)
+    offer = counsel(Document("", text), judged, level, CATALOGUE, TODAY, OFFERED)
+    found = reordered(offer, answer, dict.fromkeys(answer, "because"), "fake")
+    assert set(found.recommendations) <= set(offer.recommendations)
+    assert 0 < len(found.recommendations) <= MOST
+    assert (found.recommendations[0].kind is Kind.LINE) == (offer.recommendations[0].kind is Kind.LINE)
+    allowed = {each.id for each in offer.recommendations if each.kind is not Kind.LINE}
+    if answer and len(set(answer)) == len(answer) and set(answer) <= allowed:
+        assert found.chosen_by == "fake"
+        assert [each for each in ids(found) if each in allowed] == answer[: MOST - (len(ids(offer)) - len(allowed))]
+    else:
+        assert found == advise(text, judged, level)
+
+
+def test_a_model_orders_and_drops() -> None:
+    """What it puts first comes first, what it leaves out is gone, and its reasons go with it."""
+    judged = assessment(Disorder.PTSD)
+    offer = counsel(Document("", "nightmares"), judged, Level.URGENT, CATALOGUE, TODAY, OFFERED)
+    wanted = [ids(offer)[3], ids(offer)[0]]
+    found = reordered(offer, wanted, {wanted[0]: "it fits"}, "fake")
+    assert ids(found) == wanted
+    assert found.model_reasons == {wanted[0]: "it fits"}
+    assert (found.card, found.doubts) == (offer.card, offer.doubts)

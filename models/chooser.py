@@ -1,0 +1,109 @@
+"""A language model that chooses among given ids and writes nothing anybody else will read."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import Field, SecretStr
+
+from models.chat import Chat, Clock, Said, Schema
+from models.document import Document
+from models.redact import redact
+from prompts import Prompt
+
+# Reddit's own limits are 300 and 40,000; a longer text of an archive is cut here.
+_LONGEST_TEXT = 41_000
+_LONGEST_REASON = 200  # characters; the prompt asks for 15 words
+_MOST = 3
+
+
+def _schema(reason: Mapping[str, Any]) -> Mapping[str, Any]:
+    chosen = {
+        "type": "object",
+        "properties": {"id": {"type": "string"}, "reason": reason},
+        "required": ["id", "reason"],
+        "additionalProperties": False,
+    }
+    return {
+        "type": "object",
+        "properties": {"chosen": {"type": "array", "items": chosen, "maxItems": _MOST}},
+        "required": ["chosen"],
+        "additionalProperties": False,
+    }
+
+
+_CHOICE = Schema("choice", _schema({"type": "string"}), _schema({"type": "string", "maxLength": _LONGEST_REASON}))
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Ids in the order that a model put them, the best first, and why it says so, by id. Untrusted, both."""
+
+    ids: tuple[str, ...]
+    reasons: Mapping[str, str]
+    model: str
+
+
+class LlmChooser:
+    """Asks one model on one server to choose; see `models.chat.Chat` for how it is asked."""
+
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        model: str,
+        prompt: Prompt,
+        api_key: SecretStr | str = "",
+        timeout_seconds: float = 60.0,
+        attempts: int = 1,
+        clock: Clock | None = None,
+        permit: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        self._model = model
+        self._prompt = prompt
+        self._chat = Chat(
+            base_url=base_url,
+            model=model,
+            schema=_CHOICE,
+            api_key=api_key,
+            timeout_seconds=timeout_seconds,
+            attempts=attempts,
+            clock=clock,
+            permit=permit,
+        )
+
+    async def choose(self, document: Document, options: Mapping[str, str]) -> Choice | None:
+        """What the model picks of the options, ids with what each is about; None unless it named at least one of them.
+
+        One id that is not among the options, or named twice, or more than three of them spoil the whole answer: whoever
+        made the model say so may have chosen the rest as well. The post is redacted before it is sent. Raises what the
+        client raises, and OverBudget.
+        """
+        sent = await asyncio.to_thread(redact, document.text[:_LONGEST_TEXT])
+        records = "\n".join(f"- {identity}: {about}" for identity, about in options.items())
+        messages = self._prompt.render(document_text=sent.text, nonce=secrets.token_hex(8), records=records)
+        reply = await self._chat.complete(messages)
+        answer = None if reply.is_stopped else reply.answer(_Answer)
+        if answer is None:
+            return None
+        ids = tuple(each.id for each in answer.chosen)
+        if not 0 < len(ids) <= _MOST or len(set(ids)) != len(ids) or not options.keys() >= set(ids):
+            return None
+        return Choice(ids, {each.id: each.reason for each in answer.chosen}, self._model)
+
+    async def aclose(self) -> None:
+        """Closes the connections."""
+        await self._chat.aclose()
+
+
+class _Chosen(Said):
+    id: str
+    reason: Annotated[str, Field(max_length=2_000)] = ""
+
+
+class _Answer(Said):
+    chosen: tuple[_Chosen, ...]
