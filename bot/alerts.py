@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 
 from bot.policy import RISK_WORDS, SEVERITY_WORDS
-from bot.resources import Catalogue, Help
+from bot.recommendations import Counsel, Recommendation
+from bot.resources import Advice, Catalogue, Directory, Help, Line, Step, Therapy
 from bot.templates import MARKDOWN
 from bot.types import Decision, DeliveryKind, DeliveryState, Post
 from models.assessment import Assessment, Evidence
@@ -25,7 +26,7 @@ LONGEST_BODY = 9000  # exclusive, in characters; Reddit takes 10,000
 
 _EXCERPTS, _EXCERPT_LENGTH, _CONTEXT = 5, 120, 30
 _REASONS, _REASON_LENGTH = 8, 160
-_TOPICS = 2
+_QUOTE_LENGTH = 60
 _TITLE_LENGTH = 80
 
 _FIRST = {
@@ -54,6 +55,16 @@ class _Excerpt:
     meaning: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Advice:
+    what: str
+    basis: str
+    not_for: str
+    why: str
+    quote: str
+    model_reason: str
+
+
 def compose_alert(
     post: Post,
     assessment: Assessment | None,
@@ -61,28 +72,51 @@ def compose_alert(
     catalogue: Catalogue,
     base_url: str = REDDIT,
     note: str = "",
+    counsel: Counsel = Counsel(),  # noqa: B008 - frozen
 ) -> Message:
     """The alert about one post. Never raises for what is in the post.
 
     `base_url` is the Reddit its link leads to; `note` says what courtesy has to do with the reply that is proposed, or
-    is not.
+    is not; `counsel` is what may help.
     """
+    excerpts = list(_excerpts(post, assessment, catalogue)) if assessment else []
+    bodies = (
+        _alert_body(post, decision, catalogue, base_url, note, counsel, excerpts[:shown])
+        for shown in range(len(excerpts), -1, -1)
+    )
+    # The place for excerpts is what is left beside the rest, which has bounds of its own.
+    body = next((body for body in bodies if len(body) < LONGEST_BODY), "")
+    return Message(_subject(decision.level, post), body)
+
+
+def _alert_body(
+    post: Post,
+    decision: Decision,
+    catalogue: Catalogue,
+    base_url: str,
+    note: str,
+    counsel: Counsel,
+    excerpts: Sequence[_Excerpt],
+) -> str:
     states = {planned.kind: planned.state for planned in decision.deliveries}
     reply = states.get(DeliveryKind.REPLY)
     body = MARKDOWN.get_template("alert.md.j2").render(
         first=_FIRST[decision.level],
-        link=_link(post, base_url),
+        link=link_to(post, base_url),
         reasons=[inert(reason.words, _REASON_LENGTH) for reason in decision.reasons[:_REASONS]],
-        excerpts=list(_excerpts(post, assessment, catalogue)) if assessment else [],
+        excerpts=excerpts,
         reply=_reply_words(reply, note),
         show_command=reply is DeliveryState.HELD,
         urgent=decision.level in (Level.CRISIS, Level.URGENT),
         unread=decision.level is Level.UNASSESSED,
-        topics=_topics(assessment, catalogue) if assessment else [],
+        advice=list(_advice(post, counsel, catalogue)),
+        chosen_by=inert(counsel.chosen_by, _TITLE_LENGTH),
+        card=counsel.card,
+        doubts=counsel.doubts,
         post_id=_id(post),
         marker=alert_marker(post),
     )
-    return Message(_subject(decision.level, post), body.strip())
+    return body.strip()
 
 
 def alert_marker(post: Post) -> str:
@@ -95,7 +129,7 @@ def compose_digest_line(post: Post, decision: Decision, day: date) -> Message:
     why = f": {inert(decision.reasons[0].words, _REASON_LENGTH)}" if decision.reasons else ""
     return Message(
         f"[Nightlight] posts to look at in r/{_name(post.subreddit)}, {day.isoformat()}",
-        f"- “{inert(post.title, _TITLE_LENGTH) or 'no title'}”{why}. {_link(post, REDDIT)}",
+        f"- “{inert(post.title, _TITLE_LENGTH) or 'no title'}”{why}. {link_to(post)}",
     )
 
 
@@ -187,7 +221,7 @@ def _gravity(evidence: Evidence) -> tuple[int, int]:
 
 def _meaning(evidence: Evidence, catalogue: Catalogue) -> str:
     if evidence.label in list(Disorder):
-        return catalogue.help_for(Disorder(evidence.label)).topic  # the topic alone: a note might name a condition
+        return catalogue.topic[Disorder(evidence.label)]  # the topic alone: a note might name a condition
     if evidence.note:
         return inert(evidence.note, _EXCERPT_LENGTH)
     if evidence.label in list(Risk):
@@ -195,9 +229,51 @@ def _meaning(evidence: Evidence, catalogue: Catalogue) -> str:
     return SEVERITY_WORDS[Severity(evidence.label)] if evidence.label in list(Severity) else ""
 
 
-def _topics(assessment: Assessment, catalogue: Catalogue) -> list[Help]:
-    likely: Iterable[Disorder] = sorted(assessment.disorders, key=lambda d: assessment.disorders[d], reverse=True)
-    return [catalogue.help_for(disorder) for disorder in likely if assessment.disorders[disorder] >= 0.5][:_TOPICS]
+def _advice(post: Post, counsel: Counsel, catalogue: Catalogue) -> Iterator[_Advice]:
+    """What is recommended, in the words of the catalogue. A model's reason is as untrusted as a post."""
+    text = Document(post.title, post.text).text
+    for each in counsel.recommendations:
+        record = catalogue.find(each.id)
+        basis = catalogue.guideline_names(record) if isinstance(record, Advice) else ""
+        not_for = record.not_for if isinstance(record, Step | Therapy) else ""
+        reason = inert(counsel.model_reasons.get(each.id, ""), _REASON_LENGTH)
+        yield _Advice(_what(record), basis, not_for, each.reason, _quote(each, text), reason)
+
+
+def _what(record: object) -> str:
+    match record:
+        case Line():
+            return f"A line to name: {record.name}. {_ways(record)}"
+        case Directory():
+            return f"Where lines are listed: {record.name}, {record.url}"
+        case Step():
+            return f"A step to take: {record.words}"
+        case Help():
+            return (
+                f"Whom to see: {record.seek} {record.not_for} You can: {record.moderators} Others can: {record.peers}"
+            )
+        case Therapy():
+            return f"A treatment to know of: {record.name}. {record.words}"
+    return ""
+
+
+def _ways(line: Line) -> str:
+    ways = []
+    if line.phone:
+        ways.append(f"Call {' or '.join(line.phone)}.")
+    if line.text:
+        ways.append(f"Text {line.keyword} to {line.text}." if line.keyword else f"Text {line.text}.")
+    if line.whatsapp:
+        ways.append(f"WhatsApp {line.whatsapp}.")
+    if line.chat:
+        ways.append(f"Chat: {line.chat}")
+    return " ".join(ways)
+
+
+def _quote(recommendation: Recommendation, text: str) -> str:
+    """The place in the post, unless it is all of it."""
+    start, end = recommendation.evidence.start, recommendation.evidence.end
+    return inert(text[start:end], _QUOTE_LENGTH) if 0 < end - start < len(text) else ""
 
 
 def _reply_words(state: DeliveryState | None, note: str) -> str:
@@ -218,7 +294,7 @@ def _subject(level: Level, post: Post) -> str:
     return f"[Nightlight] {level}: {what} (t3_{_id(post)})"
 
 
-def _link(post: Post, base_url: str) -> str:
+def link_to(post: Post, base_url: str = REDDIT) -> str:
     """The full link; by id alone when an archive's permalink is not the path that Reddit would give."""
     path = post.permalink.removeprefix(REDDIT)
     return base_url + (path if re.fullmatch(r"/r/[\w%/-]{1,300}", path) else f"/comments/{_id(post)}")

@@ -23,9 +23,10 @@ from bot.clock import Clock
 from bot.config import Config
 from bot.errors import SetupError
 from bot.inbox import Fetched, Inbox
-from bot.judge import Judgement, judge, unassessed
+from bot.judge import Judgement, document_of, judge, unassessed
 from bot.manners import Manners, Verdict
 from bot.outbox import Draft, Outbox
+from bot.recommendations import counsel
 from bot.record import Record, to_record
 from bot.replies import compose_reply
 from bot.resources import Catalogue, NoVettedWords
@@ -223,14 +224,22 @@ class Pipeline:
         base_url = self._config.reddit.base_url or REDDIT
         match kind:
             case DeliveryKind.ALERT:
-                return compose_alert(post, judgement.assessment, decision, self._catalogue, base_url, note), now
+                return self._alert(judgement, base_url, note), now
             case DeliveryKind.REPLY:
                 today = datetime.fromtimestamp(now, UTC).date()
                 said_to_author = judgement.local or decision
-                return Message("", compose_reply(post, said_to_author, team, self._catalogue, today)), now
+                language = judgement.assessment.language if judgement.assessment else None
+                body = compose_reply(post, said_to_author, team, self._catalogue, today, language)
+                return Message("", body), now
             case DeliveryKind.DIGEST:
                 due = next_digest(now, team.alerts.digest_hour_utc)
                 return compose_digest_line(post, decision, due.date()), due.timestamp()
+
+    def _alert(self, judgement: Judgement, base_url: str, note: str) -> Message:
+        post, decision = judgement.post, judgement.decision
+        today = datetime.fromtimestamp(self._clock.now(), UTC).date()
+        helping = counsel(document_of(post), judgement.assessment, decision.level, self._catalogue, today)
+        return compose_alert(post, judgement.assessment, decision, self._catalogue, base_url, note, helping)
 
 
 def _apart(work: Callable[[], T]) -> asyncio.Future[T]:

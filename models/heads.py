@@ -126,10 +126,7 @@ class Heads:
 
     def probabilities(self, scores: Floats) -> Floats:
         """Calibrated probabilities, (posts, OUTPUTS); along an ordinal scale they never rise."""
-        probabilities = sigmoid(self.slope * scores + self.offset)
-        for task in ORDINAL:
-            probabilities[:, TASKS[task]] = np.minimum.accumulate(probabilities[:, TASKS[task]], axis=1)
-        return probabilities
+        return never_rising(sigmoid(self.slope * scores + self.offset))
 
     def decided(self, probabilities: Floats) -> Floats:
         """Calibrated probabilities, moved as little as it takes for each decision to be read off them at 0.5.
@@ -197,6 +194,14 @@ def sigmoid(log_odds: NDArray[np.floating]) -> Floats:
     """Probabilities from log-odds, never quite 0 or 1."""
     probabilities: Floats = (1 / (1 + np.exp(-np.clip(log_odds, -30, 30)))).astype(np.float32)
     return probabilities
+
+
+def never_rising(probabilities: Floats) -> Floats:
+    """(posts, OUTPUTS) in which no level of a scale is likelier reached than the one below it."""
+    falling = probabilities.copy()
+    for task in ORDINAL:
+        falling[:, TASKS[task]] = np.minimum.accumulate(falling[:, TASKS[task]], axis=1)
+    return falling
 
 
 def log_mean_exp(scores: Floats, sharpness: Floats) -> Floats:

@@ -71,14 +71,20 @@ def calibrate(heads: Heads, sheet: Sheet) -> Heads:
 
 
 def fit_line(scores: Floats, targets: Floats) -> tuple[float, float]:
-    """Slope and offset of the logistic line through one output's scores (Platt); NaN targets are left out.
+    """Slope and offset of the logistic line through one output's scores (Platt).
 
-    Scores stay as they are when all that is known of them is the same.
+    Targets lie in [0, 1]; NaN is left out. Scores stay as they are when all that is known of them is the same.
     """
     known = ~np.isnan(targets)
     if len(np.unique(targets[known])) < 2:
         return 1.0, 0.0
-    line = LogisticRegression(C=1e3).fit(scores[known, None], targets[known])
+    scores, targets = scores[known], targets[known]
+    # Of a target in between, the row counts as a 1 and as a 0, by its parts.
+    line = LogisticRegression(C=1e3).fit(
+        np.tile(scores, 2)[:, None],
+        np.repeat([1, 0], len(scores)),
+        sample_weight=np.concatenate([targets, 1 - targets]),
+    )
     # A slope of 0 or below would turn the ranking round: few rows, no signal.
     return max(float(line.coef_[0, 0]), 0.05), float(line.intercept_[0])
 

@@ -20,9 +20,11 @@ from models.heads import OUTPUTS, TASKS
 from models.labelled import Row, posts, read_folder
 from models.labels import Disorder, Risk, Severity
 from models.scorecard import CSSRS, RELEVANT, STRESSED, SUICIDE, is_user
+from models.soft import SoftLabels
 
 FILES = ("severity4", "risk_cssrs", "risk_binary", "relevance", "relevance_ambiguous", "disorder", "stress")
 INVENTED = "invented"
+OPINIONS = "opinions"
 # The source of `severity4` whose rows are whole posts, labelled without `mild`; the others are excerpts.
 WHOLE_POSTS = "depsign_2022"
 
@@ -44,9 +46,9 @@ class Example:
     """One row of a data file.
 
     `documents` is its post, or all the posts of a user who is labelled as a whole. `targets` and `weights` have
-    `OUTPUTS` entries in the order of `TASKS`; a target is 0, 1 or NaN where the row says nothing. An ordinal scale is
-    written as one target a level above its lowest: does the post reach that level. `fold` is 0 to `FOLDS` - 1 for rows
-    to learn from, None for those kept apart to measure.
+    `OUTPUTS` entries in the order of `TASKS`; a target is 0, 1 (of an opinion also between the two) or NaN where the
+    row says nothing. An ordinal scale is written as one target a level above its lowest: does the post reach that
+    level. `fold` is 0 to `FOLDS` - 1 for rows to learn from, None for those kept apart to measure.
     """
 
     row: Row
@@ -61,8 +63,18 @@ class Example:
         return self.row.set_name
 
 
-def load(folder: Path, seed: int) -> list[Example]:
-    """Every row of the data files in `folder`, each with its fold, and the invented posts that come with the program.
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """A post beside the data files, with what annotators say of it; `source` names them."""
+
+    source: str
+    document: Document
+    labels: SoftLabels
+
+
+def load(folder: Path, seed: int, opinions: Sequence[Opinion] = ()) -> list[Example]:
+    """Every row of the data files in `folder`, every opinion as a row of the set `opinions`, and the invented posts that
+    come with the program, each with its fold.
 
     Rows that share an author or a text (in any file, also as the beginning or the end of a longer copy) share a fold.
     It depends on the seed and on the rows' own content, not on their order. Half of `relevance_ambiguous` and 15 % of
@@ -70,17 +82,35 @@ def load(folder: Path, seed: int) -> list[Example]:
 
     Raises DataError when a file is missing or a row is unsound.
     """
+    labels = [opinion.labels for opinion in opinions]
     rows = read_folder(folder, FILES)
     if missing := set(FILES) - {path.name.split(".")[0] for path in folder.glob("*.jsonl*")}:
         raise DataError(f"{folder} lacks {', '.join(f'{name}.jsonl.gz' for name in sorted(missing))}")
-    groups = _groups(rows)
-    ambiguous = {group for row, group in zip(rows, groups, strict=True) if row.set_name == "relevance_ambiguous"}
+    said = [Row("", OPINIONS, opinion.source, opinion.document, ("",)) for opinion in opinions]
+    groups = _groups([*rows, *said])
+    ambiguous = {group for row, group in zip(rows, groups, strict=False) if row.set_name == "relevance_ambiguous"}
     examples = []
-    for row, group in zip(rows, groups, strict=True):
+    for row, group in zip(rows, groups, strict=False):
         documents = tuple(posts(row)) if row.set_name == "risk_cssrs" and is_user(row) else (row.document,)
         share = AMBIGUOUS_TEST_SHARE if group in ambiguous else TEST_SHARE
         examples.append(Example(row, documents, *_lesson(row), _fold(group, seed, share)))
+    for row, soft, group in zip(said, labels, groups[len(rows) :], strict=True):
+        share = AMBIGUOUS_TEST_SHARE if group in ambiguous else TEST_SHARE
+        weights = np.ones(OUTPUTS, dtype=np.float32)
+        examples.append(Example(row, (row.document,), soft.targets(), weights, _fold(group, seed, share)))
     return examples + _invented(seed)
+
+
+def folds(documents: Sequence[Document], authors: Sequence[str], seed: int) -> list[int]:
+    """The fold of every post, 0 to `FOLDS` - 1, drawn as `load` does but with nothing kept apart.
+
+    Posts of one author ("" is nobody), or with one text, are in one fold.
+    """
+    rows = [
+        Row("", "", "", document, ("",), author_hash=author)
+        for document, author in zip(documents, authors, strict=True)
+    ]
+    return [fold for group in _groups(rows) if (fold := _fold(group, seed, test_share=0)) is not None]
 
 
 def _fold(group: str, seed: int, test_share: float) -> int | None:

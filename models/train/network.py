@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,7 +30,7 @@ class Batch:
 
     @classmethod
     def of(
-        cls, posts: Sequence[Sequence[Tokens]], chosen: Sequence[Sequence[int]], windows: Windows, bag: Bag
+        cls, posts: Sequence[Sequence[Tokens]], chosen: Sequence[Collection[int]], windows: Windows, bag: Bag
     ) -> Batch:
         """The batch of the `chosen` windows of each post; the words of a whole post are those of all its windows."""
         parts = [of_post[at] for of_post, picks in zip(posts, chosen, strict=True) for at in picks]

@@ -14,21 +14,22 @@ import torch
 from safetensors.torch import save_file
 
 from models.encoder import LAYERS_FILE, SHIPPED_BASE, Encoder, Manifest, Reader, base_folder
-from models.heads import ORDINAL, OUTPUTS, TASKS, Bag, Encoded, Heads
+from models.heads import OUTPUTS, Bag, Encoded, Heads
 from models.labels import Risk, Severity
 from models.onnx_export import Blueprint, Progress, onnx_file, sha256_of
 from models.rules import Rules
 from models.scorecard import CSSRS
 from models.train import card, record
 from models.train.calibrate import Sheet, calibrate
-from models.train.data import FOLDS, INVENTED, Example, load
-from models.train.fit import count_words
+from models.train.data import FOLDS, INVENTED, OPINIONS, Example, Opinion, load
+from models.train.fit import POSTS_PER_WORD, count_words, uncalibrated
 from models.train.lessons import Lesson, lessons_of
 from models.train.tuning import OnStep, Plan, sharpness_of, tune
 from models.windows import Windows
 
-POSTS_PER_WORD = 10
 HELD_FOLD = 0
+# Nobody knows the truth of these.
+_UNMEASURED = (INVENTED, OPINIONS)
 _POSTS_AT_ONCE = 256
 
 
@@ -51,39 +52,43 @@ class Course:
     seed: int = 20
 
 
-def train(course: Course, progress: Progress, on_step: OnStep) -> None:
+def train(course: Course, progress: Progress, on_step: OnStep, opinions: Sequence[Opinion] = ()) -> None:
     """Fine-tunes, calibrates and measures a network; writes the model folder `out` with its card, and the record.
+
+    `opinions` are learned from beside the data, and no figure is of them.
 
     The same data, base, teacher and seed give the same weights on one machine, also when the run was stopped and begun
     again with the same folders. Raises DataError for unsound data, ModelError when the base or the teacher cannot be
     read or `run` holds another run.
     """
-    examples = _read(course, progress)
+    examples = _read(course, progress, opinions)
     _fit(course, examples, HELD_FOLD, course.out, course.run, progress, on_step)
     progress("Measuring on the rows kept apart")
-    measured = card.measure(course.out, [example for example in examples if example.fold is None])
+    measured = card.measure(course.out, [e for e in examples if e.fold is None and e.set_name not in _UNMEASURED])
     record.write(course.run, measured)
     text = card.write(course.out, measured, examples, course.seed)
     (course.out / "card.md").write_text(text, encoding="utf-8")
 
 
-def cross_validate(course: Course, folds: int, progress: Progress, on_step: OnStep) -> None:
+def cross_validate(
+    course: Course, folds: int, progress: Progress, on_step: OnStep, opinions: Sequence[Opinion] = ()
+) -> None:
     """`folds` (2 to 5) networks, each measured on one fifth of the rows that it neither learned from nor was calibrated
     on; the figures of each and their mean go into the record. No model is kept. Raises as `train` does."""
-    examples = _read(course, progress)
+    examples = _read(course, progress, opinions)
     results = []
     for fold in range(folds):
         progress(f"Fold {fold + 1} of {folds}")
         run = course.run / f"fold-{fold + 1}"
         learning = [example for example in examples if example.fold != fold]
         _fit(course, learning, (fold + 1) % FOLDS, run / "model", run, progress, on_step)
-        hidden = [example for example in examples if example.fold == fold and example.set_name != INVENTED]
+        hidden = [example for example in examples if example.fold == fold and example.set_name not in _UNMEASURED]
         results.append(card.measure(run / "model", hidden))
     record.write_folds(course.run, results)
 
 
-def _read(course: Course, progress: Progress) -> list[Example]:
-    examples = load(course.data, course.seed)
+def _read(course: Course, progress: Progress, opinions: Sequence[Opinion]) -> list[Example]:
+    examples = load(course.data, course.seed, opinions)
     progress(f"Read {len(examples):,} labelled posts")
     course.run.mkdir(parents=True, exist_ok=True)
     record.begin(course.run, asdict(course), course.data)
@@ -136,22 +141,18 @@ def _fit(
     progress("Calibrating on rows it did not learn from")
     heads = _heads(tuned.network.dense, tuned.network.words, bag, plan)
     reader = Reader(windows, onnx_file(manifest.blueprint(out), progress))
-    held = [example for example in examples if example.fold == held_fold and example.set_name != INVENTED]
+    held = [example for example in examples if example.fold == held_fold and example.set_name not in _UNMEASURED]
     calibrate(heads, _sheet(heads, reader, held)).save(out / "heads.safetensors")
 
 
 def _heads(dense: torch.nn.Linear, words: torch.nn.EmbeddingBag, bag: Bag, plan: Plan) -> Heads:
-    """The network's own heads, not calibrated."""
-    return Heads(
+    """The network's own heads."""
+    return uncalibrated(
         dense=dense.weight.detach().numpy().T.copy(),
         words=words.weight.detach().numpy().copy(),
         bias=dense.bias.detach().numpy().copy(),
         bag=bag,
         sharpness=sharpness_of(plan),
-        slope=np.ones(OUTPUTS, dtype=np.float32),
-        offset=np.zeros(OUTPUTS, dtype=np.float32),
-        threshold=np.full(OUTPUTS, 0.5, dtype=np.float32),
-        weights={task: np.ones(TASKS[task].stop - TASKS[task].start + 1, dtype=np.float32) for task in ORDINAL},
     )
 
 

@@ -22,7 +22,7 @@ SEA, BREAD = "the waves and the tide and the harbour", "the flour and the crust 
 
 
 def rows(**labels: object) -> list[dict[str, object]]:
-    """Two hundred made-up posts, half about the sea; `labels` maps a key to what it is about the sea and about bread."""
+    """Two hundred made-up posts, half about the sea; `labels` maps a key to its values for bread and for the sea."""
     rng = random.Random(3)  # noqa: S311
     found: list[dict[str, object]] = []
     for number in range(200):

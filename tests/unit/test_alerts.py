@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -20,6 +21,7 @@ from bot.alerts import (
 )
 from bot.config import Replies, Team
 from bot.policy import decide
+from bot.recommendations import Counsel, counsel
 from bot.resources import Catalogue
 from bot.types import Decision, Post, Reason
 from models.assessment import Assessment, Evidence, Ordinal
@@ -54,9 +56,12 @@ def span(words: str, label: str, note: str = "", source: str = "rules") -> Evide
     return Evidence(start, start + len(words), label, source, note)
 
 
-def alert(given_: Assessment | None, about: Post | None = None, team: Team | None = None) -> Message:
+def alert(
+    given_: Assessment | None, about: Post | None = None, team: Team | None = None, helping: Counsel | None = None
+) -> Message:
     about = about or post()
-    return compose_alert(about, given_, decide(about, given_, team or Team()), CATALOGUE)
+    decision = decide(about, given_, team or Team())
+    return compose_alert(about, given_, decision, CATALOGUE, counsel=helping or Counsel())
 
 
 @pytest.mark.parametrize(
@@ -125,16 +130,35 @@ def test_an_unread_post_is_said_to_be_unread() -> None:
     assert "Nobody has judged this post yet" in message.body
 
 
-def test_topics_are_of_the_post_and_name_no_condition() -> None:
-    """Likely topics come as what the post touches, in general words, two at most; the author is given no label."""
-    every = dict.fromkeys(Disorder, 0.9)
+def test_what_may_help_comes_with_reasons_and_names_no_condition() -> None:
+    """Three recommendations with guideline, reason and place, the card, and doubts; the author is given no label."""
     evidence = (span("I cannot sleep", Disorder.DEPRESSION, "a word for depression"),)
-    body = alert(assessment(evidence, every)).body
-    assert "Topics the post touches (about the post; it says nothing of who wrote it):" in body
-    assert body.count("(NICE ") == 2
+    given = assessment(evidence, dict.fromkeys(Disorder, 0.9))
+    helping = counsel(Document(TITLE, BODY), given, Level.CRISIS, CATALOGUE, DAY)
+    body = alert(given, helping=helping).body
+    assert "It is about the post and says nothing of who wrote it" in body
+    assert re.findall(r"^(\d)\. ", body, re.MULTILINE) == ["1", "2", "3"]
+    assert "1. Where lines are listed: Find A Helpline, https://findahelpline.com" in body
+    assert body.count(" Why: ") == 3
+    assert re.search(r"\((?:NICE|WHO|APA|VA/DoD) [^)]*\d", body)
+    assert "If you answer (Somebody may not be safe):" in body
+    assert "What the bot is unsure about:" not in alert(given).body
+    assert all(f"- {doubt}" in body for doubt in helping.doubts)
     assert "(low mood)" in body
     assert not re.search(r"depress|anxiety|bipolar|ptsd|autis|schizo|diagnos", body, re.IGNORECASE)
-    assert "Topics" not in alert(assessment()).body
+    assert "What may help" not in alert(assessment()).body
+
+
+def test_a_models_reasons_are_as_harmless_as_a_post() -> None:
+    """Moderators see that a model chose, and why it says it did; nothing in that works."""
+    given = assessment((span("I cannot sleep", Severity.SEVERE),))
+    helping = counsel(Document(TITLE, BODY), given, Level.CRISIS, CATALOGUE, DAY)
+    first = helping.recommendations[0].id
+    helping = replace(helping, chosen_by="fake [x](http://evil.example)", model_reasons={first: "ask u/spez\n# now"})
+    body = alert(given, helping=helping).body
+    assert "A language model (fake" in body
+    assert "The model says: ask u /spez \\# now" in body
+    assert "http://evil" not in body
 
 
 def test_the_author_is_not_named_and_the_reader_is_looked_after() -> None:
@@ -241,7 +265,16 @@ def test_the_longest_alert_still_fits() -> None:
     evidence = tuple(Evidence(n * 500, n * 500 + 400, Risk.ATTEMPT, "llm", "#" * 400) for n in range(60))
     reasons = tuple(Reason("x", "#" * 400) for _ in range(60))
     decision = Decision(Level.CRISIS, reasons, decide(about, assessment(risk=Risk.ATTEMPT), Team()).deliveries)
-    message = compose_alert(about, assessment(evidence, dict.fromkeys(Disorder, 1.0)), decision, CATALOGUE)
+    given_ = assessment(evidence, dict.fromkeys(Disorder, 1.0))
+    helping = counsel(Document(about.title, about.text), given_, Level.CRISIS, CATALOGUE, DAY)
+    helping = replace(
+        helping,
+        chosen_by="#" * 300,
+        model_reasons=dict.fromkeys((each.id for each in helping.recommendations), "#" * 999),
+        doubts=("#" * 80,) * 3,
+    )
+    message = compose_alert(about, given_, decision, CATALOGUE, counsel=helping)
+    assert "“\\#" in message.body
     assert len(message.subject) <= 100
     assert 5000 < len(message.body) < LONGEST_BODY
 

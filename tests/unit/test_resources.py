@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, timedelta
 from importlib.resources import files
 from pathlib import Path
@@ -9,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from bot.errors import ConfigError
-from bot.resources import Catalogue
-from models.labels import Disorder
+from bot.resources import Audience, Catalogue, Channel, Help, Situation, Step, Therapy
+from models.labels import Disorder, Severity
 
 CATALOGUE = Catalogue.load()
 TODAY = date(2026, 11, 24)
@@ -62,13 +63,61 @@ def test_the_directories_are_the_way_out_everywhere() -> None:
     assert CATALOGUE.directories(TODAY)[0].url == "https://findahelpline.com"
 
 
-def test_every_topic_has_words_of_help() -> None:
-    """All nine have an entry, with a guideline, and none names its condition as the topic."""
-    for disorder in Disorder:
-        help_ = CATALOGUE.help_for(disorder)
-        assert help_.id is disorder
-        assert help_.guideline.startswith("NICE ")
-        assert disorder.value.split("_")[0] not in help_.topic.lower()
+@pytest.mark.parametrize("disorder", Disorder)
+@pytest.mark.parametrize("severity", Severity)
+def test_every_topic_has_help_at_every_severity(disorder: Disorder, severity: Severity) -> None:
+    """All nine at all four: self-help, what to say, when to seek whom, therapies, each with its numbered guideline."""
+    help_ = CATALOGUE.help_for(disorder, severity)
+    assert (help_.disorder, help_.severity) == (disorder, severity)
+    advice = [help_, *(CATALOGUE.find(each) for each in (*help_.self_help, *help_.therapies))]
+    assert len(advice) >= 5
+    for each in advice:
+        assert isinstance(each, Help | Step | Therapy)
+        assert re.search(r"(NICE (NG|CG)\d+|WHO mhGAP|APA|VA/DoD) ?.*\d", CATALOGUE.guideline_names(each))
+        assert each.printable(TODAY)
+    assert disorder.value.split("_")[0] not in CATALOGUE.topic[disorder]
+
+
+def test_there_is_a_card_for_every_situation() -> None:
+    """Each says what to answer, what not to say, when to turn to Reddit, and how to look after oneself."""
+    for situation in Situation:
+        card = CATALOGUE.card_for(situation, TODAY)
+        assert card is not None
+        assert card.answer and card.avoid and card.admins and card.self_care
+        assert CATALOGUE.card_for(situation, date(2100, 1, 1)) is None
+
+
+def test_lines_for_one_audience_come_only_when_it_is_named() -> None:
+    """Whoever says nothing of themselves is told the lines that are there for everybody; the others come after."""
+    everybody = CATALOGUE.crisis_lines("US", TODAY)
+    assert {line.audience for line in everybody} == {None}
+    veterans = CATALOGUE.crisis_lines("US", TODAY, {Audience.VETERANS})
+    assert veterans[:-1] == everybody
+    assert veterans[-1].id == "us-veterans"
+    assert {line.audience for line in CATALOGUE.line} == {None, *Audience}
+
+
+def test_a_line_names_its_channels() -> None:
+    """Call, text and chat are told apart."""
+    channels = {line.id: line.channels for line in CATALOGUE.line}
+    assert channels["gb-samaritans"] == {Channel.CALL}
+    assert channels["gb-shout"] == {Channel.TEXT}
+    assert channels["us-988"] == set(Channel)
+
+
+def test_there_are_lines_for_thirty_countries() -> None:
+    """A moderator of most communities finds the lines of their country."""
+    assert len(CATALOGUE.countries(TODAY)) >= 30
+
+
+def test_what_is_due_is_what_expires_or_was_never_reviewed(folder: Path) -> None:
+    """A record is due from its expiry on, a draft at once, the most pressing first."""
+    catalogue = Catalogue.load(add(folder, LINE.replace('"reviewed"', '"draft"')))
+    assert [record.id for record in catalogue.due(TODAY)] == ["xx-one"]
+    soon = catalogue.due(date(2027, 5, 23))
+    assert "us-crisis-text-line" in {record.id for record in soon}
+    assert [record.expires_on for record in soon] == sorted(record.expires_on for record in soon)
+    assert {record.id for record in catalogue.due(date(2100, 1, 1))} == {record.id for record in catalogue.records()}
 
 
 def test_an_expired_record_is_not_printed() -> None:
@@ -82,6 +131,7 @@ def test_an_expired_record_is_not_printed() -> None:
     far = date(2100, 1, 1)
     assert CATALOGUE.countries(far) == ()
     assert CATALOGUE.directories(far) == ()
+    assert CATALOGUE.steps(far) == ()
 
 
 def test_a_draft_is_not_printed(folder: Path) -> None:
@@ -93,8 +143,8 @@ def test_a_draft_is_not_printed(folder: Path) -> None:
 
 def test_a_medium_record_expires_sooner() -> None:
     """What rests on one copy stands for six months, what rests on more for twelve."""
-    spans = {record.confidence: record.expires_on for record in (*CATALOGUE.line, *CATALOGUE.directory)}
-    assert spans == {"high": date(2027, 11, 23), "medium": date(2027, 5, 23)}
+    for record in CATALOGUE.records():
+        assert (record.expires_on - record.verified_on).days <= {"high": 366, "medium": 184}[record.confidence]
 
 
 @pytest.mark.parametrize(

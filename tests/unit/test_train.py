@@ -13,13 +13,15 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel
 
+from models.document import Document
 from models.encoder import base_folder
 from models.errors import DataError, ModelError
 from models.heads import OUTPUTS, TASKS, Bag, Encoded, sigmoid
-from models.labels import Disorder
+from models.labels import Disorder, Risk
 from models.onnx_export import Blueprint
+from models.soft import SoftLabels
 from models.train.calibrate import best_threshold, best_weights, fit_line
-from models.train.data import FILES, INVENTED, Example, load
+from models.train.data import FILES, INVENTED, OPINIONS, Example, Opinion, load
 from models.train.fit import Recipe, count_words, fit
 from models.train.lessons import Lesson, lessons_of
 from models.train.network import misfit
@@ -92,6 +94,32 @@ def test_the_two_schemes_of_severity_are_learned_apart(tmp_path: Path) -> None:
     assert excerpt.targets[TASKS["severity"]].tolist() == [1, 0, 0]
     assert np.isnan(excerpt.targets[TASKS["whole_severity"]]).all()
     assert [each.targets[TASKS["scheme"].start] for each in (whole, excerpt)] == [1, 0]
+
+
+def test_an_opinion_teaches_with_its_doubt_and_stays_with_its_copies(tmp_path: Path) -> None:
+    """Soft labels become targets between 0 and 1, and a post that is kept apart elsewhere is kept apart here too."""
+    soft = SoftLabels(
+        relevance=0.75,
+        risk={Risk.NONE: 0.5, Risk.INDICATOR: 0.25, Risk.IDEATION: 0.25, Risk.BEHAVIOR: 0, Risk.ATTEMPT: 0},
+    )
+    opinion = Opinion("majority", Document("", LONG), soft)
+    for seed in range(20):
+        write(tmp_path, relevance=[{"text": LONG, "label": "mh"}])
+        copy, taught = (example for example in load(tmp_path, seed, [opinion]) if example.set_name != INVENTED)
+        assert copy.fold == taught.fold
+    assert (taught.set_name, taught.row.source) == (OPINIONS, "majority")
+    assert taught.targets[0] == 0.75
+    assert np.isnan(taught.targets[1:13]).all()
+    assert taught.targets[TASKS["risk"]].tolist() == [0.5, 0.25, 0, 0]
+
+
+def test_a_target_in_between_counts_by_its_parts() -> None:
+    """Rows at 0.25 are calibrated as the same rows, a quarter of them 1 and the rest 0."""
+    scores = np.linspace(-2, 2, 200, dtype=np.float32)
+    assert fit_line(scores, sigmoid(2 * scores - 0.5)) == pytest.approx((2, -0.5), abs=0.05)
+    hard = np.repeat([1, 0, 0, 0], 50).astype(np.float32)
+    same = np.tile(np.linspace(-2, 2, 50, dtype=np.float32), 4)
+    assert fit_line(same, np.full(200, 0.25, np.float32)) == pytest.approx(fit_line(same, hard), abs=1e-3)
 
 
 def test_a_missing_file_is_an_error_with_its_name(tmp_path: Path) -> None:

@@ -1,0 +1,355 @@
+"""(document, assessment) -> what may help: ids of the vetted catalogue, each with its reason and its place in the post.
+
+Pure. It knows one post and nothing of its author; country and audience count only when the post itself states them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from enum import StrEnum
+
+from bot.policy import RISK_WORDS, SEVERITY_WORDS
+from bot.resources import Audience, Card, Catalogue, Cued, Directory, Help, Line, Situation, Step
+from bot.statements import Ask, Span, Statements, statements
+from models.assessment import Assessment
+from models.document import Document
+from models.labels import Disorder, Level, Risk, Severity
+
+MOST = 3
+
+_LIKELY = 0.5
+_POSSIBLE = 0.3
+
+# More cues of one record say nothing new.
+_CUES_COUNTED = 3
+_LONGEST_TEXT = 41_000  # characters; what Reddit takes, and a title
+
+# What a post asks for, and the steps that answer it.
+_ANSWERS: Mapping[Ask, tuple[str, ...]] = {
+    Ask.HELPER: ("listen-first", "helper-rests-too"),
+    Ask.MEDICATION: ("ask-before-changing",),
+    Ask.THERAPIST: ("first-call-for-therapy",),
+    Ask.VENTING: ("put-it-into-words",),
+}
+_ASK_WORDS: Mapping[Ask, str] = {
+    Ask.HELPER: "The post asks how to help somebody else.",
+    Ask.MEDICATION: "The post asks about a medicine.",
+    Ask.THERAPIST: "The post asks about finding a therapist.",
+    Ask.VENTING: "The post wants to be heard and asks for no advice.",
+}
+# Whom a post says it is from, and the step that comes first for them.
+_FIRST_FOR: Mapping[Audience, str] = {
+    Audience.DOMESTIC_VIOLENCE: "safe-at-home",
+    Audience.YOUNG_PEOPLE: "tell-a-grown-up",
+}
+_AUDIENCE_WORDS: Mapping[Audience, str] = {
+    Audience.DOMESTIC_VIOLENCE: "The post speaks of being hurt or controlled.",
+    Audience.YOUNG_PEOPLE: "The post says that it is from somebody under 18.",
+}
+
+# Where staying safe is the task. One of them is named beside the line.
+_FOR_SAFETY = ("make-it-safer", "plan-for-hard-hours", "tell-one-person")
+_THERAPIES_FOR_SAFETY = ("safety-planning", "self-harm-therapy", "dbt-skills")
+
+# Where nothing in a post points anywhere.
+_FOR_ANYBODY = (
+    "tell-one-person",
+    "sleep-rhythm",
+    "meet-others",
+    "be-a-friend-to-self",
+    "one-small-thing",
+    "move-a-little",
+    "good-things-on-purpose",
+)
+
+
+class Kind(StrEnum):
+    """What is recommended: a line to a person now, a step to take, a professional to see, a therapy to know of."""
+
+    LINE = "line"
+    STEP = "step"
+    PROFESSIONAL = "professional"
+    THERAPY = "therapy"
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """One record of the catalogue, why it was chosen, and the characters of `Document.text` that led there.
+
+    `evidence` is the whole text when no single place did. `reason` quotes neither the post nor a model.
+    """
+
+    id: str
+    kind: Kind
+    reason: str
+    evidence: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Counsel:
+    """What the moderators of one post are told: at most three recommendations, a guidance card, and doubts in words.
+
+    `chosen_by` names the language model that put the recommendations in this order, with its reasons by id; both are
+    empty when none did.
+    """
+
+    recommendations: tuple[Recommendation, ...] = ()
+    card: Card | None = None
+    doubts: tuple[str, ...] = ()
+    chosen_by: str = ""
+    model_reasons: Mapping[str, str] = field(default_factory=dict)
+
+
+def counsel(
+    document: Document, assessment: Assessment | None, level: Level, catalogue: Catalogue, today: date
+) -> Counsel:
+    """What helps with a post that was judged so. Pure; never raises for what is in a post.
+
+    At the level `none` and without an assessment nothing is recommended. In a crisis the first is a line or, where the
+    post names no country that has one, a directory of lines. Nothing that may not be printed today is named.
+    """
+    if assessment is None or level is Level.UNASSESSED:
+        return Counsel(card=catalogue.card_for(Situation.UNREAD, today))
+    if level is Level.NONE:
+        return Counsel()
+    post = _Reading(document, assessment, level, catalogue, today)
+    return Counsel(post.recommendations(), catalogue.card_for(post.situation(), today), tuple(_doubts(post))[:MOST])
+
+
+class _Reading:
+    """One post, its assessment, and all that the choice looks at."""
+
+    def __init__(
+        self, document: Document, assessment: Assessment, level: Level, catalogue: Catalogue, today: date
+    ) -> None:
+        self.text = document.text
+        self.assessment = assessment
+        self.level = level
+        self.stated: Statements = statements(self.text)
+        self.severity = _severity(assessment)
+        self.topics = _topics(assessment)
+        self._catalogue = catalogue
+        self._today = today
+        self._cues = {
+            record: [Span(*place) for place in places.values()]
+            for record, places in catalogue.cues_in(self.text[:_LONGEST_TEXT]).items()
+        }
+
+    @property
+    def is_crisis(self) -> bool:
+        """Whether reaching a person comes before anything else, for the author or for whom the post is about."""
+        risk, asks = self.assessment.risk.level, self.stated.asks
+        friend_in_danger = Ask.HELPER in asks and risk > Risk.NONE
+        danger = self.level is Level.URGENT and (Ask.DANGER in asks or friend_in_danger)
+        return self.level is Level.CRISIS or risk >= Risk.IDEATION or danger
+
+    def situation(self) -> Situation:
+        """The situation whose card fits, the most pressing one."""
+        asks, topics = self.stated.asks, self.topics
+        fitting = {
+            Situation.CRISIS: self.level is Level.CRISIS,
+            Situation.VIOLENCE: Audience.DOMESTIC_VIOLENCE in self.stated.audiences,
+            Situation.HELPER: Ask.HELPER in asks,
+            Situation.YOUNG: Audience.YOUNG_PEOPLE in self.stated.audiences,
+            Situation.VOICES: Disorder.SCHIZOPHRENIA in topics,
+            Situation.EATING: Disorder.EATING_DISORDER in topics,
+            Situation.MEDICATION: Ask.MEDICATION in asks,
+            Situation.THERAPIST: Ask.THERAPIST in asks,
+            Situation.VENTING: Ask.VENTING in asks,
+            Situation.HEAVY: self.level is Level.URGENT,
+        }
+        return next((situation for situation, fits in fitting.items() if fits), Situation.CALM)
+
+    def recommendations(self) -> tuple[Recommendation, ...]:
+        """The choice, the first one first."""
+        if self.is_crisis:
+            first = [*self._lines()[:1], *self._lines_for_audience()[:1]]
+            chosen = [*first, *self._steps(self._first_aid())[:1], *self._care(), *self._steps()]
+        else:
+            steps = self._steps()
+            care = list(self._care())
+            chosen = [*steps[:1], *self._lines_for_audience()[:1], *care, *steps[1:]]
+        unique = {each.id: each for each in chosen if self._printable(each.id)}
+        return tuple(unique.values())[:MOST]
+
+    def _printable(self, identity: str) -> bool:
+        record = self._catalogue.find(identity)
+        return record is not None and record.printable(self._today)
+
+    def _lines(self) -> list[Recommendation]:
+        """The lines of the country that the post states, or else the directories of lines everywhere."""
+        country = self.stated.country
+        where = f"The post says that it is from {country}" if country else "The post names no country"
+        lines: list[Line | Directory] = list(self._catalogue.crisis_lines(country, self._today))
+        # Whoever speaks another language is told first of a line that speaks it as well.
+        lines.sort(key=lambda line: self.stated.language not in getattr(line, "language", ()))
+        if not lines:
+            lines = list(self._catalogue.directories(self._today))
+            where += ", so this lists lines everywhere"
+        risk = self.assessment.risk.level
+        what = f"The post speaks of {RISK_WORDS[risk]}, or may: a" if risk > Risk.NONE else "A"
+        why = f"{what} person who answers now comes first. {where}."
+        return [Recommendation(line.id, Kind.LINE, why, self._riskiest()) for line in lines]
+
+    def _lines_for_audience(self) -> list[Recommendation]:
+        """The lines for whom the post says that it is from, in the country that it states."""
+        audiences = self.stated.audiences
+        why = "The post says where it is from, and that it is from somebody whom this line is for."
+        return [
+            Recommendation(line.id, Kind.LINE, why, audiences[line.audience])
+            for line in self._catalogue.crisis_lines(self.stated.country, self._today, audiences)
+            if line.audience is not None
+        ]
+
+    def _first_aid(self) -> Collection[str]:
+        if Ask.HELPER in self.stated.asks:
+            return _ANSWERS[Ask.HELPER]
+        return (*_FOR_SAFETY, *self._for_audience())
+
+    def _for_audience(self) -> dict[str, Audience]:
+        return {step: audience for audience, step in _FIRST_FOR.items() if audience in self.stated.audiences}
+
+    def _care(self) -> Iterator[Recommendation]:
+        """Whom to see, and which therapy to know of, for the topics of the post."""
+        helps = [self._catalogue.help_for(topic, self.severity) for topic in self.topics]
+        for help_ in helps[:1]:
+            seen = self._professional(help_)
+            therapy = self._therapy(help_)
+            wanted = self.severity >= Severity.MODERATE and Ask.THERAPIST not in self.stated.asks
+            yield from (seen, therapy) if wanted else (therapy, seen)
+        if not helps and self.is_crisis and Ask.HELPER not in self.stated.asks:
+            yield self._best_therapy(_THERAPIES_FOR_SAFETY, "It is made for times when staying safe is hard")
+
+    def _professional(self, help_: Help) -> Recommendation:
+        reason = f"The post seems to be about {self._topic(help_)}, with {SEVERITY_WORDS[help_.severity]}."
+        if Ask.HELPER in self.stated.asks:
+            reason += " This is for whom it is about."
+        return Recommendation(help_.id, Kind.PROFESSIONAL, reason, self._place_of(help_.disorder))
+
+    def _therapy(self, help_: Help) -> Recommendation:
+        return self._best_therapy(help_.therapies, f"It is known to help with {self._topic(help_)}", help_.disorder)
+
+    def _best_therapy(self, among: Collection[str], why: str, disorder: Disorder | None = None) -> Recommendation:
+        among = [each for each in among if self._may_be_named(each)]
+        best = max(among, key=lambda each: (self._weight(each), self._turn(each)))
+        if cue := self._cues.get(best):
+            return Recommendation(best, Kind.THERAPY, f"{why}, and the post touches on what it is for.", cue[0])
+        place = self._place_of(disorder) if disorder else self._whole
+        more = f", one of {len(among)} that do" if len(among) > 1 else ""
+        return Recommendation(best, Kind.THERAPY, f"{why}{more}; they take turns from post to post.", place)
+
+    def _steps(self, among: Collection[str] = ()) -> list[Recommendation]:
+        """The steps that fit, the best one first; of those given, or of all."""
+        listed = {
+            step: help_.disorder
+            for help_ in (self._catalogue.help_for(topic, self.severity) for topic in reversed(self.topics))
+            for step in help_.self_help
+        }
+        answers = {step: ask for ask in _ANSWERS if ask in self.stated.asks for step in _ANSWERS[ask]}
+        for_audience = self._for_audience()
+        if Ask.HELPER in self.stated.asks:
+            listed = {}  # those would be for the other person
+        fitting = {step for step in (*listed, *self._pointed_at(listed)) if self._may_be_named(step)}
+        fitting = set(among) or {*fitting, *answers, *for_audience} or set(_FOR_ANYBODY)
+
+        def fit(step: str) -> tuple[bool, int, bytes]:
+            weight = min(len(self._cues.get(step, ())), _CUES_COUNTED) + (step in listed)
+            return (step in answers or step in for_audience, weight, self._turn(step))
+
+        def named(step: str) -> Recommendation:
+            cues = self._cues.get(step, ())
+            if step in answers:
+                return Recommendation(step, Kind.STEP, _ASK_WORDS[answers[step]], self.stated.asks[answers[step]])
+            if audience := for_audience.get(step):
+                return Recommendation(step, Kind.STEP, _AUDIENCE_WORDS[audience], self.stated.audiences[audience])
+            if step in listed:
+                topic = self._catalogue.topic[listed[step]]
+                fits = f"It fits {topic} with {SEVERITY_WORDS[self.severity]}"
+                if cues:
+                    return Recommendation(step, Kind.STEP, f"{fits}, and the post touches on it.", cues[0])
+                reason = f"{fits}, as others do; they take turns from post to post."
+                return Recommendation(step, Kind.STEP, reason, self._place_of(listed[step]))
+            if cues:
+                return Recommendation(step, Kind.STEP, "The post touches on it.", cues[0])
+            reason = "Staying safe comes first." if among else "Nothing in the post points to anything more exact."
+            return Recommendation(step, Kind.STEP, reason, self._whole)
+
+        return [named(step) for step in sorted(fitting, key=fit, reverse=True)]
+
+    def _pointed_at(self, listed: Collection[str]) -> Iterator[str]:
+        """The steps that words of the post point to; a single word is too little for one that belongs to a topic."""
+        of_topics = {step for help_ in self._catalogue.help for step in help_.self_help} - {*listed}
+        only_asked_for = {step for steps in _ANSWERS.values() for step in steps}
+        for record, places in self._cues.items():
+            enough = record not in of_topics or len(places) > 1
+            if enough and record not in only_asked_for and isinstance(self._catalogue.find(record), Step):
+                yield record
+
+    def _may_be_named(self, cued: str) -> bool:
+        record = self._catalogue.find(cued)
+        return isinstance(record, Cued) and (not record.needs_cue or cued in self._cues)
+
+    def _weight(self, record: str) -> int:
+        return min(len(self._cues.get(record, ())), _CUES_COUNTED)
+
+    def _turn(self, record: str) -> bytes:
+        """Whose turn it is among equals: the same for the same post, and different from post to post."""
+        return hashlib.sha256(f"{record}\0{self.text}".encode("utf-8", "surrogatepass")).digest()
+
+    def _topic(self, help_: Help) -> str:
+        return self._catalogue.topic[help_.disorder]
+
+    @property
+    def _whole(self) -> Span:
+        return Span(0, len(self.text))
+
+    def _place_of(self, label: str) -> Span:
+        places = [each for each in self.assessment.evidence if each.label == label]
+        return self._within(places[0].start, places[0].end) if places else self._whole
+
+    def _riskiest(self) -> Span:
+        risky = [each for each in self.assessment.evidence if each.label in list(Risk)[1:]]
+        if not risky:
+            return self._whole
+        gravest = max(risky, key=lambda each: Risk(each.label).rank)
+        return self._within(gravest.start, gravest.end)
+
+    def _within(self, start: int, end: int) -> Span:
+        start = max(0, min(start, len(self.text)))
+        return Span(start, max(start, min(end, len(self.text))))
+
+
+def _severity(assessment: Assessment) -> Severity:
+    """The decided one; whoever thinks of dying is at least in marked distress."""
+    level = assessment.severity.level
+    return max(level, Severity.MODERATE) if assessment.risk.level >= Risk.IDEATION else level
+
+
+def _topics(assessment: Assessment) -> tuple[Disorder, ...]:
+    """What the post is likely about, the likeliest first; or the one thing it may be about."""
+    by_chance = sorted(assessment.disorders, key=lambda each: assessment.disorders[each], reverse=True)
+    likely = [each for each in by_chance if assessment.disorders[each] >= _LIKELY]
+    return tuple(likely[:2] or [each for each in by_chance[:1] if assessment.disorders[each] >= _POSSIBLE])
+
+
+def _doubts(post: _Reading) -> Iterator[str]:
+    """What a moderator should know that the bot does not."""
+    assessment = post.assessment
+    if assessment.disputed:
+        yield "Dictionary and model disagree about whether there is any risk."
+    dying = assessment.risk.at_least(Risk.IDEATION)
+    if 0.2 <= dying <= 0.8:
+        yield f"Whether it speaks of thoughts of dying: the model says {dying:.0%}."
+    first = max(assessment.disorders.values(), default=0.0)
+    if not post.topics:
+        yield "What it is about: no topic stands out."
+    elif first < 0.7:
+        yield f"Whether it is about {post._catalogue.topic[post.topics[0]]} at all."
+    sure = assessment.severity.probs.get(assessment.severity.level, 0.0)
+    if sure < 0.6:
+        yield f"How heavy it is: {SEVERITY_WORDS[assessment.severity.level]} is its best guess."
+    if Ask.HELPER in post.stated.asks:
+        yield "Whom it is about: it may be somebody else, and both may need care."

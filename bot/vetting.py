@@ -1,0 +1,185 @@
+"""The catalogue's linter: every entry that breaks a rule, with its file, and how easy its words are to read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from bot.errors import ConfigError
+from bot.resources import (
+    FILES,
+    Advice,
+    Card,
+    Catalogue,
+    Directory,
+    Guideline,
+    Help,
+    Line,
+    Record,
+    Retired,
+    Step,
+    Therapy,
+    contradictions,
+    read_tables,
+)
+
+_KINDS: Mapping[str, type[BaseModel]] = {
+    "line": Line,
+    "directory": Directory,
+    "retired": Retired,
+    "guideline": Guideline,
+    "step": Step,
+    "therapy": Therapy,
+    "help": Help,
+    "card": Card,
+}
+
+_FEWEST_COUNTRIES = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One rule that is broken: in which file, by which record (empty when by none alone), and the rule in words."""
+
+    file: str
+    record: str
+    rule: str
+
+
+def check(today: date, folder: Traversable | None = None) -> list[Finding]:
+    """Every rule that the catalogue in a folder breaks; without a folder, the one that comes with the package.
+
+    Entries come first: while one of them cannot be read, what holds between them is not looked at. Whether a record has
+    expired is no rule; `Catalogue.due` tells that. Never raises for what is in the files.
+    """
+    folder = folder if folder is not None else files("bot") / "resources"
+    tables: dict[str, Any] = {}
+    at: dict[str, str] = {}
+    found: list[Finding] = []
+    for name in FILES:
+        try:
+            here = read_tables(folder, name)
+        except ConfigError as error:
+            found.append(Finding(name, "", str(error)))
+            continue
+        found += _entries(name, here)
+        at |= {str(entry.get("id")): name for table in here.values() for entry in _dicts(table)}
+        tables |= here
+    if found:
+        return found
+    try:
+        catalogue = Catalogue.model_construct(**_parsed(tables))
+    except KeyError as error:
+        return [Finding("", "", f"no table {error}")]
+    broken = [*contradictions(catalogue), *_wordings(catalogue, today)]
+    return [Finding(at.get(record, ""), record, rule) for record, rule in broken]
+
+
+def _dicts(table: object) -> Iterator[dict[str, Any]]:
+    yield from (entry for entry in table if isinstance(entry, dict)) if isinstance(table, list) else ()
+
+
+def _entries(file: str, tables: Mapping[str, Any]) -> Iterator[Finding]:
+    for table, entries in tables.items():
+        if table == "topic":
+            continue
+        if table not in _KINDS or not isinstance(entries, list):
+            yield Finding(file, "", f"unknown table {table}")
+            continue
+        for entry in entries:
+            try:
+                _KINDS[table].model_validate(entry)
+            except ValidationError as error:
+                identity = str(entry.get("id") or entry.get("number") or "") if isinstance(entry, dict) else ""
+                for problem in error.errors():
+                    key = ".".join(map(str, problem["loc"]))
+                    yield Finding(file, identity, f"{key}: {problem['msg']}" if key else problem["msg"])
+
+
+def _parsed(tables: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries as records, unlike in `Catalogue.load` without a look at what holds between them."""
+    records = {table: tuple(kind.model_validate(entry) for entry in tables[table]) for table, kind in _KINDS.items()}
+    return {**records, "topic": tables["topic"]}
+
+
+def _wordings(catalogue: Catalogue, today: date) -> Iterator[tuple[str, str]]:
+    if (countries := len(catalogue.countries(today))) < _FEWEST_COUNTRIES:
+        yield "", f"lines for {countries} countries, of {_FEWEST_COUNTRIES} that are needed"
+    for record in catalogue.records():
+        if record.verified_on > today:
+            yield record.id, f"verified_on {record.verified_on} is in the future"
+        if isinstance(record, Advice | Card):
+            yield from _readable(record)
+            if any(_NUMBER.search(text) for text in texts(record)):
+                yield record.id, "has a number in its words; numbers to call belong to a line, with their source"
+        if isinstance(record, Step | Help):
+            for rule, pattern in _UNFIT.items():
+                if any(pattern.search(text) for text in _said(record)):
+                    yield record.id, rule
+
+
+def _readable(record: Advice | Card) -> Iterator[tuple[str, str]]:
+    age = reading_age(" ".join(texts(record)))
+    if age > record.reading_age:
+        yield record.id, f"reads like a text for the age of {age:.0f}, and reading_age says {record.reading_age}"
+
+
+def texts(record: Advice | Card) -> tuple[str, ...]:
+    """Every sentence of a record that people read."""
+    match record:
+        case Step():
+            return (record.words, record.not_for)
+        case Therapy():
+            return (record.words, record.not_for)
+        case Help():
+            return (record.peers, record.moderators, record.seek, record.not_for)
+        case Card():
+            return (*record.answer, *record.avoid, record.admins, record.self_care)
+    return ()
+
+
+def _said(record: Record) -> tuple[str, ...]:
+    """What may end up, in whatever words, in front of whoever wrote a post."""
+    match record:
+        case Step():
+            return (record.words,)
+        case Help():
+            return (record.peers,)
+    return ()
+
+
+def reading_age(text: str) -> float:
+    """The age in years at which a text is easy: the automated readability index (Smith and Senter 1967), plus five."""
+    words = re.findall(r"[^\W_]+(?:['’-][^\W_]+)*", text)
+    if not words:
+        return 0.0
+    letters = sum(len(word) for word in words)
+    sentences = len(re.findall(r"[.!](?=\s|$)", text)) or 1
+    return 4.71 * letters / len(words) + 0.5 * len(words) / sentences - 21.43 + 5
+
+
+_NUMBER = re.compile(r"\d{3,}|\d[\d -]{4,}\d")
+
+
+def _words(pattern: str) -> re.Pattern[str]:
+    return re.compile(rf"\b(?:{pattern})\b", re.IGNORECASE)
+
+
+_UNFIT = {
+    "sounds clinical or names a condition": _words(
+        r"diagnos\w+|disorders?|symptoms?|patients?|clinical\w*|comorbid\w*|dysregulat\w+|maladaptive|pathological|"
+        r"treatment|intervention\w*|psycho\w+|depress\w*|anxiety|bipolar|mania|ptsd|ocd|adhd|autis\w+|schizo\w+|"
+        r"anorex\w+|bulimi\w+|suicid\w+"
+    ),
+    "promises": _words(r"gets? better|will be (ok|okay|fine|alright)|will pass|promis\w+|guarantee\w*|cures?"),
+    "lays guilt or gives orders": _words(
+        r"you (should|must|need to)|selfish|burden|your loved ones|stay strong|worse off|attention.seeking"
+    ),
+}

@@ -1,0 +1,239 @@
+"""What may help with a post."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from datetime import date
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from bot.recommendations import MOST, Counsel, Kind, counsel
+from bot.resources import Catalogue, Situation
+from models.assessment import Assessment, Evidence, Ordinal
+from models.document import Document
+from models.labels import Disorder, Level, Risk, Severity
+
+CATALOGUE = Catalogue.load()
+TODAY = date(2026, 12, 1)
+LINES = {record.id for record in (*CATALOGUE.line, *CATALOGUE.directory)}
+
+
+def assessment(
+    *likely: Disorder,
+    severity: Severity = Severity.MODERATE,
+    risk: Risk = Risk.NONE,
+    evidence: tuple[Evidence, ...] = (),
+    disputed: bool = False,
+) -> Assessment:
+    return Assessment(
+        relevance=0.9,
+        disorders={disorder: 0.9 if disorder in likely else 0.1 for disorder in Disorder},
+        severity=Ordinal({level: float(level is severity) for level in Severity}),
+        risk=Ordinal({level: float(level is risk) for level in Risk}),
+        evidence=evidence,
+        versions={},
+        disputed=disputed,
+    )
+
+
+def advise(text: str, given_: Assessment, level: Level = Level.URGENT, today: date = TODAY) -> Counsel:
+    return counsel(Document("", text), given_, level, CATALOGUE, today)
+
+
+def ids(given_: Counsel) -> list[str]:
+    return [each.id for each in given_.recommendations]
+
+
+def test_it_knows_one_post_and_nothing_else() -> None:
+    """No author, no history, no subreddit goes in."""
+    assert list(inspect.signature(counsel).parameters) == ["document", "assessment", "level", "catalogue", "today"]
+
+
+@pytest.mark.parametrize("disorder", Disorder)
+@pytest.mark.parametrize("severity", Severity)
+def test_every_topic_at_every_severity_gets_its_own(disorder: Disorder, severity: Severity) -> None:
+    """A step, whom to see and a therapy, all from the entry for this topic and severity."""
+    help_ = CATALOGUE.help_for(disorder, severity)
+    by_kind = {each.kind: each.id for each in advise("so.", assessment(disorder, severity=severity)).recommendations}
+    assert by_kind[Kind.PROFESSIONAL] == help_.id
+    assert by_kind[Kind.THERAPY] in help_.therapies
+    assert by_kind[Kind.STEP] in help_.self_help
+
+
+def test_the_words_of_a_post_choose_among_what_fits() -> None:
+    """The step whose cues stand in the post comes before the others, with the place as evidence."""
+    text = "I keep having nightmares and wake up screaming"
+    first = advise(text, assessment(Disorder.PTSD)).recommendations[0]
+    assert first.id == "after-a-nightmare"
+    assert text[first.evidence.start : first.evidence.end] == "nightmares"
+    assert "trauma and its memories" in first.reason
+
+
+def test_equals_take_turns() -> None:
+    """Where nothing points anywhere, posts differ in what is named first, and one post always gets the same."""
+    first = {ids(advise(f"day {n}.", assessment(Disorder.DEPRESSION)))[0] for n in range(40)}
+    assert len(first) >= 4
+    assert advise("day 1.", assessment(Disorder.DEPRESSION)) == advise("day 1.", assessment(Disorder.DEPRESSION))
+
+
+@pytest.mark.parametrize(
+    ("text", "step", "situation"),
+    [
+        ("Week two of sertraline, is this normal?", "ask-before-changing", Situation.MEDICATION),
+        ("how do I find a therapist", "first-call-for-therapy", Situation.THERAPIST),
+        ("just need to vent", "put-it-into-words", Situation.VENTING),
+        ("worried about my sister, how do I help her", "listen-first", Situation.HELPER),
+        ("my husband hits me", "safe-at-home", Situation.VIOLENCE),
+        ("im 15 and everything is too much", "tell-a-grown-up", Situation.YOUNG),
+    ],
+)
+def test_what_a_post_asks_for_is_answered_first(text: str, step: str, situation: Situation) -> None:
+    """The question comes before the topic, and the card that fits goes with it."""
+    given_ = advise(text, assessment(Disorder.DEPRESSION), Level.WATCH)
+    assert step in ids(given_)[:2]
+    assert given_.card is not None
+    assert given_.card.fits is situation
+
+
+def test_a_helper_is_not_told_to_help_themselves_as_if_they_were_the_other() -> None:
+    """What is about the other person says so, and no step of their topic is given to the writer."""
+    given_ = advise("worried about my sister, she is manic", assessment(Disorder.BIPOLAR, severity=Severity.SEVERE))
+    steps = [each.id for each in given_.recommendations if each.kind is Kind.STEP]
+    assert set(steps) <= {"listen-first", "helper-rests-too"}
+    professional = next(each for each in given_.recommendations if each.kind is Kind.PROFESSIONAL)
+    assert professional.reason.endswith("This is for whom it is about.")
+
+
+def test_a_crisis_gets_the_line_of_the_country_it_states() -> None:
+    """The stated country's line, or where none is stated the directory; never a country nobody stated."""
+    danger = assessment(Disorder.DEPRESSION, severity=Severity.SEVERE, risk=Risk.IDEATION)
+    assert ids(advise("I live in Ireland. I want to die", danger, Level.CRISIS))[0] == "ie-samaritans"
+    assert ids(advise("I want to die", danger, Level.CRISIS))[0] == "findahelpline"
+    assert ids(advise("I live in Kenya. I want to die", danger, Level.CRISIS))[0] == "findahelpline"
+
+
+def test_a_stated_language_and_audience_choose_among_the_lines_of_a_country() -> None:
+    """Belgium has a line in each language; a veteran hears of the line for veterans, after the one for all."""
+    danger = assessment(risk=Risk.IDEATION, severity=Severity.SEVERE)
+    french = "I'm in Belgium, my first language is French. I want to die"
+    assert ids(advise(french, danger, Level.CRISIS))[0] == "be-prevention-suicide"
+    veteran = "I'm in the US, two tours. I want to die"
+    assert ids(advise(veteran, danger, Level.CRISIS))[:2] == ["us-988", "us-veterans"]
+    assert "us-veterans" not in ids(advise("two tours. I want to die", danger, Level.CRISIS))
+
+
+def test_a_helper_of_somebody_in_danger_hears_of_the_line_too() -> None:
+    """They may call it themselves."""
+    given_ = advise("worried about my friend, he has a plan", assessment(risk=Risk.INDICATOR))
+    assert given_.recommendations[0].kind is Kind.LINE
+
+
+def test_what_is_not_judged_or_not_pressing_gets_nothing() -> None:
+    """No assessment: the card for a post nobody read. Level none: nothing at all."""
+    unread = counsel(Document("", "x"), None, Level.UNASSESSED, CATALOGUE, TODAY)
+    assert unread.recommendations == ()
+    assert unread.card is not None
+    assert unread.card.fits is Situation.UNREAD
+    assert advise("x", assessment(Disorder.OCD), Level.NONE) == Counsel()
+
+
+def test_nothing_expired_is_named() -> None:
+    """When every record has had its time, there is no recommendation and no card."""
+    danger = assessment(Disorder.DEPRESSION, risk=Risk.ATTEMPT, severity=Severity.SEVERE)
+    late = advise("I want to die", danger, Level.CRISIS, date(2100, 1, 1))
+    assert late.recommendations == ()
+    assert late.card is None
+
+
+def test_a_draft_is_not_named() -> None:
+    """An unreviewed step is passed over for the next one."""
+    drafts = tuple(
+        step.model_copy(update={"review": "draft"}) if step.id == "after-a-nightmare" else step
+        for step in CATALOGUE.step
+    )
+    catalogue = CATALOGUE.model_copy(update={"step": drafts})
+    catalogue = Catalogue.model_validate(catalogue.model_dump())
+    given_ = counsel(Document("", "nightmares"), assessment(Disorder.PTSD), Level.URGENT, catalogue, TODAY)
+    assert given_.recommendations
+    assert "after-a-nightmare" not in ids(given_)
+
+
+def test_doubts_say_what_the_bot_does_not_know() -> None:
+    """A dispute, a risk in between, no topic, and a weight it guessed."""
+    unsure = Assessment(
+        relevance=0.6,
+        disorders=dict.fromkeys(Disorder, 0.1),
+        severity=Ordinal(dict(zip(Severity, (0.25, 0.3, 0.3, 0.15), strict=True))),
+        risk=Ordinal({Risk.NONE: 0.6, Risk.IDEATION: 0.4}),
+        evidence=(),
+        versions={},
+        disputed=True,
+    )
+    doubts = advise("x", unsure).doubts
+    assert doubts[0] == "Dictionary and model disagree about whether there is any risk."
+    assert "40%" in doubts[1]
+    assert len(doubts) == 3
+    assert advise("x", assessment(Disorder.OCD)).doubts == ()
+
+
+WEIRD = st.text(max_size=200) | st.lists(
+    st.sampled_from(
+        ["i want to die ", "my friend ", "i live in ", "Ireland ", "two tours ", "my meds? ", "vent. ", "nightmares ",
+         "xylophonist ", "\ud800", "\u202e", "’", "İ", "\x00", "calories ", "my wife hits me ", "i'm 15 "]
+    ),
+    max_size=20,
+).map("".join)  # fmt: skip
+EVIDENCE = st.builds(
+    Evidence,
+    st.integers(-5, 300),
+    st.integers(-5, 300),
+    st.sampled_from([*Risk, *Severity, *Disorder, "something new"]),
+    st.sampled_from(["rules", "encoder", "llm"]),
+    WEIRD,
+)
+PROBABILITY = st.floats(0, 1)
+
+
+@st.composite
+def assessments(draw: st.DrawFn) -> Assessment:
+    """Any assessment, sound or not."""
+
+    def spread(scale: list[str]) -> dict[str, float]:
+        weights = draw(st.lists(st.floats(0.01, 1), min_size=len(scale), max_size=len(scale)))
+        return dict(zip(scale, (weight / sum(weights) for weight in weights), strict=True))
+
+    return Assessment(
+        draw(PROBABILITY),
+        {disorder: draw(PROBABILITY) for disorder in Disorder},
+        Ordinal(spread(list(Severity))),  # type: ignore[arg-type]
+        Ordinal(spread(list(Risk))),  # type: ignore[arg-type]
+        tuple(draw(st.lists(EVIDENCE, max_size=5))),
+        {},
+        draw(st.booleans()),
+    )
+
+
+@given(WEIRD, WEIRD, assessments(), st.sampled_from(Level), st.dates(date(2026, 11, 30), date(2028, 1, 1)))
+@example("", "", assessment(), Level.CRISIS, TODAY)
+def test_whatever_is_judged_only_vetted_records_are_named(
+    title: str, body: str, given_: Assessment, level: Level, today: date
+) -> None:
+    """At most three, each once, printable today, with a place in the post; a crisis has its line first; no quote."""
+    document = Document(title, body)
+    found = counsel(document, given_, level, CATALOGUE, today)
+    assert len(found.recommendations) <= MOST
+    assert len(set(ids(found))) == len(found.recommendations)
+    for each in found.recommendations:
+        record = CATALOGUE.find(each.id)
+        assert record is not None
+        assert record.printable(today)
+        assert 0 <= each.evidence.start <= each.evidence.end <= len(document.text)
+        assert re.fullmatch(r"[A-Za-z ,.;:'0-9-]+", each.reason)
+        assert "xylophonist" not in each.reason
+    assert all("xylophonist" not in doubt for doubt in found.doubts)
+    if level is Level.CRISIS and CATALOGUE.directories(today):
+        assert ids(found)[0] in LINES
+    assert counsel(document, given_, level, CATALOGUE, today) == found

@@ -1,0 +1,139 @@
+"""The catalogue's linter and its commands."""
+
+from __future__ import annotations
+
+from datetime import date
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+import textstat
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from bot import cli
+from bot.resources import Advice, Card, Catalogue
+from bot.vetting import Finding, check, reading_age, texts
+
+TODAY = date(2026, 12, 1)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The packaged files, to be changed by a test."""
+    for path in (files("bot") / "resources").iterdir():
+        (tmp_path / path.name).write_text(path.read_text(encoding="utf-8"), encoding="utf-8")
+    return tmp_path
+
+
+def change(folder: Path, name: str, old: str, new: str) -> None:
+    text = (folder / name).read_text(encoding="utf-8")
+    assert old in text
+    (folder / name).write_text(text.replace(old, new, 1), encoding="utf-8")
+
+
+def test_the_shipped_catalogue_keeps_every_rule() -> None:
+    """Nothing that ships is found fault with."""
+    assert check(TODAY) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "record", "rule"),
+    [
+        ("steps.toml", 'words = "Getting up', 'words = "For symptoms, getting up', "sleep-rhythm", "clinical"),
+        ("steps.toml", 'words = "Getting up', 'words = "It gets better. Getting up', "sleep-rhythm", "promises"),
+        ("steps.toml", 'words = "Getting up', 'words = "You must begin. Getting up', "sleep-rhythm", "orders"),
+        ("steps.toml", 'words = "Getting up', 'words = "Call 0800 123 456. Getting up', "sleep-rhythm", "number"),
+        (
+            "steps.toml",
+            'words = "Getting up',
+            'words = "Psychophysiological hyperarousal characteristically perpetuates nonrestorative sleeplessness '
+            "notwithstanding getting up",
+            "sleep-rhythm",
+            "reads like",
+        ),
+        ("steps.toml", 'id = "sleep-rhythm"', 'id = "move-a-little"', "move-a-little", "used twice"),
+        ("steps.toml", '"nice-ng222"]', '"nice-ng999"]', "sleep-rhythm", "no guideline"),
+        ("steps.toml", "verified_on = 2026-11-30", "verified_on = 2026-12-24", "sleep-rhythm", "future"),
+        ("therapies.toml", 'not_for = "', 'not_four = "', "behavioural-activation", "not_for: Field required"),
+        ("disorders.toml", 'severity = "mild"', 'severity = "severe"', "depression-mild", "one entry of help"),
+        ("disorders.toml", '"guided-self-help-mood"', '"snake-oil"', "depression-minimal", "snake-oil"),
+        ("guidelines.toml", 'number = "NG222"', 'number = "the new one"', "nice-ng222", "number"),
+        ("cards.toml", 'fits = "crisis"', 'fits = "voices"', "", "no card for crisis"),
+        ("crisis_lines.toml", 'phone = ["988"]', 'phone = ["1-800-273-8255"]', "us-988", "retired"),
+        ("crisis_lines.toml", 'confidence = "high"', 'confidence = "low"', "us-988", "confidence"),
+        ("crisis_lines.toml", 'review = "reviewed"', 'review = "seen"', "us-988", "review"),
+    ],
+)
+def test_a_broken_rule_is_named_with_file_and_record(
+    folder: Path, name: str, old: str, new: str, record: str, rule: str
+) -> None:
+    """Clinical words, promises, orders, numbers in prose, hard words, dead references, missing and retired things."""
+    change(folder, name, old, new)
+    findings = check(TODAY, folder)
+    assert any(rule in each.rule and each.record == record for each in findings), findings
+    assert all(each.file == name for each in findings if each.record == record and rule in each.rule and record)
+
+
+def test_too_few_countries_are_told(folder: Path) -> None:
+    """Drafts do not count: without them the lines would reach too few people."""
+    path = folder / "crisis_lines.toml"
+    path.write_text(path.read_text(encoding="utf-8").replace('"reviewed"', '"draft"'), encoding="utf-8")
+    assert "lines for 0 countries, of 30 that are needed" in {each.rule for each in check(TODAY, folder)}
+
+
+def test_a_file_that_cannot_be_read_is_named(folder: Path) -> None:
+    """Broken TOML, a missing file, a table nobody knows: each is told, none ends the linter."""
+    (folder / "steps.toml").write_text("[[", encoding="utf-8")
+    (folder / "cards.toml").unlink()
+    (folder / "guidelines.toml").write_text("[[rumour]]\nid = 'x'\n", encoding="utf-8")
+    found = check(TODAY, folder)
+    assert {each.file for each in found} == {"steps.toml", "cards.toml", "guidelines.toml"}
+    (folder / "steps.toml").write_text("", encoding="utf-8")
+    (folder / "cards.toml").write_text("card = 3", encoding="utf-8")
+    assert Finding("cards.toml", "", "unknown table card") in check(TODAY, folder)
+
+
+@given(st.text(max_size=200))
+def test_the_linter_takes_whatever_is_in_a_file(text: str) -> None:
+    """Any text as a file gives findings, never a traceback."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as name:
+        for path in (files("bot") / "resources").iterdir():
+            (Path(name) / path.name).write_bytes(path.read_bytes())
+        (Path(name) / "steps.toml").write_text(text, encoding="utf-8", errors="replace")
+        assert check(TODAY, Path(name))
+
+
+def test_the_measure_agrees_with_a_well_known_one() -> None:
+    """Within two and a half years of textstat's index, which also counts the signs between words."""
+    for record in Catalogue.load().records():
+        if isinstance(record, Advice | Card):
+            text = " ".join(texts(record))
+            assert abs(reading_age(text) - (textstat.automated_readability_index(text) + 5)) < 2.5
+
+
+def test_check_says_so_when_all_is_well() -> None:
+    """Exit code 0 and one line."""
+    result = CliRunner().invoke(cli.app, ["resources", "check"])
+    assert result.exit_code == 0
+    assert result.output == "Every record keeps the rules.\n"
+
+
+def test_check_names_what_is_wrong_and_fails(folder: Path) -> None:
+    """Exit code 1, a line each: file, record, rule."""
+    change(folder, "steps.toml", 'words = "Getting up', 'words = "It gets better. Getting up')
+    result = CliRunner().invoke(cli.app, ["resources", "check", str(folder)])
+    assert result.exit_code == 1
+    assert result.output == "steps.toml: sleep-rhythm: promises\n"
+
+
+def test_due_lists_what_to_look_at_again() -> None:
+    """Far enough ahead everything is due, with its day and its sources."""
+    result = CliRunner().invoke(cli.app, ["resources", "due", "--within", "4000"], env={"COLUMNS": "200"})
+    assert result.exit_code == 0
+    assert "us-988" in result.output
+    assert "2027-11-23" in result.output
+    assert "https://988lifeline.org/get-help/what-to-expect" in result.output
