@@ -148,7 +148,7 @@ class Reader:
 
     def tokens(self, texts: Sequence[str]) -> list[list[NDArray[np.int64]]]:
         """The token ids of every text in stretches of at most a window, without special tokens."""
-        encodings = self._tokenizer.encode_batch([_readable(text) for text in texts], add_special_tokens=False)
+        encodings = self._tokenizer.encode_batch_fast([_readable(text) for text in texts], add_special_tokens=False)
         return [self._parts(np.array(encoding.ids, dtype=np.int64)) for encoding in encodings]
 
     def _special_tokens(self) -> tuple[list[int], list[int]]:
@@ -214,6 +214,10 @@ class Encoder:
         texts = [[document.text for document in documents[at : at + self._batch_size]] for at in starts]
         versions = {"encoder": self.version}
         return [to_assessment(row, versions) for posts in self._read_ahead(texts) for row in self._heads.judge(posts)]
+
+    def tokens(self, documents: Sequence[Document]) -> list[list[NDArray[np.int64]]]:
+        """What `Reader.tokens` gives for the documents."""
+        return self._reader.tokens([document.text for document in documents])
 
     def _read_ahead(self, batches: Iterable[Sequence[str]]) -> Iterator[list[Encoded]]:
         """Each batch as it is read; the threads are at work on the next one while it is judged."""
