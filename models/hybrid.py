@@ -9,7 +9,10 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
+
 from models.assessment import Assessment, Ordinal
+from models.decision import distribution, settle
 from models.document import Document
 from models.encoder import Encoder, shipped_folder
 from models.heads import ordinal
@@ -42,6 +45,10 @@ class Hybrid:
         """
         skim = Skim.read((folder or shipped_folder()) / SKIM_FILE)
         return cls(Rules.load(), Encoder.load(folder, threads, batch_size, progress), skim)
+
+    def stress(self, documents: Sequence[Document]) -> Sequence[float]:
+        """As the encoder judges it; the dictionary has no say."""
+        return self._encoder.stress(documents)
 
     def assess(self, documents: Sequence[Document]) -> list[Assessment]:
         """One assessment a document, in order. Raises ModelError when an output is no number."""
@@ -93,6 +100,12 @@ def join(reading: Reading, assessment: Assessment, rule_precision: Mapping[str, 
 
 
 def _raised(scale: type[L], judged: Ordinal[L], floors: Mapping[str, float]) -> Ordinal[L]:
-    reached = [max(judged.at_least(level), floors.get(level, 0.0)) for level in list(scale)[1:]]
+    above = list(scale)[1:]
+    if all(floors.get(level, 0.0) <= judged.at_least(level) for level in above):
+        return judged
+    reached = [max(judged.at_least(level), floors.get(level, 0.0)) for level in above]
     # A floor may stand above the probability of a lower level, but whoever reaches a level has reached those below it.
-    return ordinal(scale, list(accumulate(reversed(reached), max))[::-1])
+    raised = ordinal(scale, list(accumulate(reversed(reached), max))[::-1])
+    decided = np.array([max(judged.level, raised.level).rank])
+    settled = settle(distribution(np.array([[raised.at_least(level) for level in above]], dtype=np.float32)), decided)
+    return Ordinal(dict(zip(scale, settled[0].tolist(), strict=True)))

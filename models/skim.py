@@ -9,7 +9,6 @@ from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
@@ -17,8 +16,7 @@ from models.assessment import Assessment
 from models.errors import ModelError
 from models.heads import Bag, Floats, ordinal
 from models.labels import Disorder, Risk, Severity
-
-Tokens = Sequence[NDArray[np.int64]]
+from models.windows import Tokens
 
 SKIM_FILE = "skim.safetensors"
 
@@ -58,19 +56,21 @@ class Skim:
         parts = (self.bag.ids, self.bag.idf, self.weights, np.array([self.bias, self.threshold], dtype=np.float32))
         return sha256(b"".join(part.tobytes() for part in parts)).hexdigest()[:8]
 
-    def skims(self, post: Tokens) -> bool:
-        """Whether a post, as `Reader.tokens` gives it, is plainly ordinary: never one too short or hardly English."""
-        whole = np.concatenate(post)
-        if len(whole) < FEWEST_TOKENS or np.isin(whole, self.bag.ids).mean() < LEAST_KNOWN:
-            return False
-        return self.score(post) < self.threshold
+    def skims(self, post: Sequence[Tokens]) -> bool:
+        """Whether a post, as `Windows.cut` gives it, is plainly ordinary: never one too short or hardly English."""
+        return self.can_judge(post) and self.score(post) < self.threshold
 
-    def score(self, post: Tokens) -> float:
+    def can_judge(self, post: Sequence[Tokens]) -> bool:
+        """Whether a post is long enough, and enough of it known words."""
+        whole = np.concatenate(post)
+        return len(whole) >= FEWEST_TOKENS and bool(np.isin(whole, self.bag.ids).mean() >= LEAST_KNOWN)
+
+    def score(self, post: Sequence[Tokens]) -> float:
         """How much the post, or that stretch of it that does most, speaks of mental health; no probability."""
         whole = np.concatenate(post)
         return max(map(self._score, [whole, *post] if len(post) > _SHORT else [whole]))
 
-    def _score(self, tokens: NDArray[np.int64]) -> float:
+    def _score(self, tokens: Tokens) -> float:
         positions, values = self.bag.weigh(tokens)
         return float(values @ self.weights[positions]) + self.bias
 

@@ -9,14 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from sklearn.linear_model import LogisticRegression
-from tokenizers import Tokenizer
 
+from models.assessment import Assessment
+from models.encoder import Encoder
 from models.errors import ModelError
-from models.heads import TASKS, Bag, Floats
+from models.heads import Bag
 from models.labels import Risk, Severity
 from models.rules import Rules
+from models.scorecard import CSSRS, NOT_RELEVANT, RELEVANT, SUICIDE
 from models.skim import Shares, Skim, Tokens
 from models.train.data import Example
+from models.windows import Windows
 
 Flags = NDArray[np.bool_]
 
@@ -31,139 +34,151 @@ _STEPS = 60
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """The rows a skim learns from, (rows,) each; what is not `ordinary` is about mental health.
+    """The posts a skim learns from, (posts,) each; what is not `ordinary` is about mental health.
 
-    `spared` are never skimmed whatever they score, as the rules find a word about risk. `found` are those in which a
-    reader finds something without the skim. `folds` are small numbers; rows that belong together share one.
+    `spared` are never skimmed whatever they score, as the rules find a word about risk. `found` are those of the
+    `high_risk` ones in which a reader finds something without the skim. `folds` are small numbers; posts that belong
+    together share one.
     """
 
-    posts: Sequence[Tokens]
+    posts: Sequence[Sequence[Tokens]]
     ordinary: Flags
     high_risk: Flags
-    spared: Flags
     found: Flags
+    spared: Flags
     folds: NDArray[np.int64]
+
+    def __getitem__(self, chosen: Flags) -> Lesson:
+        posts = [self.posts[index] for index in np.flatnonzero(chosen).tolist()]
+        flags = (self.ordinary, self.high_risk, self.found, self.spared)
+        return Lesson(posts, *(each[chosen] for each in flags), self.folds[chosen])
 
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """Of `rows` of one kind, how many were skimmed; `plain` of them are such that nobody finds anything in them."""
+    """How many of so many posts were skimmed."""
 
-    rows: int
+    posts: int
     skimmed: int
-    plain: int
 
-    @property
-    def share(self) -> float:
-        """The share that was skimmed."""
-        return self.skimmed / max(1, self.rows)
+    def __str__(self) -> str:
+        return f"{self.skimmed:,} of {self.posts:,} ({self.skimmed / max(1, self.posts):.2%})"
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What a skim takes away, of rows it was not fitted on."""
+    """What a skim takes away, of posts it was not fitted on; `found` are those of high risk that a reader finds."""
 
     ordinary: Loss
     relevant: Loss
     high_risk: Loss
+    found: Loss
 
     def __str__(self) -> str:
-        parts = {"ordinary": self.ordinary, "about mental health": self.relevant, "of high risk": self.high_risk}
-        return "; ".join(
-            f"{name}: {loss.skimmed:,} of {loss.rows:,} ({loss.share:.2%}), "
-            f"without those in which no reader finds anything {loss.skimmed - loss.plain:,}"
-            for name, loss in parts.items()
+        return (
+            f"skimmed of ordinary posts {self.ordinary}, of those about mental health {self.relevant}, "
+            f"of high risk {self.high_risk}, of high risk that is found without it {self.found}"
         )
 
 
-def fit_skim(lesson: Lesson, tokenizer: Tokenizer) -> tuple[Skim, Measured]:
-    """A skim fitted on all rows, and what it would take away, measured fold by fold on rows not fitted on.
+def fit_skim(lesson: Lesson, windows: Windows) -> tuple[Skim, Measured]:
+    """A skim fitted on all posts, and what it would take away, measured fold by fold on posts not fitted on.
 
-    The threshold is the highest at which no more than one in `ONE_IN` of the high-risk rows that a reader finds is
-    skimmed, in scores of rows not fitted on. Labels that a subreddit's name gave include plainly ordinary posts, which
-    no reader could find: they have no say in it, and are counted apart. The same rows give the same skim.
+    The threshold is the highest at which no more than one in `ONE_IN` of the high-risk posts that a reader finds is
+    skimmed, in scores of posts not fitted on. Labels that a subreddit's name gave include plainly ordinary posts, in
+    which no reader finds anything: they have no say in it, and are counted apart. The same posts give the same skim.
 
     Raises ModelError when there is nothing to learn from.
     """
-    if not (lesson.ordinary.any() and lesson.high_risk.any() and (~lesson.ordinary).any()):
+    if not (lesson.ordinary.any() and lesson.found.any()):
         raise ModelError("a skim needs ordinary posts, and others of high risk, to learn from")
     scores = np.empty(len(lesson.posts), dtype=np.float32)
-    skippable = np.empty(len(lesson.posts), dtype=np.bool_)
+    open_to_it = ~lesson.spared
     for fold in np.unique(lesson.folds):
-        skim = _fitted(lesson, np.flatnonzero(lesson.folds != fold), tokenizer)
+        skim = _fitted(lesson[lesson.folds != fold], windows)
         for index in np.flatnonzero(lesson.folds == fold).tolist():
             scores[index] = skim.score(lesson.posts[index])
-            skippable[index] = not lesson.spared[index] and replace(skim, threshold=np.inf).skims(lesson.posts[index])
-    counted = lesson.high_risk & lesson.found
-    at_stake = np.sort(scores[counted & skippable])
-    allowed = int(counted.sum()) // ONE_IN
-    threshold = float(at_stake[allowed]) if allowed < len(at_stake) else float(scores.max())
-    measured = _measured(lesson, skippable & (scores < threshold))
-    skim = _fitted(lesson, np.arange(len(lesson.posts)), tokenizer)
-    return replace(skim, threshold=threshold, shares=_shares(measured)), measured
+            open_to_it[index] &= skim.can_judge(lesson.posts[index])
+    allowed = int(lesson.found.sum()) // ONE_IN
+    at_stake = np.sort(scores[lesson.found & open_to_it])
+    threshold = at_stake[allowed] if allowed < len(at_stake) else scores.max()
+    measured = _measured(lesson, open_to_it & (scores < threshold))
+    skim = _fitted(lesson, windows)
+    return replace(skim, threshold=float(threshold), shares=_shares(measured)), measured
 
 
 def measure(skim: Skim, lesson: Lesson) -> Measured:
-    """What the skim takes away of rows that were kept apart."""
+    """What the skim takes away of posts that were kept apart."""
     return _measured(lesson, np.array([skim.skims(post) for post in lesson.posts], dtype=np.bool_) & ~lesson.spared)
 
 
-def lesson_of(rows: Sequence[Example], posts: Sequence[Tokens], probabilities: Floats, rules: Rules) -> Lesson:
-    """The lesson of those rows that say whether they are ordinary; see `teaches`, which all of them must pass.
+def lesson_of(examples: Sequence[Example], encoder: Encoder, rules: Rules) -> Lesson:
+    """The posts of those examples that say whether they are ordinary, as the encoder cuts them.
 
-    `posts` are the rows' tokens and `probabilities`, (rows, outputs), what the heads say of them. Somebody finds
-    something in a row when the rules or the heads take it for relevant, or for any risk or severity above the lowest.
+    Something is found in a post when the rules take it for relevant, or the encoder does, or it decides on a risk or
+    severity above the lowest. Rows kept apart have the fold -1.
     """
-    readings = [rules.annotate(row.document) for row in rows]
-    lowest = [TASKS["relevance"].start, TASKS["severity"].start, TASKS["risk"].start]
-    found = (probabilities[:, lowest] >= 0.5).any(axis=1)
+    pairs = [(example, post) for example in examples if _is_told(example) for post in example.documents]
+    documents = [post for _, post in pairs]
+    readings = [rules.annotate(document) for document in documents]
+    high_risk = np.array([_is_high_risk(example) for example, _ in pairs], dtype=np.bool_)
+    assessed = encoder.assess([documents[index] for index in np.flatnonzero(high_risk).tolist()])
+    found = np.zeros(len(pairs), dtype=np.bool_)
+    found[high_risk] = [_is_found(assessment) for assessment in assessed]
     return Lesson(
-        posts=posts,
-        ordinary=np.array([_is_ordinary(row) for row in rows]),
-        high_risk=np.array([_is_high_risk(row) for row in rows]),
-        spared=np.array([reading.speaks_of_risk for reading in readings]),
-        found=found | np.array([reading.relevant for reading in readings]),
-        folds=np.array([-1 if row.fold is None else row.fold for row in rows]),
+        posts=encoder.tokens(documents),
+        ordinary=np.array([_is_ordinary(example) for example, _ in pairs], dtype=np.bool_),
+        high_risk=high_risk,
+        found=high_risk & (found | np.array([reading.relevant for reading in readings], dtype=np.bool_)),
+        spared=np.array([reading.speaks_of_risk for reading in readings], dtype=np.bool_),
+        folds=np.array([-1 if example.fold is None else example.fold for example, _ in pairs], dtype=np.int64),
     )
 
 
-def teaches(row: Example) -> bool:
-    """Whether a row says that it is ordinary, or that it is about mental health."""
-    return _is_ordinary(row) or (
-        row.set_name in ("severity4", "risk_cssrs", "risk_binary")
-        or (row.set_name == "relevance" and row.label == "mh")
-        or (row.set_name == "disorder" and row.label != "none")
-    )
-
-
-def _is_ordinary(row: Example) -> bool:
-    return row.set_name == "relevance" and row.label == "not_mh"
-
-
-def _is_high_risk(row: Example) -> bool:
+def _is_told(example: Example) -> bool:
+    """Whether the row says that it is ordinary, or that it is about mental health."""
+    labels = example.row.labels
     return (
-        (row.set_name == "risk_binary" and row.label == "suicide")
-        or (row.set_name == "severity4" and row.label == Severity.SEVERE)
-        or (row.set_name == "risk_cssrs" and row.label in (Risk.IDEATION, Risk.BEHAVIOR, Risk.ATTEMPT))
+        example.set_name in ("severity4", "risk_cssrs", "risk_binary")
+        or (example.set_name == "relevance" and labels[0] in (RELEVANT, NOT_RELEVANT))
+        or (example.set_name == "disorder" and labels != ("none",))
     )
 
 
-def _fitted(lesson: Lesson, chosen: NDArray[np.int64], tokenizer: Tokenizer) -> Skim:
-    """The model of the chosen rows, each kind of row counting as much as the other; without a threshold."""
-    wholes = [np.concatenate(lesson.posts[index]) for index in chosen.tolist()]
-    bag = _words(wholes, tokenizer)
+def _is_ordinary(example: Example) -> bool:
+    return example.set_name == "relevance" and example.row.labels[0] == NOT_RELEVANT
+
+
+def _is_high_risk(example: Example) -> bool:
+    label = example.row.labels[0]
+    return (
+        (example.set_name == "risk_binary" and label == SUICIDE)
+        or (example.set_name == "severity4" and label == Severity.SEVERE)
+        or (example.set_name == "risk_cssrs" and CSSRS[label] >= Risk.IDEATION)
+    )
+
+
+def _is_found(assessment: Assessment) -> bool:
+    return (
+        assessment.relevance >= 0.5 or assessment.risk.level > Risk.NONE or assessment.severity.level > Severity.MINIMAL
+    )
+
+
+def _fitted(lesson: Lesson, windows: Windows) -> Skim:
+    """The model of these posts, ordinary and other ones counting alike; without a threshold."""
+    wholes = [np.concatenate(post) for post in lesson.posts]
+    bag = _words(wholes, windows)
     weighed = [bag.weigh(tokens) for tokens in wholes]
-    starts = np.cumsum([0, *(len(positions) for positions, _ in weighed)])
     inputs = csr_matrix(
         (
             np.concatenate([values for _, values in weighed]),
             np.concatenate([positions for positions, _ in weighed]),
-            starts,
+            np.cumsum([0, *(len(positions) for positions, _ in weighed)]),
         ),
         shape=(len(wholes), len(bag.ids)),
     )
-    others = ~lesson.ordinary[chosen]
-    weights = np.where(lesson.high_risk[chosen], _HIGH_RISK_WEIGHT, 1.0)
+    others = ~lesson.ordinary
+    weights = np.where(lesson.high_risk, _HIGH_RISK_WEIGHT, 1.0)
     weights[~others] *= weights[others].sum() / weights[~others].sum()
     model = LogisticRegression(C=_STRENGTH, max_iter=_STEPS, tol=1e-3).fit(inputs, others, sample_weight=weights)
     return Skim(
@@ -175,26 +190,24 @@ def _fitted(lesson: Lesson, chosen: NDArray[np.int64], tokenizer: Tokenizer) -> 
     )
 
 
-def _words(wholes: Sequence[NDArray[np.int64]], tokenizer: Tokenizer) -> Bag:
+def _words(wholes: Sequence[Tokens], windows: Windows) -> Bag:
     """The whole words that stand in enough posts: pieces of words are what other languages are made of."""
     frequency = np.bincount(np.concatenate([np.unique(tokens) for tokens in wholes]))
     common = [int(id_) for id_ in np.flatnonzero(frequency >= POSTS_PER_WORD)]
-    ids = np.array([id_ for id_ in common if _is_word(tokenizer.id_to_token(id_))], dtype=np.int64)
+    ids = np.array([id_ for id_ in common if _is_word(windows.spelling(id_))], dtype=np.int64)
     if not len(ids):
         raise ModelError("a skim needs more posts to learn words from")
     return Bag(ids, (np.log((1 + len(wholes)) / (1 + frequency[ids])) + 1).astype(np.float32))
 
 
-def _is_word(token: str | None) -> bool:
+def _is_word(spelling: str) -> bool:
     # The marks of a word's beginning in byte-level and SentencePiece vocabularies; WordPiece marks what is none, ##.
-    return token is not None and token.lstrip("Ġ▁").isalpha()
+    return spelling.lstrip("Ġ▁").isalpha()
 
 
 def _measured(lesson: Lesson, skimmed: Flags) -> Measured:
-    def loss(rows: Flags) -> Loss:
-        return Loss(int(rows.sum()), int((rows & skimmed).sum()), int((rows & skimmed & ~lesson.found).sum()))
-
-    return Measured(loss(lesson.ordinary), loss(~lesson.ordinary), loss(lesson.high_risk))
+    kinds = (lesson.ordinary, ~lesson.ordinary, lesson.high_risk, lesson.found)
+    return Measured(*(Loss(int(kind.sum()), int((kind & skimmed).sum())) for kind in kinds))
 
 
 def _shares(measured: Measured) -> Shares:
