@@ -63,7 +63,12 @@ class Skim:
     def can_judge(self, post: Sequence[Tokens]) -> bool:
         """Whether a post is long enough, and enough of it known words."""
         whole = np.concatenate(post)
-        return len(whole) >= FEWEST_TOKENS and bool(np.isin(whole, self.bag.ids).mean() >= LEAST_KNOWN)
+        return len(whole) >= FEWEST_TOKENS and self._known(whole) >= LEAST_KNOWN
+
+    def _known(self, tokens: Tokens) -> float:
+        """The share of tokens that are in the bag."""
+        ids = self.bag.ids
+        return float(np.mean(ids[np.minimum(np.searchsorted(ids, tokens), len(ids) - 1)] == tokens))
 
     def score(self, post: Sequence[Tokens]) -> float:
         """How much the post, or that stretch of it that does most, speaks of mental health; no probability."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bot.cli.base import Annotator, classifier_of, settings_of
 from bot.demo import samples
 from models.document import Document
 from models.encoder import Encoder, Manifest, Reader, shipped_folder
@@ -19,6 +20,7 @@ from models.labelled import Row
 from models.labels import Disorder, Task
 from models.onnx_export import export_float32
 from models.scorecard import Scorecard, judge_rows, read, score, score_stress
+from models.torch_reader import TorchReader
 from models.windows import Windows
 
 DATA = os.environ.get("NIGHTLIGHT_LABELLED_POSTS")
@@ -41,6 +43,14 @@ def float32(tmp_path_factory: pytest.TempPathFactory) -> Reader:
 def torch_encoder() -> Encoder:
     """The model in the box, run by torch."""
     return Encoder.load(backend="torch")
+
+
+def test_the_option_chooses_what_runs_the_network() -> None:
+    """`--backend torch` takes the place of the configured backend, and torch it is that reads."""
+    assert settings_of(None).model.backend == "onnx"
+    encoder = classifier_of(settings_of(None, "torch"), Annotator.ENCODER)
+    assert isinstance(encoder, Encoder)
+    assert isinstance(encoder.reader, TorchReader)
 
 
 def test_torch_judges_as_float32_does(torch_encoder: Encoder, float32: Reader) -> None:
