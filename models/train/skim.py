@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,21 +12,22 @@ from scipy.sparse import csr_matrix
 from sklearn.linear_model import LogisticRegression
 
 from models.assessment import Assessment
-from models.encoder import Encoder
+from models.encoder import Encoder, Manifest
 from models.errors import ModelError
 from models.heads import Bag
 from models.labels import Risk, Severity
 from models.rules import Rules
 from models.scorecard import CSSRS, NOT_RELEVANT, RELEVANT, SUICIDE
-from models.skim import Shares, Skim, Tokens
+from models.skim import SKIM_FILE, Shares, Skim
 from models.train.data import Example
-from models.windows import Windows
+from models.windows import Tokens, Windows
 
 Flags = NDArray[np.bool_]
 
 # One post of high risk in so many may be skimmed.
 ONE_IN = 1000
 POSTS_PER_WORD = 20
+APART = -1
 
 _HIGH_RISK_WEIGHT = 10.0
 _STRENGTH = 0.2  # of the fit: the inverse of the L2 penalty
@@ -33,7 +35,7 @@ _STEPS = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Lesson:
+class Pool:
     """The posts a skim learns from, (posts,) each; what is not `ordinary` is about mental health.
 
     `spared` are never skimmed whatever they score, as the rules find a word about risk. `found` are those of the
@@ -48,10 +50,10 @@ class Lesson:
     spared: Flags
     folds: NDArray[np.int64]
 
-    def __getitem__(self, chosen: Flags) -> Lesson:
+    def __getitem__(self, chosen: Flags) -> Pool:
         posts = [self.posts[index] for index in np.flatnonzero(chosen).tolist()]
         flags = (self.ordinary, self.high_risk, self.found, self.spared)
-        return Lesson(posts, *(each[chosen] for each in flags), self.folds[chosen])
+        return Pool(posts, *(each[chosen] for each in flags), self.folds[chosen])
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,21 @@ class Measured:
         )
 
 
-def fit_skim(lesson: Lesson, windows: Windows) -> tuple[Skim, Measured]:
+def add_skim(folder: Path, examples: Sequence[Example]) -> tuple[Measured, Measured]:
+    """Fits a skim on the rows to learn from, and writes it into the model folder, which serves with it from then on.
+
+    What it takes away of those rows, in folds not fitted on, and of the rows kept apart. Raises ModelError.
+    """
+    manifest = Manifest.read(folder)
+    windows = Windows(manifest.blueprint(folder).base / "tokenizer.json", manifest.window_tokens)
+    pool = pool_of(examples, Encoder.load(folder), Rules.load())
+    apart = pool.folds == APART
+    skim, measured = fit_skim(pool[~apart], windows)
+    skim.save(folder / SKIM_FILE)
+    return measured, measure(skim, pool[apart])
+
+
+def fit_skim(pool: Pool, windows: Windows) -> tuple[Skim, Measured]:
     """A skim fitted on all posts, and what it would take away, measured fold by fold on posts not fitted on.
 
     The threshold is the highest at which no more than one in `ONE_IN` of the high-risk posts that a reader finds is
@@ -90,33 +106,33 @@ def fit_skim(lesson: Lesson, windows: Windows) -> tuple[Skim, Measured]:
 
     Raises ModelError when there is nothing to learn from.
     """
-    if not (lesson.ordinary.any() and lesson.found.any()):
+    if not (pool.ordinary.any() and pool.found.any()):
         raise ModelError("a skim needs ordinary posts, and others of high risk, to learn from")
-    scores = np.empty(len(lesson.posts), dtype=np.float32)
-    open_to_it = ~lesson.spared
-    for fold in np.unique(lesson.folds):
-        skim = _fitted(lesson[lesson.folds != fold], windows)
-        for index in np.flatnonzero(lesson.folds == fold).tolist():
-            scores[index] = skim.score(lesson.posts[index])
-            open_to_it[index] &= skim.can_judge(lesson.posts[index])
-    allowed = int(lesson.found.sum()) // ONE_IN
-    at_stake = np.sort(scores[lesson.found & open_to_it])
+    scores = np.empty(len(pool.posts), dtype=np.float32)
+    open_to_it = ~pool.spared
+    for fold in np.unique(pool.folds):
+        skim = _fitted(pool[pool.folds != fold], windows)
+        for index in np.flatnonzero(pool.folds == fold).tolist():
+            scores[index] = skim.score(pool.posts[index])
+            open_to_it[index] &= skim.can_judge(pool.posts[index])
+    allowed = int(pool.found.sum()) // ONE_IN
+    at_stake = np.sort(scores[pool.found & open_to_it])
     threshold = at_stake[allowed] if allowed < len(at_stake) else scores.max()
-    measured = _measured(lesson, open_to_it & (scores < threshold))
-    skim = _fitted(lesson, windows)
+    measured = _measured(pool, open_to_it & (scores < threshold))
+    skim = _fitted(pool, windows)
     return replace(skim, threshold=float(threshold), shares=_shares(measured)), measured
 
 
-def measure(skim: Skim, lesson: Lesson) -> Measured:
+def measure(skim: Skim, pool: Pool) -> Measured:
     """What the skim takes away of posts that were kept apart."""
-    return _measured(lesson, np.array([skim.skims(post) for post in lesson.posts], dtype=np.bool_) & ~lesson.spared)
+    return _measured(pool, np.array([skim.skims(post) for post in pool.posts], dtype=np.bool_) & ~pool.spared)
 
 
-def lesson_of(examples: Sequence[Example], encoder: Encoder, rules: Rules) -> Lesson:
+def pool_of(examples: Sequence[Example], encoder: Encoder, rules: Rules) -> Pool:
     """The posts of those examples that say whether they are ordinary, as the encoder cuts them.
 
     Something is found in a post when the rules take it for relevant, or the encoder does, or it decides on a risk or
-    severity above the lowest. Rows kept apart have the fold -1.
+    severity above the lowest. Rows kept apart have the fold `APART`.
     """
     pairs = [(example, post) for example in examples if _is_told(example) for post in example.documents]
     documents = [post for _, post in pairs]
@@ -125,13 +141,13 @@ def lesson_of(examples: Sequence[Example], encoder: Encoder, rules: Rules) -> Le
     assessed = encoder.assess([documents[index] for index in np.flatnonzero(high_risk).tolist()])
     found = np.zeros(len(pairs), dtype=np.bool_)
     found[high_risk] = [_is_found(assessment) for assessment in assessed]
-    return Lesson(
+    return Pool(
         posts=encoder.tokens(documents),
         ordinary=np.array([_is_ordinary(example) for example, _ in pairs], dtype=np.bool_),
         high_risk=high_risk,
         found=high_risk & (found | np.array([reading.relevant for reading in readings], dtype=np.bool_)),
         spared=np.array([reading.speaks_of_risk for reading in readings], dtype=np.bool_),
-        folds=np.array([-1 if example.fold is None else example.fold for example, _ in pairs], dtype=np.int64),
+        folds=np.array([APART if example.fold is None else example.fold for example, _ in pairs], dtype=np.int64),
     )
 
 
@@ -164,9 +180,9 @@ def _is_found(assessment: Assessment) -> bool:
     )
 
 
-def _fitted(lesson: Lesson, windows: Windows) -> Skim:
+def _fitted(pool: Pool, windows: Windows) -> Skim:
     """The model of these posts, ordinary and other ones counting alike; without a threshold."""
-    wholes = [np.concatenate(post) for post in lesson.posts]
+    wholes = [np.concatenate(post) for post in pool.posts]
     bag = _words(wholes, windows)
     weighed = [bag.weigh(tokens) for tokens in wholes]
     inputs = csr_matrix(
@@ -177,8 +193,8 @@ def _fitted(lesson: Lesson, windows: Windows) -> Skim:
         ),
         shape=(len(wholes), len(bag.ids)),
     )
-    others = ~lesson.ordinary
-    weights = np.where(lesson.high_risk, _HIGH_RISK_WEIGHT, 1.0)
+    others = ~pool.ordinary
+    weights = np.where(pool.high_risk, _HIGH_RISK_WEIGHT, 1.0)
     weights[~others] *= weights[others].sum() / weights[~others].sum()
     model = LogisticRegression(C=_STRENGTH, max_iter=_STEPS, tol=1e-3).fit(inputs, others, sample_weight=weights)
     return Skim(
@@ -205,8 +221,8 @@ def _is_word(spelling: str) -> bool:
     return spelling.lstrip("Ġ▁").isalpha()
 
 
-def _measured(lesson: Lesson, skimmed: Flags) -> Measured:
-    kinds = (lesson.ordinary, ~lesson.ordinary, lesson.high_risk, lesson.found)
+def _measured(pool: Pool, skimmed: Flags) -> Measured:
+    kinds = (pool.ordinary, ~pool.ordinary, pool.high_risk, pool.found)
     return Measured(*(Loss(int(kind.sum()), int((kind & skimmed).sum())) for kind in kinds))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,14 +11,16 @@ import numpy as np
 import pytest
 
 from models.document import Document
-from models.encoder import Encoder, base_folder
+from models.encoder import Encoder, base_folder, shipped_folder
 from models.errors import ModelError
-from models.heads import Bag
+from models.heads import OUTPUTS, Bag
 from models.hybrid import Hybrid
+from models.labelled import Row
 from models.labels import Risk, Severity
 from models.rules import Rules
 from models.skim import Shares, Skim
-from models.train.skim import Lesson, fit_skim, measure
+from models.train.data import Example
+from models.train.skim import Pool, add_skim, fit_skim, measure
 from models.windows import Tokens, Windows
 
 ORDINARY, HEAVY = 10, 11
@@ -114,7 +117,7 @@ def windows() -> Windows:
     return Windows(base_folder() / "tokenizer.json", 128)
 
 
-def lesson(windows: Windows, seed: int = 1) -> Lesson:
+def pool(windows: Windows, seed: int = 1) -> Pool:
     """Posts about bread and posts of need; of the latter, one in ten reads like bread, and nobody finds it."""
     rng = np.random.default_rng(seed)
     bread = "bread flour oven crust water salt yeast dough morning kitchen table butter warm loaf"
@@ -130,7 +133,7 @@ def lesson(windows: Windows, seed: int = 1) -> Lesson:
         )
         for kind, plain in zip(kinds, hidden, strict=True)
     ]
-    return Lesson(
+    return Pool(
         posts=windows.cut(texts),
         ordinary=kinds == 0,
         high_risk=kinds == 1,
@@ -142,23 +145,61 @@ def lesson(windows: Windows, seed: int = 1) -> Lesson:
 
 def test_a_fitted_skim_passes_over_ordinary_posts_alone(windows: Windows) -> None:
     """Most ordinary posts go, not one that a reader finds does, on posts it never saw; and the fit repeats."""
-    fitted, measured = fit_skim(lesson(windows), windows)
+    fitted, measured = fit_skim(pool(windows), windows)
     assert measured.ordinary.skimmed > 0.9 * measured.ordinary.posts
     assert measured.found.skimmed == 0
-    unseen = measure(fitted, lesson(windows, seed=2))
+    unseen = measure(fitted, pool(windows, seed=2))
     assert unseen.ordinary.skimmed > 0.9 * unseen.ordinary.posts
     assert unseen.found.skimmed == 0
     assert unseen.high_risk.skimmed > 0, "those that read like bread are counted, and not hidden"
-    assert fit_skim(lesson(windows), windows)[0].version == fitted.version
+    assert fit_skim(pool(windows), windows)[0].version == fitted.version
 
 
 def test_what_the_rules_spare_is_never_counted_as_skimmed(windows: Windows) -> None:
     """A post with words about risk is read whatever it scores, so it does not lower the threshold either."""
-    spared = replace(lesson(windows), spared=np.ones(1200, dtype=np.bool_))
+    spared = replace(pool(windows), spared=np.ones(1200, dtype=np.bool_))
     assert fit_skim(spared, windows)[1].ordinary.skimmed == 0
 
 
 def test_a_lesson_without_high_risk_teaches_no_skim(windows: Windows) -> None:
     """Without posts that must not be lost there is no place for a threshold."""
     with pytest.raises(ModelError, match="high risk"):
-        fit_skim(replace(lesson(windows), found=np.zeros(1200, dtype=np.bool_)), windows)
+        fit_skim(replace(pool(windows), found=np.zeros(1200, dtype=np.bool_)), windows)
+
+
+def example(set_name: str, label: str, body: str, fold: int | None) -> Example:
+    """A labelled row of one post."""
+    nothing = np.full(OUTPUTS, np.nan, dtype=np.float32)
+    document = Document("", body)
+    return Example(Row(body, set_name, "made up", document, (label,)), (document,), nothing, nothing, fold)
+
+
+def test_a_model_folder_is_given_its_skim(tmp_path: Path) -> None:
+    """Labelled rows make a skim beside the heads, and whatever serves the folder then passes over what is ordinary."""
+    for file in shipped_folder().iterdir():
+        shutil.copyfile(file, tmp_path / file.name)
+    days = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+    rows = [
+        example(
+            name, label, f"{text} It was on a {days[number % 7]} in week {number}.", None if number < 5 else number % 5
+        )
+        for number in range(60)
+        for name, label, text in (
+            ("relevance", "not_mh", PLAIN),
+            (
+                "severity4",
+                "severe",
+                "I feel hopeless and depressed, I cry every night and nobody would miss me.",
+            ),
+            ("risk_binary", "non_suicide", "My anxiety is bad and my therapist says these panic attacks will pass."),
+            ("relevance_ambiguous", "ordinary_with_mh_terms", "My OCD kicks in when I clean the grill."),
+        )
+    ]
+    unseen, apart = add_skim(tmp_path, rows)
+    assert (unseen.ordinary.posts, unseen.relevant.posts, unseen.high_risk.posts) == (55, 110, 55)
+    assert unseen.found.posts > 50
+    assert unseen.found.skimmed == 0
+    assert apart.ordinary.skimmed == apart.ordinary.posts == 5
+    plain, heavy = Hybrid.load(tmp_path).assess([rows[0].row.document, rows[1].row.document])
+    assert "skim" in plain.versions
+    assert "encoder" in heavy.versions
