@@ -34,6 +34,8 @@ class Hybrid:
         self._rules = rules
         self._encoder = encoder
         self._skim = skim
+        self._looked = {"rules": rules.version, **({} if skim is None else {"skim": skim.version})}
+        self.versions: Mapping[str, str] = {**self._looked, "encoder": encoder.version}
 
     @classmethod
     def load(
@@ -73,16 +75,16 @@ class Hybrid:
         """What need not be read, by its place."""
         if self._skim is None:
             return {}
-        calm = self._skim.assessment({"rules": self._rules.version, "skim": self._skim.version})
+        calm = self._skim.assessment(self._looked)
         posts = self._encoder.tokens(documents)
         return {index: calm for index, post in enumerate(posts) if self._skim.skims(post)}
 
     def _read(self, documents: Sequence[Document], places: Sequence[int]) -> dict[int, Assessment]:
         """What the encoder says of the documents at these places."""
         assessments = self._encoder.assess([documents[index] for index in places])
-        versions = {"rules": self._rules.version, "encoder": self._encoder.version}
         return {
-            index: replace(assessment, versions=versions) for index, assessment in zip(places, assessments, strict=True)
+            index: replace(assessment, versions=self.versions)
+            for index, assessment in zip(places, assessments, strict=True)
         }
 
 
