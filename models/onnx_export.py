@@ -145,13 +145,14 @@ def load_encoder(blueprint: Blueprint, **settings: float) -> torch.nn.Module:
     return module
 
 
-def export_float32(blueprint: Blueprint, target: Path) -> None:
-    """Write the encoder with its pooling to `target` as it is, without quantisation; see `onnx_file`."""
+def pooled_encoder(blueprint: Blueprint) -> torch.nn.Module:
+    """From `input_ids` and `attention_mask`, both (rows, tokens), to the embedding: what `onnx_file` describes.
+
+    In evaluation mode; pooling is part of it, so that no token vector ever leaves the graph. Raises as `load_encoder`.
+    """
     import torch
 
     class Pooled(torch.nn.Module):
-        """The encoder with its pooling, so that no token vector ever leaves the graph."""
-
         def __init__(self, encoder: torch.nn.Module) -> None:
             super().__init__()
             self.encoder = encoder
@@ -173,7 +174,14 @@ def export_float32(blueprint: Blueprint, target: Path) -> None:
                     pooled.append(mean)
             return torch.cat(pooled, dim=1)
 
-    pooled = Pooled(load_encoder(blueprint)).eval()
+    return Pooled(load_encoder(blueprint)).eval()
+
+
+def export_float32(blueprint: Blueprint, target: Path) -> None:
+    """Write the encoder with its pooling to `target` as it is, without quantisation; see `onnx_file`."""
+    import torch
+
+    pooled = pooled_encoder(blueprint)
     with _quiet(), torch.no_grad():
         example = torch.ones(1, 16, dtype=torch.long)
         torch.onnx.export(

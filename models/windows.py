@@ -39,12 +39,16 @@ class Windows:
         The stretches of a text are of equal length, so that no window is a mere leftover; an empty text has one empty
         stretch.
         """
-        encodings = self._tokenizer.encode_batch([_readable(text) for text in texts], add_special_tokens=False)
+        encodings = self._tokenizer.encode_batch_fast([_readable(text) for text in texts], add_special_tokens=False)
         return [self._parts(np.array(encoding.ids, dtype=np.int64)) for encoding in encodings]
 
     def complete(self, part: Tokens) -> Tokens:
         """A stretch with its special tokens, as the encoder was trained to see it."""
         return np.concatenate([self._before, part, self._after]).astype(np.int64)
+
+    def spelling(self, token: int) -> str:
+        """The word piece behind a token id, as its vocabulary spells it."""
+        return self._tokenizer.id_to_token(token) or ""
 
     def _special_tokens(self) -> tuple[list[int], list[int]]:
         inner = self._tokenizer.encode("a", add_special_tokens=False).ids

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from bot.cli.base import Annotator, OptionalConfig, classifier_of, model_errors_as_ours, settings_of, with_store
+from bot.cli.base import (
+    Annotator,
+    Backend,
+    OptionalConfig,
+    classifier_of,
+    model_errors_as_ours,
+    settings_of,
+    with_store,
+)
 from models.labels import Task
 
 if TYPE_CHECKING:
@@ -248,6 +256,7 @@ def evaluate(
         typer.Option(help="A model folder made by `nightlight train`, in place of the configured.", show_default=False),
     ] = None,
     config: OptionalConfig = None,
+    backend: Backend = None,
     out: Annotated[
         Path | None, typer.Option(help="Write evaluate.json and report.html into this folder.", show_default=False)
     ] = None,
@@ -277,7 +286,7 @@ def evaluate(
     from bot.evaluation import evaluate as measure
     from bot.evaluation_page import render
 
-    settings = settings_of(config)
+    settings = settings_of(config, backend)
     if model is not None:
         settings = settings.model_copy(update={"model": settings.model.model_copy(update={"path": model})})
     check_folder(out)

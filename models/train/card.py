@@ -23,7 +23,7 @@ from models.rules import Rules
 from models.scorecard import TASKS, Scorecard, Slice, is_user, judge_rows, score, score_stress
 from models.train.data import INVENTED, Example
 from models.train.record import main_figures
-from models.windows import Windows
+from models.windows import Tokens, Windows
 
 # What an explicit statement may be worth: a level of risk or severity, or one above it.
 _CLAIMS = (*list(Risk)[1:], *list(Severity)[1:])
@@ -52,6 +52,9 @@ class _Ends:
         for post in self.reader.read(texts):
             ends = [0, -1] if len(post.tokens) > 1 else [0]
             yield Encoded(post.vectors[ends], [post.tokens[at] for at in ends])
+
+    def tokens(self, texts: Sequence[str]) -> list[list[Tokens]]:
+        return [[of_text[0], *of_text[1:][-1:]] for of_text in self.reader.tokens(texts)]
 
 
 def measure(folder: Path, apart: Sequence[Example]) -> Measured:

@@ -73,8 +73,8 @@ class Opinion:
 
 
 def load(folder: Path, seed: int, opinions: Sequence[Opinion] = ()) -> list[Example]:
-    """Every row of the data files in `folder`, every opinion as a row of the set `opinions`, and the invented posts that
-    come with the program, each with its fold.
+    """Every row of the data files in `folder`, every opinion as a row of the set `opinions`, and the posts that were
+    invented for the program, each with its fold.
 
     Rows that share an author or a text (in any file, also as the beginning or the end of a longer copy) share a fold.
     It depends on the seed and on the rows' own content, not on their order. Half of `relevance_ambiguous` and 15 % of
