@@ -24,8 +24,8 @@ SKIM_FILE = "skim.safetensors"
 FEWEST_TOKENS = 10
 # English posts are whole, common words for about three quarters of their tokens; other languages fall into pieces.
 LEAST_KNOWN = 0.5
-# Posts of so many stretches are scored as a whole: in parts so small, single words weigh too much.
-_SHORT = 2
+# Posts of at most so many stretches are scored as a whole: in parts so small, single words weigh too much.
+_SHORT = 3
 
 
 @dataclass(frozen=True, slots=True)
