@@ -19,7 +19,6 @@ from models.hybrid import Hybrid
 from models.labelled import Row
 from models.labels import Disorder, Risk, Severity, Task
 from models.onnx_export import export_float32
-from models.rules import Rules
 from models.scorecard import TASKS, Scorecard, Slice, is_user, judge_rows, score, score_stress
 from models.train.data import INVENTED, Example
 from models.train.record import main_figures
@@ -27,8 +26,13 @@ from models.windows import Tokens, Windows
 
 # What an explicit statement may be worth: a level of risk or severity, or one above it.
 _CLAIMS = (*list(Risk)[1:], *list(Severity)[1:])
+# Every such row is also read in float32, which takes three times as long.
+_COMPARED = 3
 # Windows of a post from which on it is a long one.
 _LONG = 3
+
+# Without the rows that are there for a stream of posts to count alerts in.
+_RISK = {name: TASKS[Task.RISK][name] for name in ("risk_binary", "risk_cssrs", "relevance_ambiguous")}
 
 _WORDS = {
     "macro_f1": "macro-F1",
@@ -60,8 +64,9 @@ class _Ends:
 def measure(folder: Path, apart: Sequence[Example]) -> Measured:
     """Scorecards of the model folder on these rows, by who judged.
 
-    `encoder` and `hybrid` are what is served; `float32` the encoder without quantisation; `windows` and `ends` the
-    encoder on long posts alone, read whole or by first and last window. Raises ModelError when the folder is unsound.
+    `encoder` and `hybrid` are what is served; `float32` is the encoder without quantisation and `int8` the served one,
+    on every third row; `windows` and `ends` are the encoder on long posts, read whole or by first and last window.
+    Raises ModelError when the folder is unsound.
     """
     rows = [example.row for example in apart]
     encoder = Encoder.load(folder)
@@ -74,9 +79,10 @@ def measure(folder: Path, apart: Sequence[Example]) -> Measured:
         export_float32(blueprint, file)
         float32 = encoder.reading_with(Reader(windows, file))
         return {
-            "hybrid": _cards(Hybrid(Rules.load(), encoder), rows),
+            "hybrid": _cards(Hybrid.load(folder), rows),
             "encoder": _cards(encoder, rows),
-            "float32": _cards(float32, rows),
+            "int8": _cards(encoder, rows[::_COMPARED]),
+            "float32": _cards(float32, rows[::_COMPARED]),
             "windows": _cards(encoder, long),
             "ends": _cards(encoder.reading_with(_Ends(encoder.reader)), long),
         }
@@ -84,7 +90,7 @@ def measure(folder: Path, apart: Sequence[Example]) -> Measured:
 
 def _cards(classifier: Classifier, rows: Sequence[Row]) -> list[Scorecard]:
     cards = []
-    for task, files in TASKS.items():
+    for task, files in {**TASKS, Task.RISK: _RISK}.items():
         own = [row for row in rows if row.set_name in files and files[row.set_name].issuperset(row.labels)]
         if not own:
             continue
@@ -95,7 +101,9 @@ def _cards(classifier: Classifier, rows: Sequence[Row]) -> list[Scorecard]:
     return cards
 
 
-def write(folder: Path, measured: Measured, examples: Sequence[Example], seed: int) -> str:
+def write(
+    folder: Path, measured: Measured, skims: tuple[object, object], examples: Sequence[Example], seed: int
+) -> str:
     """The card as Markdown: `cards/template.md` with the tables of this run."""
     template = (resources.files("models") / "cards" / "template.md").read_text(encoding="utf-8")
     manifest = Manifest.read(folder)
@@ -105,7 +113,7 @@ def write(folder: Path, measured: Measured, examples: Sequence[Example], seed: i
         "others": _table(["figure", "rows", "measured"], _others(measured)),
         "by_label": _table(["label", "precision", "recall", "F1", "AUROC"], _by_label(measured["hybrid"])),
         "rule_precision": _table(["statement", *_CLAIMS], _rule_precision(manifest)),
-        "int8": _table(["figure", "float32", "int8"], _beside(measured, "float32", "encoder")),
+        "int8": _table(["figure", "float32", "int8"], _beside(measured, "float32", "int8")),
         "ends": _table(["figure", "first and last window", "all windows"], _beside(measured, "ends", "windows")),
     }
     # Markdown of our own figures, never of anybody's text: nothing to escape.
@@ -115,6 +123,8 @@ def write(folder: Path, measured: Measured, examples: Sequence[Example], seed: i
         base_sha256=manifest.base_sha256,
         depth=manifest.features[0].split()[1],
         disorders=len(Disorder),
+        skim_learned=skims[0],
+        skim_apart=skims[1],
         seed=seed,
         **tables,
     )

@@ -24,6 +24,7 @@ from models.train.calibrate import Sheet, calibrate
 from models.train.data import FOLDS, INVENTED, OPINIONS, Example, Opinion, load
 from models.train.fit import POSTS_PER_WORD, count_words, uncalibrated
 from models.train.lessons import Lesson, lessons_of
+from models.train.skim import add_skim
 from models.train.tuning import OnStep, Plan, sharpness_of, tune
 from models.windows import Windows
 
@@ -63,10 +64,12 @@ def train(course: Course, progress: Progress, on_step: OnStep, opinions: Sequenc
     """
     examples = _read(course, progress, opinions)
     _fit(course, examples, HELD_FOLD, course.out, course.run, progress, on_step)
+    progress("Fitting the skim")
+    skims = add_skim(course.out, [example for example in examples if example.set_name not in _UNMEASURED])
     progress("Measuring on the rows kept apart")
     measured = card.measure(course.out, [e for e in examples if e.fold is None and e.set_name not in _UNMEASURED])
     record.write(course.run, measured)
-    text = card.write(course.out, measured, examples, course.seed)
+    text = card.write(course.out, measured, skims, examples, course.seed)
     (course.out / "card.md").write_text(text, encoding="utf-8")
 
 
