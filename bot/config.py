@@ -98,6 +98,9 @@ class Model(_Section):
     threads: int = Field(0, ge=0, description="processor threads for the encoder; 0: all cores")
     batch_size: int = Field(32, ge=1, le=1024, description="posts judged together at most")
     timeout_seconds: float = Field(60.0, gt=0, description="posts not judged by then go to the moderators unread")
+    backend: Literal["onnx", "torch"] = Field(
+        "onnx", description="onnx: int8 on the processor; torch: float32, on a GPU where there is one"
+    )
 
 
 class Llm(_Section):

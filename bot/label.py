@@ -55,7 +55,8 @@ async def open_annotator(kind: Kind, config: Config) -> AsyncIterator[Annotator]
     elif kind == "encoder":
         from models.encoder import Encoder
 
-        encoder = Encoder.load(config.model.path, config.model.threads, config.model.batch_size)
+        model = config.model
+        encoder = Encoder.load(model.path, model.threads, model.batch_size, backend=model.backend)
         yield ClassifierAnnotator(encoder, {"encoder": encoder.version})
     elif kind == "hybrid":
         from models.hybrid import Hybrid

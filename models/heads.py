@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from models.assessment import Assessment, Ordinal
+from models.decision import bend, decide, distribution, reaching, settle
 from models.errors import ModelError
 from models.labels import Disorder, Risk, Severity
 
@@ -21,13 +22,21 @@ L = TypeVar("L", Severity, Risk)
 Floats = NDArray[np.float32]
 
 # An ordinal scale is one output a level above its lowest: does the post stand at that level or above.
+# Severity is learned twice, since people labelled it by two schemes: excerpts by all four levels, and whole posts, as
+# `whole_severity`, by three, without mild. `scheme` says how likely the second would have been used, and what is
+# published as severity is the mixture of both.
 TASKS: Mapping[str, slice] = {
     "relevance": slice(0, 1),
     "disorders": slice(1, 1 + len(Disorder)),
     "severity": slice(10, 10 + len(Severity) - 1),
     "risk": slice(13, 13 + len(Risk) - 1),
+    "stress": slice(17, 18),
+    "whole_severity": slice(18, 20),
+    "scheme": slice(20, 21),
 }
-OUTPUTS = 17
+OUTPUTS = 21
+# By task with levels: which of them it knows.
+ORDINAL: Mapping[str, Sequence[int]] = {"severity": range(4), "risk": range(5), "whole_severity": (0, 2, 3)}
 
 _ENOUGH_TOKENS = np.float32(24)
 
@@ -66,7 +75,8 @@ class Heads:
 
     An output whose `sharpness` is 0 judges the post as a whole: the mean of its windows and all its words. The others
     judge window by window and pool by log-mean-exp of that sharpness, which nears the maximum: one stretch about
-    suicide in a long post must count. Scores become probabilities as sigmoid(slope * score + offset).
+    suicide in a long post must count. Scores become probabilities as sigmoid(slope * score + offset), on which
+    decisions are made: at `threshold` where the answer is yes or no, by the weight of each level on a scale.
     """
 
     dense: Floats  # (dimensions, OUTPUTS)
@@ -76,8 +86,17 @@ class Heads:
     sharpness: Floats  # (OUTPUTS,)
     slope: Floats  # (OUTPUTS,), above 0
     offset: Floats  # (OUTPUTS,)
+    threshold: Floats  # (OUTPUTS,), in (0.03, 0.97); those of a scale are not used
+    weights: Mapping[str, Floats]  # by ordinal task, one above 0 for each level
 
     def judge(self, posts: Sequence[Encoded]) -> Floats:
+        """Probabilities to publish, float32 (posts, OUTPUTS): what they say at 0.5 is what is decided.
+
+        Raises ModelError when a score is no number.
+        """
+        return self.decided(self.calibrated(posts))
+
+    def calibrated(self, posts: Sequence[Encoded]) -> Floats:
         """Calibrated probabilities, float32 (posts, OUTPUTS). Raises ModelError when a score is no number."""
         # The sets to learn from hold hardly any short post that is ordinary, so the heads overrate what is short; an
         # empty one they would judge by the encoder's idea of an empty page. Explicit words are the dictionary's part.
@@ -107,10 +126,30 @@ class Heads:
 
     def probabilities(self, scores: Floats) -> Floats:
         """Calibrated probabilities, (posts, OUTPUTS); along an ordinal scale they never rise."""
-        probabilities = sigmoid(self.slope * scores + self.offset)
-        for task in ("severity", "risk"):
-            probabilities[:, TASKS[task]] = np.minimum.accumulate(probabilities[:, TASKS[task]], axis=1)
-        return probabilities
+        return never_rising(sigmoid(self.slope * scores + self.offset))
+
+    def decided(self, probabilities: Floats) -> Floats:
+        """Calibrated probabilities, moved as little as it takes for each decision to be read off them at 0.5.
+
+        Severity comes out as the mixture of its two schemes.
+        """
+        columns = [bend(column, float(at)) for column, at in zip(probabilities.T, self.threshold, strict=True)]
+        published = np.stack(columns, axis=1)
+        risk = distribution(probabilities[:, TASKS["risk"]])
+        published[:, TASKS["risk"]] = reaching(settle(risk, decide(risk, self.weights["risk"])))
+        severity, weights = self.severity(probabilities)
+        published[:, TASKS["severity"]] = reaching(settle(severity, decide(severity, weights)))
+        return published
+
+    def severity(self, probabilities: Floats) -> tuple[Floats, Floats]:
+        """Of calibrated probabilities, the mixture of the two schemes and of the weights of their levels: both
+        (posts, levels). Between weights the mixture is the geometric one, since they are factors."""
+        whole = probabilities[:, TASKS["scheme"]]
+        mixture = (1 - whole) * distribution(probabilities[:, TASKS["severity"]])
+        mixture[:, list(ORDINAL["whole_severity"])] += whole * distribution(probabilities[:, TASKS["whole_severity"]])
+        weights = (1 - whole) * np.log(self.weights["severity"])
+        weights[:, list(ORDINAL["whole_severity"])] += whole * np.log(self.weights["whole_severity"])
+        return mixture, np.exp(weights)
 
     def save(self, file: Path) -> None:
         """Write the heads as safetensors, weights in half precision."""
@@ -123,6 +162,8 @@ class Heads:
             "sharpness": self.sharpness,
             "slope": self.slope,
             "offset": self.offset,
+            "threshold": self.threshold,
+            **{f"weights.{task}": self.weights[task] for task in ORDINAL},
         }
         save_file({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}, file)
 
@@ -139,6 +180,8 @@ class Heads:
                 sharpness=tensors["sharpness"],
                 slope=tensors["slope"],
                 offset=tensors["offset"],
+                threshold=tensors["threshold"],
+                weights={task: tensors[f"weights.{task}"] for task in ORDINAL},
             )
         except (OSError, SafetensorError, KeyError) as error:
             raise ModelError(f"cannot read the model's heads in {file}: {error}") from error
@@ -151,6 +194,14 @@ def sigmoid(log_odds: NDArray[np.floating]) -> Floats:
     """Probabilities from log-odds, never quite 0 or 1."""
     probabilities: Floats = (1 / (1 + np.exp(-np.clip(log_odds, -30, 30)))).astype(np.float32)
     return probabilities
+
+
+def never_rising(probabilities: Floats) -> Floats:
+    """(posts, OUTPUTS) in which no level of a scale is likelier reached than the one below it."""
+    falling = probabilities.copy()
+    for task in ORDINAL:
+        falling[:, TASKS[task]] = np.minimum.accumulate(falling[:, TASKS[task]], axis=1)
+    return falling
 
 
 def log_mean_exp(scores: Floats, sharpness: Floats) -> Floats:

@@ -9,43 +9,83 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
+
 from models.assessment import Assessment, Ordinal
+from models.decision import distribution, settle
 from models.document import Document
-from models.encoder import Encoder
+from models.encoder import Backend, Encoder, shipped_folder
 from models.heads import ordinal
 from models.labels import Risk, Severity
 from models.onnx_export import Progress
 from models.rules import Reading, Rules
+from models.skim import SKIM_FILE, Skim
 
 L = TypeVar("L", Severity, Risk)
 
 
 class Hybrid:
-    """The encoder's probabilities and the rules' evidence; explicit words about risk raise, and nothing lowers."""
+    """The encoder's probabilities and the rules' evidence; explicit words about risk raise, and nothing lowers.
 
-    def __init__(self, rules: Rules, encoder: Encoder) -> None:
+    What the skim takes for plainly ordinary is not read by the encoder, unless the rules find a word about risk in it.
+    """
+
+    def __init__(self, rules: Rules, encoder: Encoder, skim: Skim | None = None) -> None:
         self._rules = rules
         self._encoder = encoder
-        self.versions: Mapping[str, str] = {"rules": rules.version, "encoder": encoder.version}
+        self._skim = skim
+        self._looked = {"rules": rules.version, **({} if skim is None else {"skim": skim.version})}
+        self.versions: Mapping[str, str] = {**self._looked, "encoder": encoder.version}
 
     @classmethod
     def load(
-        cls, folder: Path | None = None, threads: int = 0, batch_size: int = 32, progress: Progress | None = None
+        cls,
+        folder: Path | None = None,
+        threads: int = 0,
+        batch_size: int = 32,
+        progress: Progress | None = None,
+        backend: Backend = "onnx",
     ) -> Hybrid:
-        """The shipped lexicon with the model in `folder`; see `Encoder.load` for the arguments and errors."""
-        return cls(Rules.load(), Encoder.load(folder, threads, batch_size, progress))
+        """The shipped lexicon with the model in `folder`, and its skim if it has one.
+
+        See `Encoder.load` for the arguments and errors.
+        """
+        skim = Skim.read((folder or shipped_folder()) / SKIM_FILE)
+        return cls(Rules.load(), Encoder.load(folder, threads, batch_size, progress, backend), skim)
+
+    def stress(self, documents: Sequence[Document]) -> Sequence[float]:
+        """As the encoder judges it; the dictionary has no say."""
+        return self._encoder.stress(documents)
 
     def assess(self, documents: Sequence[Document]) -> list[Assessment]:
         """One assessment a document, in order. Raises ModelError when an output is no number."""
-        precision = self._encoder.manifest.rule_precision
         with ThreadPoolExecutor(1) as beside:  # the encoder computes outside the interpreter's lock
-            assessing = beside.submit(self._encoder.assess, documents)
-            readings = [self._rules.annotate(document) for document in documents]
-            assessments = assessing.result()
+            annotating = beside.submit(lambda: [self._rules.annotate(document) for document in documents])
+            skimmed = self._skimmed(documents)
+            read = self._read(documents, [index for index in range(len(documents)) if index not in skimmed])
+            readings = annotating.result()
+        read |= self._read(documents, [index for index in skimmed if readings[index].speaks_of_risk])
+        precision = self._encoder.manifest.rule_precision
         return [
-            replace(join(reading, assessment, precision), versions=self.versions)
-            for reading, assessment in zip(readings, assessments, strict=True)
+            join(reading, read[index] if index in read else skimmed[index], precision)
+            for index, reading in enumerate(readings)
         ]
+
+    def _skimmed(self, documents: Sequence[Document]) -> dict[int, Assessment]:
+        """What need not be read, by its place."""
+        if self._skim is None:
+            return {}
+        calm = self._skim.assessment(self._looked)
+        posts = self._encoder.tokens(documents)
+        return {index: calm for index, post in enumerate(posts) if self._skim.skims(post)}
+
+    def _read(self, documents: Sequence[Document], places: Sequence[int]) -> dict[int, Assessment]:
+        """What the encoder says of the documents at these places."""
+        assessments = self._encoder.assess([documents[index] for index in places])
+        return {
+            index: replace(assessment, versions=self.versions)
+            for index, assessment in zip(places, assessments, strict=True)
+        }
 
 
 def join(reading: Reading, assessment: Assessment, rule_precision: Mapping[str, Mapping[str, float]]) -> Assessment:
@@ -67,6 +107,12 @@ def join(reading: Reading, assessment: Assessment, rule_precision: Mapping[str, 
 
 
 def _raised(scale: type[L], judged: Ordinal[L], floors: Mapping[str, float]) -> Ordinal[L]:
-    reached = [max(judged.at_least(level), floors.get(level, 0.0)) for level in list(scale)[1:]]
+    above = list(scale)[1:]
+    if all(floors.get(level, 0.0) <= judged.at_least(level) for level in above):
+        return judged
+    reached = [max(judged.at_least(level), floors.get(level, 0.0)) for level in above]
     # A floor may stand above the probability of a lower level, but whoever reaches a level has reached those below it.
-    return ordinal(scale, list(accumulate(reversed(reached), max))[::-1])
+    raised = ordinal(scale, list(accumulate(reversed(reached), max))[::-1])
+    decided = np.array([max(judged.level, raised.level).rank])
+    settled = settle(distribution(np.array([[raised.at_least(level) for level in above]], dtype=np.float32)), decided)
+    return Ordinal(dict(zip(scale, settled[0].tolist(), strict=True)))

@@ -34,6 +34,7 @@ class Row:
     source: str
     document: Document
     labels: tuple[str, ...]
+    subreddit: str = ""
     author_hash: str = ""
     claimed: tuple[str, ...] = ()
     names_label: bool | None = None
@@ -119,6 +120,7 @@ def _row(name: str, number: int, raw: Any) -> Row:
         source=str(raw.get("source") or "unnamed"),
         document=Document(title or "", text or ""),
         labels=tuple(labels),
+        subreddit=str(raw.get("subreddit") or ""),
         author_hash=str(raw.get("author_hash") or ""),
         claimed=tuple(claimed or ()),
         names_label=named,

@@ -7,16 +7,21 @@ import hashlib
 import os
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import platformdirs
 
 from models.errors import ModelError
 
+if TYPE_CHECKING:
+    import torch
+
 # Raise it with every change to what is written: files of another recipe are made anew.
-RECIPE = 1
+RECIPE = 2
 
 _FILE = "model.onnx"
 _HASH_FILE = "model.sha256"
@@ -24,24 +29,43 @@ _HASH_FILE = "model.sha256"
 Progress = Callable[[str], None]
 
 
-def onnx_file(base: Path, base_sha256: str, features: Sequence[str], progress: Progress | None = None) -> Path:
-    """The int8 ONNX file of the encoder in `base`, exported now if this machine has none that is whole.
+@dataclass(frozen=True, slots=True)
+class Blueprint:
+    """What an encoder is made of: a Hugging Face folder, and the file of fine-tuned layers that replace its own.
 
-    Inputs `input_ids` and `attention_mask`, int64 (1, tokens); output `embedding`, float32 (1, len(features) * hidden):
-    one feature after the other, `mean N` or `spread N` for the mean or the standard deviation over the tokens of hidden
-    state N (0 is the word embeddings). Layers above the highest N named are left out. `progress` is told one line
-    before an export, which takes some ten seconds and needs torch. Processes may race: each ends with a whole file.
+    `features` is what comes out, one after the other: `mean N` or `spread N` for the mean or the standard deviation
+    over the tokens of hidden state N (0 is the word embeddings). Layers above the highest N named are left out.
+    """
+
+    base: Path
+    base_sha256: str
+    features: tuple[str, ...]
+    layers: Path | None = None
+    layers_sha256: str = ""
+
+    @property
+    def depth(self) -> int:
+        """How many layers it takes."""
+        return max(int(feature.split()[1]) for feature in self.features)
+
+
+def onnx_file(blueprint: Blueprint, progress: Progress | None = None) -> Path:
+    """The int8 ONNX file of an encoder, exported now if this machine has none that is whole.
+
+    Inputs `input_ids` and `attention_mask`, int64 (1, tokens); output `embedding`, float32 (1, len(features) * hidden).
+    `progress` is told one line before an export, which takes some ten seconds and needs torch. Processes may race: each
+    ends with a whole file.
 
     Raises ModelError when the folder holds no encoder that can be exported, or the cache cannot be written.
     """
-    folder = _cache_folder() / _key(base_sha256, features)
+    folder = _cache_folder() / _key(blueprint)
     if not _is_whole(folder):
         if progress is not None:
-            progress(f"Preparing the model in {base} for this machine (once, about ten seconds)")
+            progress(f"Preparing the model in {blueprint.base} for this machine (once, about ten seconds)")
         try:
-            _make(base, folder, features)
-        except (OSError, ValueError, IndexError, RuntimeError, ImportError) as error:
-            raise ModelError(f"cannot prepare the model in {base}: {error}") from error
+            _make(blueprint, folder)
+        except (OSError, ValueError, IndexError, KeyError, RuntimeError, ImportError) as error:
+            raise ModelError(f"cannot prepare the model in {blueprint.base}: {error}") from error
     return folder / _FILE
 
 
@@ -65,23 +89,24 @@ def _cache_folder() -> Path:
     return Path(override) if override else Path(platformdirs.user_cache_dir("nightlight"))
 
 
-def _key(base_sha256: str, features: Sequence[str]) -> str:
+def _key(blueprint: Blueprint) -> str:
     parts = [
-        base_sha256,
+        blueprint.base_sha256,
+        f"layers {blueprint.layers_sha256}",
         f"recipe {RECIPE}",
-        f"features {list(features)}",
+        f"features {list(blueprint.features)}",
         *(f"{package} {metadata.version(package)}" for package in ("torch", "onnxruntime")),
     ]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
 
 
-def _make(base: Path, folder: Path, features: Sequence[str]) -> None:
+def _make(blueprint: Blueprint, folder: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     # On the same file system as its target, so that one rename puts the model and its hash in place together.
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix="making-") as temporary:
         new = Path(temporary) / "new"
         new.mkdir()
-        export_float32(base, Path(temporary) / "float32.onnx", features)
+        export_float32(blueprint, Path(temporary) / "float32.onnx")
         _quantize(Path(temporary) / "float32.onnx", new / _FILE)
         (new / _HASH_FILE).write_text(sha256_of(new / _FILE), encoding="ascii")
         with contextlib.suppress(OSError):
@@ -93,14 +118,41 @@ def _make(base: Path, folder: Path, features: Sequence[str]) -> None:
                 raise
 
 
-def export_float32(base: Path, target: Path, features: Sequence[str]) -> None:
-    """Write the encoder with its pooling to `target` as it is, without quantisation; see `onnx_file`."""
+def load_encoder(blueprint: Blueprint, **settings: float) -> torch.nn.Module:
+    """The encoder in float32, as a Hugging Face model of no more layers than it takes, in evaluation mode.
+
+    `settings` take the place of those in the base's own configuration. Raises OSError, ValueError, KeyError or
+    RuntimeError when a file is missing, damaged or of another shape.
+    """
     import torch
+    from safetensors.torch import load_file
     from transformers import AutoModel
 
-    class Pooled(torch.nn.Module):
-        """The encoder with its pooling, so that no token vector ever leaves the graph."""
+    with _quiet():
+        encoder = AutoModel.from_pretrained(
+            str(blueprint.base),
+            local_files_only=True,
+            use_safetensors=True,
+            attn_implementation="eager",
+            dtype=torch.float32,
+            num_hidden_layers=blueprint.depth,
+            **settings,
+        )
+    if blueprint.layers is not None:
+        tensors = {name: tensor.float() for name, tensor in load_file(blueprint.layers).items()}
+        encoder.encoder.load_state_dict(tensors)
+    module: torch.nn.Module = encoder.eval()
+    return module
 
+
+def pooled_encoder(blueprint: Blueprint) -> torch.nn.Module:
+    """From `input_ids` and `attention_mask`, both (rows, tokens), to the embedding: what `onnx_file` describes.
+
+    In evaluation mode; pooling is part of it, so that no token vector ever leaves the graph. Raises as `load_encoder`.
+    """
+    import torch
+
+    class Pooled(torch.nn.Module):
         def __init__(self, encoder: torch.nn.Module) -> None:
             super().__init__()
             self.encoder = encoder
@@ -111,7 +163,7 @@ def export_float32(base: Path, target: Path, features: Sequence[str]) -> None:
             ).hidden_states
             mask = attention_mask.unsqueeze(-1).to(states[0].dtype)
             pooled = []
-            for feature in features:
+            for feature in blueprint.features:
                 kind, layer = feature.split()
                 state = states[int(layer)]
                 mean = (state * mask).sum(1) / mask.sum(1)
@@ -122,13 +174,18 @@ def export_float32(base: Path, target: Path, features: Sequence[str]) -> None:
                     pooled.append(mean)
             return torch.cat(pooled, dim=1)
 
+    return Pooled(load_encoder(blueprint)).eval()
+
+
+def export_float32(blueprint: Blueprint, target: Path) -> None:
+    """Write the encoder with its pooling to `target` as it is, without quantisation; see `onnx_file`."""
+    import torch
+
+    pooled = pooled_encoder(blueprint)
     with _quiet(), torch.no_grad():
-        encoder = AutoModel.from_pretrained(
-            str(base), local_files_only=True, use_safetensors=True, attn_implementation="eager", dtype=torch.float32
-        )
         example = torch.ones(1, 16, dtype=torch.long)
         torch.onnx.export(
-            Pooled(encoder.eval()).eval(),
+            pooled,
             (example, example),
             str(target),
             dynamo=False,

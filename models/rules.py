@@ -26,8 +26,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from importlib import resources
 from itertools import accumulate
+from operator import add
 from typing import Any, TypeVar
 
 from models.assessment import Assessment, Evidence, Ordinal
@@ -87,25 +89,34 @@ class Reading:
     evidence: tuple[Evidence, ...]
     set_aside: tuple[Evidence, ...]
 
+    @property
+    def speaks_of_risk(self) -> bool:
+        """Whether any word in it is about risk, even one whose meaning the context takes away."""
+        return self.risk > Risk.NONE or any(span.label in _RISKS for span in self.set_aside)
+
+
+_RISKS = frozenset(Risk)
+_NOTHING = Reading(False, frozenset(), Severity.MINIMAL, Risk.NONE, Risk.NONE, (), ())
+
 
 class Rules:
-    """The compiled lexicon; safe to share between threads, as nothing in it changes."""
+    """The lexicon; safe to share between threads, as what is compiled late is the same whoever does it."""
 
     def __init__(self, files: Mapping[str, str]) -> None:
-        """Compile a lexicon: TOML texts by file stem. Raises ValueError for a pattern or label that it cannot read."""
+        """Read a lexicon: TOML texts by file stem. Raises ValueError for a pattern or label that it cannot read."""
         digest = hashlib.sha256("\0".join(f"{name}\0{files[name]}" for name in sorted(files)).encode())
         self.version: str = digest.hexdigest()[:12]
         tables = {name: tomllib.loads(text) for name, text in files.items()}
         patterns = _Patterns(tables["words"])
         self._contexts = [_Context.read(table, patterns) for table in tables["context"]["context"]]
         # By the word they begin with: most words of a post begin nothing, and then nothing is tried.
-        terms: defaultdict[str, list[tuple[_Term, re.Pattern[str]]]] = defaultdict(list)
+        openings: defaultdict[str, list[_Opening]] = defaultdict(list)
         for scale in _SCALES:
             for table in tables[scale]["term"]:
                 term = _Term.read(scale, table)
-                for word, pattern in patterns.by_first_word(table["patterns"]).items():
-                    terms[word].append((term, pattern))
-        self._terms = dict(terms)
+                for word, regexes in patterns.by_first_word(table["patterns"]).items():
+                    openings[word].append(_Opening(term, tuple(regexes)))
+        self._openings = dict(openings)
 
     @classmethod
     def load(cls) -> Rules:
@@ -118,10 +129,10 @@ class Rules:
         text = document.text
         folded = _Folded.of(text)
         hits = _longest(self._hits(folded))
+        if not hits:
+            return _NOTHING
         quotes = _Spans.quoted(text)
-        in_document = [
-            bool(hits) and context.document.search(f" {folded.text}") is not None for context in self._contexts
-        ]
+        in_document = [context.shows_in(f" {folded.text}") for context in self._contexts]
         kept: list[_Hit] = []
         evidence: list[Evidence] = []
         set_aside: list[Evidence] = []
@@ -159,9 +170,9 @@ class Rules:
     def _hits(self, folded: _Folded) -> Iterator[_Hit]:
         """Every match of every term, in the order of the text."""
         for word, position in zip(folded.words, folded.positions, strict=True):
-            for term, pattern in self._terms.get(word, ()):
-                if match := pattern.match(folded.text, position):
-                    yield _Hit(term, position, match.end(), match.group())
+            for opening in self._openings.get(word, ()):
+                if match := opening.pattern.match(folded.text, position):
+                    yield _Hit(opening.term, position, match.end(), match.group())
 
     def _context(self, hit: _Hit, sentence: str, in_document: Sequence[bool], quoted: bool) -> _Context | None:
         """The first context, in the order of the lexicon, that takes this hit's meaning away."""
@@ -192,6 +203,18 @@ class _Term:
             explicit=table.get("explicit", False),
             own=table.get("own", True),
         )
+
+
+@dataclass(frozen=True)
+class _Opening:
+    """What may be read of a term after one first word. Compiled when a text first has the word: most never come."""
+
+    term: _Term
+    regexes: tuple[str, ...]
+
+    @cached_property
+    def pattern(self) -> re.Pattern[str]:
+        return _any_of(self.regexes)
 
 
 _FIRST_PERSON = frozenset({"i", "im", "ive", "id", "ill", "me", "my", "myself"})
@@ -226,7 +249,7 @@ class _Context:
     spares_explicit: bool
     spares_first_person: bool
     sentence: re.Pattern[str]
-    document: re.Pattern[str]
+    document: re.Pattern[str] | None
     unless: re.Pattern[str]
 
     @classmethod
@@ -243,9 +266,13 @@ class _Context:
             spares_explicit=table.get("spares_explicit", False),
             spares_first_person=table.get("spares_first_person", False),
             sentence=any_of("sentence"),
-            document=any_of("document"),
+            document=any_of("document") if "document" in table else None,
             unless=any_of("unless"),
         )
+
+    def shows_in(self, text: str) -> bool:
+        """Whether it shows somewhere in the folded text, which begins with a space."""
+        return self.document is not None and self.document.search(text) is not None
 
     def takes(self, hit: _Hit, sentence: str, throughout: bool, quoted: bool) -> bool:
         """Whether this context takes the meaning of a hit away; `throughout`: it shows somewhere in the document."""
@@ -263,10 +290,9 @@ class _Context:
 
 # Characters that people, or filters they want to pass, put inside words: apostrophes, asterisks, marks of no width.
 _INSIDE = "'’‘`´ʼ＇*\u00ad\u0300-\u036f\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufe00-\ufe0f\ufeff"
-_TOKEN = re.compile(
-    rf"(?P<word>[^\W_]++(?:[{_INSIDE}]++[^\W_]++)*+|[😂🤣😹💀])|(?P<stop>[.!?;…]+|\n\s*\n)|(?P<pause>[,:()–—])"
-)
-_PAUSES = {"stop": ".", "pause": ","}
+_TOKEN = re.compile(rf"[^\W_]++(?:[{_INSIDE}]++[^\W_]++)*+|[😂🤣😹💀]|[.!?;…]+|\n\s*\n|[,:()–—]")
+# What a token that is no word begins with, and what it is folded to.
+_PAUSES = {**dict.fromkeys(".!?;…\n", "."), **dict.fromkeys(",:()–—", ",")}
 _SIGNS = frozenset({".", ",", "@"})
 _DROPPED = re.compile(rf"[{_INSIDE.replace('*', '')}]")
 _PLAIN = str.maketrans({"ł": "l", "ø": "o", "æ": "ae"})
@@ -283,43 +309,47 @@ def _fold(word: str) -> str:
     return word
 
 
-def _fold_token(token: re.Match[str]) -> str:
-    kind = token.lastgroup or ""
-    return _PAUSES[kind] if kind in _PAUSES else _fold(token.group())
+def _fold_token(token: str) -> str:
+    return _PAUSES.get(token[0]) or _fold(token)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Folded:
     """The words of a text, folded, one space after each, with the way back to the text.
 
-    `.` stands for the end of a sentence and `,` for a pause. `positions` are where the words start in `text`,
-    `tokens` where they stand in the original.
+    `.` stands for the end of a sentence and `,` for a pause. `positions` are where the words start in `text`.
+    `original` is the text in small letters, of the same length.
     """
 
     text: str
     words: list[str]
     positions: list[int]
-    tokens: list[re.Match[str]]
+    original: str
 
     @classmethod
     def of(cls, original: str) -> _Folded:
         # Small letters keep every offset, but for the one capital that has two characters for its small letter.
-        tokens = list(_TOKEN.finditer(original.replace("İ", "i").lower()))
+        original = original.replace("İ", "i").lower()
         words = [
-            word if (word := token.group()).isalpha() and word.isascii() else _fold_token(token) for token in tokens
+            token if token.isalpha() and token.isascii() else _fold_token(token) for token in _TOKEN.findall(original)
         ]
         return cls(
-            text="".join([f"{word} " for word in words]),
+            text=" ".join([*words, ""]),
             words=words,
-            positions=[0, *accumulate(1 + len(word) for word in words)][:-1],
-            tokens=tokens,
+            positions=list(map(add, accumulate(map(len, words[:-1]), initial=0), range(len(words)))),
+            original=original,
         )
+
+    @cached_property
+    def _tokens(self) -> list[re.Match[str]]:
+        """Where the words stand in the original; asked for only where a term was found."""
+        return list(_TOKEN.finditer(self.original))
 
     def span(self, start: int, end: int) -> tuple[int, int]:
         """The characters of the original behind `start` to `end` of the folded text."""
         first = bisect_left(self.positions, start)
         last = bisect_left(self.positions, end) - 1
-        return self.tokens[first].start(), self.tokens[last].end()
+        return self._tokens[first].start(), self._tokens[last].end()
 
     def sentence_around(self, hit: _Hit) -> str:
         """The hit's sentence as far as it is within reach, with `@` in place of the hit."""
@@ -377,8 +407,8 @@ class _Patterns:
         """Raises ValueError for a pattern that cannot be read."""
         return self._parse(pattern).regex
 
-    def by_first_word(self, patterns: Iterable[str]) -> dict[str, re.Pattern[str]]:
-        """The patterns of a term as one expression for each word they may begin with.
+    def by_first_word(self, patterns: Iterable[str]) -> dict[str, list[str]]:
+        """The patterns of a term as regular expressions, by the words they may begin with.
 
         Raises ValueError for a pattern that may begin with any word.
         """
@@ -389,7 +419,7 @@ class _Patterns:
                 raise ValueError(f"a term must begin with a fixed word: {pattern!r}")
             for word in source.first_words:
                 regexes[word].append(source.regex)
-        return {word: _any_of(options) for word, options in regexes.items()}
+        return dict(regexes)
 
     def _parse(self, pattern: str) -> _Source:
         tokens = self._TOKENS.findall(pattern)[::-1]
@@ -470,7 +500,7 @@ def _reading(kept: Sequence[_Hit], evidence: Sequence[Evidence], set_aside: Sequ
     weights: Counter[str] = Counter()
     for label, weight in {(hit.term.label, hit.words): hit.term.weight for hit in kept}.items():
         weights[label[0]] += weight
-    risk = max((Risk(item.label) for item in evidence if item.label in set(Risk)), default=Risk.NONE)
+    risk = max((Risk(item.label) for item in evidence if item.label in _RISKS), default=Risk.NONE)
     explicit = (Risk(hit.term.label) for hit in kept if hit.term.scale == "risk" and hit.term.explicit)
     # What is named in passing, beside a condition that the post is about, does not count.
     foremost = max(weights[disorder] for disorder in Disorder)

@@ -57,7 +57,7 @@ NOT_STRESSED, STRESSED = "no_stress", "stress"
 NO_DISORDER = "none"
 # As the psychiatrists of `risk_cssrs` call it.
 _SUPPORTIVE = "supportive"
-_CSSRS: Mapping[str, Risk] = {_SUPPORTIVE: Risk.NONE, **{level.value: level for level in list(Risk)[1:]}}
+CSSRS: Mapping[str, Risk] = {_SUPPORTIVE: Risk.NONE, **{level.value: level for level in list(Risk)[1:]}}
 
 # By task: the files of a data folder, and which labels of each are of use.
 TASKS: Mapping[Task, Mapping[str, frozenset[str]]] = {
@@ -69,7 +69,7 @@ TASKS: Mapping[Task, Mapping[str, frozenset[str]]] = {
     Task.SEVERITY: {"severity4": frozenset(Severity)},
     Task.RISK: {
         "risk_binary": frozenset({SUICIDE, NOT_SUICIDE}),
-        "risk_cssrs": frozenset(_CSSRS),
+        "risk_cssrs": frozenset(CSSRS),
         "relevance_ambiguous": frozenset({AMBIGUOUS}),
         # For the stream of posts that alerts are counted in.
         "severity4": frozenset({Severity.SEVERE}),
@@ -104,7 +104,7 @@ def read(task: Task, data: Path, limit: int | None = None, seed: int = 0) -> lis
 
 def is_user(row: Row) -> bool:
     """Whether the row is a user with all their posts, labelled on the scale of risk, and not one post."""
-    return row.labels[0] in _CSSRS
+    return row.labels[0] in CSSRS
 
 
 def judge_rows(classifier: Classifier, rows: Sequence[Row], on_done: OnDone = lambda count: None) -> Scores:
@@ -183,8 +183,8 @@ def score(task: Task, rows: Sequence[Row], scores: Scores, seed: int = 0) -> Sco
     elif task is Task.RISK:
         names = (NOT_SUICIDE, SUICIDE)
         parts += _binary("suicide or not", rows, binary, labels == SUICIDE, at_ideation, names, seed)
-        truth = np.array([_CSSRS[label].rank if label in _CSSRS else -1 for label in labels])
-        parts += _ordinal("C-SSRS, five levels, by user", rows, truth >= 0, truth, scores.risk, list(_CSSRS), seed)
+        truth = np.array([CSSRS[label].rank if label in CSSRS else -1 for label in labels])
+        parts += _ordinal("C-SSRS, five levels, by user", rows, truth >= 0, truth, scores.risk, list(CSSRS), seed)
         others |= _flagged("ambiguous posts at ideation or above", at_ideation[ambiguous], seed)
     return Scorecard(task, tuple(parts), others)
 

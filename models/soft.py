@@ -73,7 +73,8 @@ class SoftLabels:
         if self.disorders is not None:
             targets[TASKS["disorders"]] = [self.disorders[label] for label in Disorder]
         if self.severity is not None:
-            targets[TASKS["severity"]] = _reached([self.severity[level] for level in Severity])
+            reached = _reached([self.severity[level] for level in Severity])
+            targets[TASKS["severity"]], targets[TASKS["whole_severity"]] = reached, reached[1:]
         if self.risk is not None:
             targets[TASKS["risk"]] = _reached([self.risk[level] for level in Risk])
         return np.clip(targets, 0, 1)

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import typer
 
@@ -25,12 +25,22 @@ OptionalConfig = Annotated[
     typer.Option(help="Your config.toml. Without it: the default policy, the model in the box.", show_default=False),
 ]
 
+Backend = Annotated[
+    Literal["onnx", "torch"] | None,
+    typer.Option(
+        help="What runs the network: onnx, int8 on the processor; or torch, float32, on a GPU where there is one.",
+        show_default="as configured",
+    ),
+]
 
-def settings_of(path: Path | None) -> Config:
-    """The configuration, with the log set up as it says."""
+
+def settings_of(path: Path | None, backend: Backend = None) -> Config:
+    """The configuration, with the log set up as it says; a `backend` takes the place of the configured one."""
     from bot import config, log
 
     settings = config.load(path) if path else config.Config()
+    if backend is not None:
+        settings = settings.model_copy(update={"model": settings.model.model_copy(update={"backend": backend})})
     log.set_up(settings.log)
     return settings
 
@@ -67,8 +77,9 @@ def classifier_of(config: Config, annotator: Annotator = Annotator.HYBRID) -> Cl
     model = config.model
     with model_errors_as_ours():
         if annotator is Annotator.ENCODER:
-            return Encoder.load(model.path, model.threads, model.batch_size)
-        return Multilingual.around(Hybrid.load(model.path, model.threads, model.batch_size))
+            return Encoder.load(model.path, model.threads, model.batch_size, backend=model.backend)
+        hybrid = Hybrid.load(model.path, model.threads, model.batch_size, backend=model.backend)
+        return Multilingual.around(hybrid)
 
 
 def at_the_desk(path: Path, work: Callable[[Desk], Awaitable[T]]) -> T:

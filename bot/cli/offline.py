@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from bot.cli.base import OptionalConfig, classifier_of, settings_of
+from bot.cli.base import Backend, OptionalConfig, classifier_of, settings_of
 
 app = typer.Typer()
 
@@ -48,6 +48,7 @@ def replay(
         ),
     ] = None,
     config: OptionalConfig = None,
+    backend: Backend = None,
     limit: Annotated[
         int | None, typer.Option(min=0, help="Stop after this many posts are judged.", show_default=False)
     ] = None,
@@ -90,7 +91,7 @@ def replay(
     """
     from bot.replay import Outputs, Selection, run_replay
 
-    settings = settings_of(config)
+    settings = settings_of(config, backend)
     selection = Selection(limit, since, until, subreddit.removeprefix("r/") if subreddit else None)
     outputs = Outputs(out, report, errors, resume, overwrite)
     raise typer.Exit(run_replay(archives, outputs, selection, settings, lambda: classifier_of(settings)))
@@ -102,6 +103,7 @@ def classify(
         str, typer.Argument(help="A file, or - for what comes in on stdin.", metavar="[FILE|-]", show_default=False)
     ] = "-",
     config: OptionalConfig = None,
+    backend: Backend = None,
 ) -> None:
     """Judges posts from a file or a pipe, and keeps nothing.
 
@@ -118,7 +120,7 @@ def classify(
     from bot.errors import UsageError
     from bot.sources.archive import BadLine
 
-    settings = settings_of(config)
+    settings = settings_of(config, backend)
     try:
         source = nullcontext(sys.stdin.buffer) if file == "-" else Path(file).open("rb")  # noqa: SIM115
     except OSError as error:

@@ -1,60 +1,181 @@
-"""From scores to probabilities on which 0.5 is the place to decide.
-
-First a logistic fit makes the probabilities true on the rows they are fitted on; then each is shifted, in log-odds, so
-that its best threshold lies at 0.5. Both are fitted on scores of rows that the scoring heads had not seen.
-"""
+"""From scores to probabilities and decisions, on rows that the network did not learn from."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from models.heads import Floats, sigmoid
+from models.decision import Floats, decide, distribution
+from models.evaluate import balanced_accuracy, binary_f1, levels, macro_f1
+from models.heads import OUTPUTS, TASKS, Heads
+from models.labels import Risk
+from models.train.data import Example
 
-# Tenths of a log-odds: nothing finer is known from these rows.
-_SHIFTS = np.linspace(-3, 3, 61)
+N = TypeVar("N", np.float32, np.int64)
+Ints = NDArray[np.int64]
+Worth = Callable[[Ints], float]
+
+# Nothing finer is known from so few rows.
+_THRESHOLDS = np.round(np.arange(0.06, 0.95, 0.02), 2)
+_WEIGHTS = np.exp(np.linspace(-2, 2, 17))
 _ROUNDS = 3
+# What is nearly as good is as good: of all of those the middle is taken, which is the least chance's.
+_SLACK = 0.004
+# At most so much of the ordinary posts with mental-health words may be called relevant.
+_FALSE_ALARMS = 0.11
 
 
-def fit_line(scores: Floats, targets: Floats, weights: Floats) -> tuple[float, float]:
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """Rows with the scores of their posts: (posts, OUTPUTS), those of row r from `starts[r]` on."""
+
+    examples: Sequence[Example]
+    scores: Floats
+    starts: Ints
+
+    def highest(self, values: NDArray[N]) -> NDArray[N]:
+        """One row of values a row: the highest of any of its posts."""
+        found: NDArray[N] = np.maximum.reduceat(values, self.starts, axis=0)
+        return found
+
+    def where(self, *sets: str) -> NDArray[np.bool_]:
+        """The rows of some files."""
+        return np.array([example.set_name in sets for example in self.examples])
+
+    @property
+    def targets(self) -> Floats:
+        """What is true of every row, (rows, OUTPUTS); NaN where nobody knows."""
+        return np.stack([example.targets for example in self.examples])
+
+
+def calibrate(heads: Heads, sheet: Sheet) -> Heads:
+    """The heads with the calibration and the decisions that suit the rows of the sheet best."""
+    highest, targets = sheet.highest(sheet.scores), sheet.targets
+    lines = [fit_line(highest[:, column], targets[:, column]) for column in range(OUTPUTS)]
+    slope, offset = (np.array(values, dtype=np.float32) for values in zip(*lines, strict=True))
+    honest = replace(heads, slope=slope, offset=offset)
+    probabilities = honest.probabilities(sheet.scores)
+    worths = {
+        "severity": _worth_of_severity(sheet, "severity", balanced_accuracy),
+        "whole_severity": _worth_of_severity(sheet, "whole_severity", macro_f1),
+        "risk": _worth_of_risk(sheet),
+    }
+    weights = {task: best_weights(distribution(probabilities[:, TASKS[task]]), worth) for task, worth in worths.items()}
+    return replace(honest, threshold=_thresholds(probabilities[sheet.starts], sheet), weights=weights)
+
+
+def fit_line(scores: Floats, targets: Floats) -> tuple[float, float]:
     """Slope and offset of the logistic line through one output's scores (Platt).
 
-    Targets lie in [0, 1]; NaN is left out.
+    Targets lie in [0, 1]; NaN is left out. Scores stay as they are when all that is known of them is the same.
     """
     known = ~np.isnan(targets)
-    scores, targets, weights = scores[known], targets[known], weights[known]
+    if len(np.unique(targets[known])) < 2:
+        return 1.0, 0.0
+    scores, targets = scores[known], targets[known]
     # Of a target in between, the row counts as a 1 and as a 0, by its parts.
     line = LogisticRegression(C=1e3).fit(
         np.tile(scores, 2)[:, None],
         np.repeat([1, 0], len(scores)),
-        sample_weight=np.concatenate([weights * targets, weights * (1 - targets)]),
+        sample_weight=np.concatenate([targets, 1 - targets]),
     )
     # A slope of 0 or below would turn the ranking round: few rows, no signal.
     return max(float(line.coef_[0, 0]), 0.05), float(line.intercept_[0])
 
 
-def find_shifts(probabilities: Floats, worth: Callable[[Floats], float]) -> NDArray[np.float64]:
-    """Log-odds to add to each column of `probabilities` so that `worth` of the shifted ones is highest.
+def best_threshold(worth: Callable[[float], float]) -> float:
+    """The threshold whose decisions are worth most; of all that are nearly so, the one in the middle."""
+    worths = np.array([worth(float(at)) for at in _THRESHOLDS])
+    good = np.flatnonzero(worths >= worths.max() - _SLACK)
+    return float(_THRESHOLDS[good[len(good) // 2]])
 
-    One column after the other, three times round. Of equally good shifts the smallest is taken.
+
+def best_weights(probabilities: Floats, worth: Worth) -> Floats:
+    """A weight for each level, (levels,), so that the decided levels (see `decide`) are worth most.
+
+    One weight after the other, three times round; the lowest level keeps the weight 1, which fixes the scale.
     """
-    clipped = np.clip(probabilities.astype(np.float64), 1e-7, 1 - 1e-7)
-    odds = np.log(clipped / (1 - clipped))
-    shifts = np.zeros(odds.shape[1])
-    by_size = _SHIFTS[np.argsort(np.abs(_SHIFTS), kind="stable")]
-    best = worth(sigmoid(odds + shifts))
-    for _ in range(_ROUNDS):
-        before = best
-        for column in range(len(shifts)):
-            for shift in by_size:
-                tried = shifts.copy()
-                tried[column] = shift
-                value = worth(sigmoid(odds + tried))
-                if value > best + 1e-4:
-                    best, shifts = value, tried
-        if best == before:
-            break
-    return shifts
+    weights = np.ones(probabilities.shape[1], dtype=np.float32)
+    for _, level in product(range(_ROUNDS), range(1, len(weights))):
+        worths = []
+        for weight in _WEIGHTS:
+            weights[level] = weight
+            worths.append(worth(decide(probabilities, weights)))
+        good = np.flatnonzero(np.array(worths) >= max(worths) - _SLACK / 2)
+        weights[level] = _WEIGHTS[good[len(good) // 2]]
+    return weights
+
+
+def _thresholds(probabilities: Floats, sheet: Sheet) -> Floats:
+    """For every output that is a yes or no of its own, (OUTPUTS,); 0.5 for the others."""
+    targets = sheet.targets
+    thresholds = np.full(OUTPUTS, 0.5, dtype=np.float32)
+    relevance, stress = TASKS["relevance"].start, TASKS["stress"].start
+    own, ambiguous = sheet.where("relevance"), sheet.where("relevance_ambiguous")
+
+    def of_relevance(at: float) -> float:
+        decided = probabilities[:, relevance] >= at
+        if ambiguous.any() and decided[ambiguous].mean() > _FALSE_ALARMS:
+            return -float(decided[ambiguous].mean())
+        return binary_f1(targets[own, relevance].astype(np.int64), decided[own].astype(np.int64))
+
+    thresholds[relevance] = best_threshold(of_relevance)
+    own_stress = sheet.where("stress")
+    thresholds[stress] = best_threshold(
+        lambda at: balanced_accuracy(
+            targets[own_stress, stress].astype(np.int64), (probabilities[own_stress, stress] >= at).astype(np.int64)
+        )
+    )
+    unnamed = np.array([not example.row.names_label for example in sheet.examples])
+    for column in range(TASKS["disorders"].start, TASKS["disorders"].stop):
+        known = sheet.where("disorder") & ~np.isnan(targets[:, column])
+
+        def of_disorder(at: float, column: int = column, known: NDArray[np.bool_] = known) -> float:
+            return sum(
+                binary_f1(targets[rows, column].astype(np.int64), (probabilities[rows, column] >= at).astype(np.int64))
+                for rows in (known, known & unnamed)
+            )
+
+        thresholds[column] = best_threshold(of_disorder)
+    return thresholds
+
+
+def _worth_of_severity(sheet: Sheet, task: str, figure: Callable[[Ints, Ints], float]) -> Worth:
+    """Each scheme by the figure that is published for it, on its own rows."""
+    reached = sheet.targets[:, TASKS[task]]
+    own = sheet.where("severity4") & ~np.isnan(reached).any(axis=1)
+    truth = levels(np.nan_to_num(reached))
+
+    def worth(decided: Ints) -> float:
+        return figure(truth[own], decided[sheet.starts][own]) if own.any() else 0.0
+
+    return worth
+
+
+def _worth_of_risk(sheet: Sheet) -> Worth:
+    """The five levels of a user, the suicidal posts, and that ordinary posts show no risk at all."""
+    targets = sheet.targets[:, TASKS["risk"]]
+    expert, weak = sheet.where("risk_cssrs"), sheet.where("risk_binary") & ~np.isnan(targets[:, 1])
+    weak &= np.array([example.row.source == "sdcnl" for example in sheet.examples])
+    ordinary = sheet.where("relevance", "relevance_ambiguous") & ~(sheet.targets[:, 0] == 1)
+    truth = levels(np.nan_to_num(targets))
+
+    def worth(decided: Ints) -> float:
+        of_row = sheet.highest(decided)
+        found = (of_row >= Risk.IDEATION.rank).astype(np.int64)
+        parts = []
+        if expert.any():
+            parts.append(balanced_accuracy(truth[expert], of_row[expert]))
+        if weak.any():
+            parts.append(balanced_accuracy(targets[weak, 1].astype(np.int64), found[weak]))
+        if ordinary.any():
+            parts.append(float(np.mean(of_row[ordinary] == 0)))
+        return sum(parts)
+
+    return worth

@@ -3,99 +3,130 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from importlib import resources
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 from jinja2 import Environment, StrictUndefined
-from numpy.typing import ArrayLike, NDArray
 
-from models.encoder import Manifest, Reader
-from models.evaluate import (
-    Metric,
-    balanced_accuracy,
-    binary_f1,
-    bootstrap,
-    expected_calibration_error,
-    flagged,
-    levels,
-    macro_binary_f1,
-    macro_f1,
-)
-from models.heads import TASKS, Encoded, Floats, Heads, to_assessment
-from models.hybrid import join
-from models.labels import Disorder, Risk, Severity
+from models.assessment import Classifier
+from models.encoder import Encoder, Manifest, Reader, Reads
+from models.heads import Encoded
+from models.hybrid import Hybrid
+from models.labelled import Row
+from models.labels import Disorder, Risk, Severity, Task
 from models.onnx_export import export_float32
-from models.rules import Rules
-from models.train.data import Example
+from models.scorecard import TASKS, Scorecard, Slice, is_user, judge_rows, score, score_stress
+from models.train.data import INVENTED, Example
+from models.train.record import main_figures
+from models.windows import Tokens, Windows
 
-_RAISED_RISK = list(Risk)[1:]
 # What an explicit statement may be worth: a level of risk or severity, or one above it.
-_CLAIMS = (*_RAISED_RISK, *list(Severity)[1:])
-# Rows on which int8 and float32 are compared.
-_COMPARED = 600
+_CLAIMS = (*list(Risk)[1:], *list(Severity)[1:])
+# Every such row is also read in float32, which takes three times as long.
+_COMPARED = 3
+# Windows of a post from which on it is a long one.
+_LONG = 3
+
+# Without the rows that are there for a stream of posts to count alerts in.
+_RISK = {name: TASKS[Task.RISK][name] for name in ("risk_binary", "risk_cssrs", "relevance_ambiguous")}
+
+_WORDS = {
+    "macro_f1": "macro-F1",
+    "balanced_accuracy": "balanced accuracy",
+    "auroc": "AUROC",
+    "mean_ordinal_error": "mean ordinal error",
+    "expected_calibration_error": "calibration error",
+}
+_COLUMNS = ("macro_f1", "balanced_accuracy", "auroc", "expected_calibration_error")
+
+Measured = Mapping[str, Sequence[Scorecard]]
 
 
 @dataclass(frozen=True)
-class Trial:
-    """A trained model and the rows kept apart, encoded; `unshifted`: the heads before thresholds were moved to 0.5."""
+class _Ends:
+    """A reader that sees the first and the last window of a post alone."""
 
-    rows: Sequence[Example]
-    posts: Sequence[Encoded]
-    heads: Heads
-    unshifted: Heads
-    rules: Rules
-    manifest: Manifest
+    reader: Reads
 
-    @cached_property
-    def probabilities(self) -> Floats:
-        """What the encoder says of every row, (rows, outputs)."""
-        return self.heads.judge(self.posts)
+    def read(self, texts: Sequence[str]) -> Iterator[Encoded]:
+        for post in self.reader.read(texts):
+            ends = [0, -1] if len(post.tokens) > 1 else [0]
+            yield Encoded(post.vectors[ends], [post.tokens[at] for at in ends])
 
-    @cached_property
-    def hybrid_risk(self) -> Floats:
-        """P(risk >= level) of every row once the rules have had their say, (rows, levels above none)."""
-        precision = self.manifest.rule_precision
-        joined = [
-            join(self.rules.annotate(row.document), to_assessment(p, {}), precision).risk
-            for row, p in zip(self.rows, self.probabilities, strict=True)
-        ]
-        return np.array([[risk.at_least(level) for level in _RAISED_RISK] for risk in joined], dtype=np.float32)
-
-    @cached_property
-    def targets(self) -> Floats:
-        """What is true of every row, NaN where unknown, (rows, outputs)."""
-        return np.stack([row.targets for row in self.rows])
-
-    def where(self, set_name: str, source: str = "", without: str = "") -> NDArray[np.bool_]:
-        """Rows of one data file, of one source or without one."""
-        return np.array(
-            [
-                row.set_name == set_name and row.source != without and (not source or row.source == source)
-                for row in self.rows
-            ]
-        )
+    def tokens(self, texts: Sequence[str]) -> list[list[Tokens]]:
+        return [[of_text[0], *of_text[1:][-1:]] for of_text in self.reader.tokens(texts)]
 
 
-def write(trial: Trial, all_rows: Sequence[Example], base: Path, seed: int) -> str:
+def measure(folder: Path, apart: Sequence[Example]) -> Measured:
+    """Scorecards of the model folder on these rows, by who judged.
+
+    `encoder` and `hybrid` are what is served; `float32` is the encoder without quantisation and `int8` the served one,
+    on every third row; `windows` and `ends` are the encoder on long posts, read whole or by first and last window.
+    Raises ModelError when the folder is unsound.
+    """
+    rows = [example.row for example in apart]
+    encoder = Encoder.load(folder)
+    manifest = Manifest.read(folder)
+    blueprint = manifest.blueprint(folder)
+    windows = Windows(blueprint.base / "tokenizer.json", manifest.window_tokens)
+    long = [row for row in rows if not is_user(row) and len(windows.cut([row.document.text])[0]) >= _LONG]
+    with TemporaryDirectory() as temporary:
+        file = Path(temporary) / "float32.onnx"
+        export_float32(blueprint, file)
+        float32 = encoder.reading_with(Reader(windows, file))
+        return {
+            "hybrid": _cards(Hybrid.load(folder), rows),
+            "encoder": _cards(encoder, rows),
+            "int8": _cards(encoder, rows[::_COMPARED]),
+            "float32": _cards(float32, rows[::_COMPARED]),
+            "windows": _cards(encoder, long),
+            "ends": _cards(encoder.reading_with(_Ends(encoder.reader)), long),
+        }
+
+
+def _cards(classifier: Classifier, rows: Sequence[Row]) -> list[Scorecard]:
+    cards = []
+    for task, files in {**TASKS, Task.RISK: _RISK}.items():
+        own = [row for row in rows if row.set_name in files and files[row.set_name].issuperset(row.labels)]
+        if not own:
+            continue
+        if task is not Task.STRESS:
+            cards.append(score(task, own, judge_rows(classifier, own)))
+        elif isinstance(classifier, Encoder):
+            cards.append(score_stress(own, np.array(classifier.stress([row.document for row in own]))))
+    return cards
+
+
+def write(
+    folder: Path, measured: Measured, skims: tuple[object, object], examples: Sequence[Example], seed: int
+) -> str:
     """The card as Markdown: `cards/template.md` with the tables of this run."""
     template = (resources.files("models") / "cards" / "template.md").read_text(encoding="utf-8")
+    manifest = Manifest.read(folder)
     tables = {
-        "counts": _table(["set", "source", "rows", "to learn from", "kept apart"], _counts(all_rows)),
-        "figures": _table(["task", "rows", "figure", "measured (95 % interval)"], _figures(trial)),
-        "by_disorder": _table(["disorder", "all rows", "rows that do not name it"], _by_disorder(trial)),
-        "calibration": _table(["head", "as shipped", "before the shift"], _calibration(trial)),
-        "rule_precision": _table(["statement", *_CLAIMS], _rule_precision(trial.manifest)),
-        "int8": _int8(trial, base),
+        "counts": _table(["set", "source", "rows", "to learn from", "kept apart"], _counts(examples)),
+        "figures": _table(["task", "rows", *(_WORDS[name] for name in _COLUMNS)], _figures(measured)),
+        "others": _table(["figure", "rows", "measured"], _others(measured)),
+        "by_label": _table(["label", "precision", "recall", "F1", "AUROC"], _by_label(measured["hybrid"])),
+        "rule_precision": _table(["statement", *_CLAIMS], _rule_precision(manifest)),
+        "int8": _table(["figure", "float32", "int8"], _beside(measured, "float32", "int8")),
+        "ends": _table(["figure", "first and last window", "all windows"], _beside(measured, "ends", "windows")),
     }
     # Markdown of our own figures, never of anybody's text: nothing to escape.
     environment = Environment(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)  # noqa: S701
     return environment.from_string(template).render(
-        name=trial.manifest.name, base_sha256=trial.manifest.base_sha256, seed=seed, **tables
+        name=manifest.name,
+        base_sha256=manifest.base_sha256,
+        depth=manifest.features[0].split()[1],
+        disorders=len(Disorder),
+        skim_learned=skims[0],
+        skim_apart=skims[1],
+        seed=seed,
+        **tables,
     )
 
 
@@ -104,115 +135,53 @@ def _table(head: Sequence[str], rows: Iterator[Sequence[str]]) -> str:
     return "\n".join(lines)
 
 
-def _counts(rows: Sequence[Example]) -> Iterator[Sequence[str]]:
-    total = Counter((row.set_name, row.source) for row in rows)
-    apart = Counter((row.set_name, row.source) for row in rows if row.fold is None)
+def _counts(examples: Sequence[Example]) -> Iterator[Sequence[str]]:
+    total = Counter((example.set_name, example.row.source) for example in examples if example.set_name != INVENTED)
+    apart = Counter((example.set_name, example.row.source) for example in examples if example.fold is None)
     for (name, source), count in sorted(total.items()):
         kept = apart[name, source]
         yield name, source, f"{count:,}", f"{count - kept:,}", f"{kept:,}"
+    invented = sum(example.set_name == INVENTED for example in examples)
+    yield INVENTED, "our own", f"{invented:,}", f"{invented:,}", "0"
 
 
-def _figures(trial: Trial) -> Iterator[Sequence[str]]:
-    p, y = trial.probabilities, trial.targets
-
-    def figure(task: str, name: str, metric: Metric, truth: ArrayLike, decided: ArrayLike) -> Sequence[str]:
-        measured = bootstrap(metric, truth, decided)
-        return task, f"{measured.rows:,}", name, str(measured)
-
-    def both(task: str, truth: ArrayLike, decided: ArrayLike) -> Iterator[Sequence[str]]:
-        yield figure(task, "macro-F1", macro_f1, truth, decided)
-        yield figure(task, "balanced accuracy", balanced_accuracy, truth, decided)
-
-    severity = TASKS["severity"]
-    for source, scheme in (("naseem_severity", "four levels"), ("depsign_2022", "three levels, no mild")):
-        own = trial.where("severity4", source)
-        yield from both(f"severity, {source} ({scheme})", levels(y[own, severity]), levels(p[own, severity]))
-
-    disorders = TASKS["disorders"]
-    own = trial.where("disorder")
-    unnamed = own & ~np.array([row.label_mentioned for row in trial.rows])
-    for words, chosen in (("all rows", own), ("the label not named in the text", unnamed)):
-        truth, decided = y[chosen, disorders] == 1, p[chosen, disorders] >= 0.5
-        yield figure(f"disorders, {words}", "macro-F1 of nine", macro_binary_f1, truth, decided)
-
-    at_ideation = 1
-    for model, risk in (("encoder", p[:, TASKS["risk"]]), ("hybrid", trial.hybrid_risk)):
-        for words, own in (
-            ("all rows", trial.where("risk_binary")),
-            ("sdcnl", trial.where("risk_binary", source="sdcnl")),
-            ("without sdcnl", trial.where("risk_binary", without="sdcnl")),
-        ):
-            truth = np.array([row.label == "suicide" for row in trial.rows])[own]
-            reached = levels(risk[own]) > at_ideation
-            yield from both(f"risk_binary, {words} ({model}, at least ideation)", truth, reached)
-        own = trial.where("risk_cssrs")
-        truth = levels(y[own, TASKS["risk"]])
-        yield from both(f"risk_cssrs, five levels ({model})", truth, levels(risk[own]))
-        yield from both(
-            f"risk_cssrs, at least ideation ({model})", truth > at_ideation, levels(risk[own]) > at_ideation
-        )
-
-    own = trial.where("relevance")
-    truth, decided = y[own, 0] == 1, p[own, 0] >= 0.5
-    yield figure("relevance", "F1", binary_f1, truth, decided)
-    yield figure("relevance", "balanced accuracy", balanced_accuracy, truth, decided)
-    own = trial.where("relevance_ambiguous")
-    decided = p[own, 0] >= 0.5
-    yield figure("relevance_ambiguous", "share flagged as mental health", flagged, decided, decided)
-    decided = levels(trial.hybrid_risk[own]) > at_ideation
-    yield figure("relevance_ambiguous", "share at ideation or above (hybrid)", flagged, decided, decided)
+def _slices(cards: Sequence[Scorecard]) -> Iterator[tuple[Task, str, Slice]]:
+    for each in cards:
+        for part in each.parts:
+            for piece in part.slices:
+                yield each.task, part.name if piece is part.slices[0] else f"{part.name}, {piece.name}", piece
 
 
-def _by_disorder(trial: Trial) -> Iterator[Sequence[str]]:
-    own = trial.where("disorder")
-    unnamed = own & ~np.array([row.label_mentioned for row in trial.rows])
-    for index, disorder in enumerate(Disorder):
-        column = TASKS["disorders"].start + index
-        measured = [
-            bootstrap(binary_f1, trial.targets[rows, column] == 1, trial.probabilities[rows, column] >= 0.5)
-            for rows in (own, unnamed)
-        ]
-        yield disorder, *(str(figure) for figure in measured)
+def _figures(measured: Measured) -> Iterator[Sequence[str]]:
+    """Every part and slice as served; risk also by the encoder alone, and stress, which the dictionary knows not."""
+    served = {Task.RELEVANCE, Task.DISORDERS, Task.SEVERITY, Task.RISK}
+    for judge, tasks in (("hybrid", served), ("encoder", {Task.RISK, Task.STRESS})):
+        for task, name, piece in _slices(measured[judge]):
+            if task in tasks:
+                words = f"{name} (encoder alone)" if judge == "encoder" and task is Task.RISK else name
+                cells = (str(piece.overall[figure]) if figure in piece.overall else "" for figure in _COLUMNS)
+                yield words, f"{piece.rows:,}", *cells
 
 
-_CALIBRATED = {"relevance": "relevance", "disorders": "disorder", "severity": "severity4"}
+def _others(measured: Measured) -> Iterator[Sequence[str]]:
+    for each in measured["hybrid"]:
+        for name, figure in each.others.items():
+            yield name, f"{figure.rows:,}", str(figure)
 
 
-def _calibration(trial: Trial) -> Iterator[Sequence[str]]:
-    before = trial.unshifted.judge(trial.posts)
-    sets = np.array([row.set_name for row in trial.rows])
-    for task, columns in TASKS.items():
-        own = np.isin(sets, ["risk_cssrs", "risk_binary"]) if task == "risk" else sets == _CALIBRATED[task]
-        truth = trial.targets[own, columns]
-        known = ~np.isnan(truth).any(axis=1) if task != "risk" else ~np.isnan(truth[:, 1])
-        chosen = slice(None) if task != "risk" else slice(1, 2)
-        cells = [
-            str(bootstrap(expected_calibration_error, truth[known, chosen], p[own, columns][known, chosen]))
-            for p in (trial.probabilities, before)
-        ]
-        yield ("risk (at least ideation)" if task == "risk" else task), *cells
+def _by_label(cards: Sequence[Scorecard]) -> Iterator[Sequence[str]]:
+    for _, name, piece in _slices(cards):
+        for label, figures in piece.labels.items():
+            yield f"{name}: {label}", *(str(figures[each]) for each in ("precision", "recall", "f1", "auroc"))
 
 
 def _rule_precision(manifest: Manifest) -> Iterator[Sequence[str]]:
-    for level in _RAISED_RISK:
+    for level in list(Risk)[1:]:
         shares = manifest.rule_precision[level]
         yield level, *(f"{shares[claim]:.3f}" if claim in shares else "" for claim in _CLAIMS)
 
 
-def _int8(trial: Trial, base: Path) -> str:
-    step = max(1, len(trial.rows) // _COMPARED)
-    chosen = slice(None, None, step)
-    rows = trial.rows[chosen]
-    with TemporaryDirectory() as folder:
-        file = Path(folder) / "float32.onnx"
-        export_float32(base, file, trial.manifest.features)
-        reader = Reader(base / "tokenizer.json", file, trial.manifest.window_tokens)
-        posts = list(reader.read([row.document.text for row in rows]))
-    exact = trial.heads.judge(posts)
-    served = trial.probabilities[chosen]
-    gap = np.abs(exact - served)
-    changed = float(np.mean((exact >= 0.5) != (served >= 0.5)))
-    return (
-        f"Over {len(rows):,} of the rows kept apart and all {gap.shape[1]} outputs: mean difference of a probability "
-        f"{gap.mean():.4f}, 99th percentile {np.percentile(gap, 99):.3f}; {changed:.2%} of the decisions at 0.5 change."
-    )
+def _beside(measured: Measured, first: str, second: str) -> Iterator[Sequence[str]]:
+    one, other = (dict(main_figures(measured[name])) for name in (first, second))
+    for name in one:
+        yield name.replace("macro_f1", "macro-F1").replace("_", " "), str(one[name]), str(other[name])

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +15,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.document import Document
-from models.errors import ModelError
+from models.errors import DataError
 from models.heads import OUTPUTS, TASKS
+from models.labelled import Row, posts, read_folder
 from models.labels import Disorder, Risk, Severity
+from models.scorecard import CSSRS, RELEVANT, STRESSED, SUICIDE, is_user
 from models.soft import SoftLabels
 
 FILES = ("severity4", "risk_cssrs", "risk_binary", "relevance", "relevance_ambiguous", "disorder", "stress")
+INVENTED = "invented"
+OPINIONS = "opinions"
+# The source of `severity4` whose rows are whole posts, labelled without `mild`; the others are excerpts.
+WHOLE_POSTS = "depsign_2022"
 
 # The only risk labels given by psychiatrists, and few.
 EXPERT_WEIGHT = 4.0
 # Rows that only say "an ordinary post" teach many tasks a little; they must not drown the rows made for one task.
 ORDINARY_WEIGHT = 0.3
-# An ordinary community's post with mental-health words may well be about mental health.
-AMBIGUOUS_WEIGHT = 0.5
 
 FOLDS = 5
 TEST_SHARE = 0.15
+# The one set of ordinary posts with mental-health words: half of it, so that false alarms can be counted.
+AMBIGUOUS_TEST_SHARE = 0.5
 
 Targets = NDArray[np.float32]
 
@@ -39,25 +45,26 @@ Targets = NDArray[np.float32]
 class Example:
     """One row of a data file.
 
-    `targets` and `weights` have `OUTPUTS` entries in the order of `TASKS`; a target is 0, 1 (of a lesson also between
-    the two) or NaN where the row says nothing. An ordinal scale is written as one target a level above its lowest: does
-    the post reach that level.
-    `label` is the row's own label and `set_name` its file. `fold` is 0 to `FOLDS` - 1 for rows to train with, None for
-    those kept apart to measure.
+    `documents` is its post, or all the posts of a user who is labelled as a whole. `targets` and `weights` have
+    `OUTPUTS` entries in the order of `TASKS`; a target is 0, 1 (of an opinion also between the two) or NaN where the
+    row says nothing. An ordinal scale is written as one target a level above its lowest: does the post reach that
+    level. `fold` is 0 to `FOLDS` - 1 for rows to learn from, None for those kept apart to measure.
     """
 
-    set_name: str
-    source: str
-    label: str
-    label_mentioned: bool
-    document: Document
+    row: Row
+    documents: tuple[Document, ...]
     targets: Targets
     weights: Targets
     fold: int | None
 
+    @property
+    def set_name(self) -> str:
+        """The file it comes from."""
+        return self.row.set_name
+
 
 @dataclass(frozen=True, slots=True)
-class Lesson:
+class Opinion:
     """A post beside the data files, with what annotators say of it; `source` names them."""
 
     source: str
@@ -65,35 +72,33 @@ class Lesson:
     labels: SoftLabels
 
 
-def load(folder: Path, seed: int, lessons: Sequence[Lesson] = ()) -> list[Example]:
-    """Every row of the data files in `folder`, and every lesson as a row of the set `lessons`, each with its fold.
+def load(folder: Path, seed: int, opinions: Sequence[Opinion] = ()) -> list[Example]:
+    """Every row of the data files in `folder`, every opinion as a row of the set `opinions`, and the posts that were
+    invented for the program, each with its fold.
 
     Rows that share an author or a text (in any file, also as the beginning or the end of a longer copy) share a fold.
     It depends on the seed and on the rows' own content, not on their order. Half of `relevance_ambiguous` and 15 % of
-    everything else are kept apart.
+    everything else are kept apart; invented posts are learned from alone.
 
-    Raises ModelError when a file is missing or is not gzipped JSON lines.
+    Raises DataError when a file is missing or a row is unsound.
     """
-    rows = [(name, row) for name in FILES for row in _read(folder / f"{name}.jsonl.gz")]
-    rows += [("lessons", _row(lesson)) for lesson in lessons]
-    groups = _groups([row for _, row in rows])
-    ambiguous = {group for (name, _), group in zip(rows, groups, strict=True) if name == "relevance_ambiguous"}
+    labels = [opinion.labels for opinion in opinions]
+    rows = read_folder(folder, FILES)
+    if missing := set(FILES) - {path.name.split(".")[0] for path in folder.glob("*.jsonl*")}:
+        raise DataError(f"{folder} lacks {', '.join(f'{name}.jsonl.gz' for name in sorted(missing))}")
+    said = [Row("", OPINIONS, opinion.source, opinion.document, ("",)) for opinion in opinions]
+    groups = _groups([*rows, *said])
+    ambiguous = {group for row, group in zip(rows, groups, strict=False) if row.set_name == "relevance_ambiguous"}
     examples = []
-    for (name, row), group in zip(rows, groups, strict=True):
-        targets, weights = _lesson(name, row)
-        examples.append(
-            Example(
-                set_name=name,
-                source=str(row["source"]),
-                label=str(row.get("label") or "+".join(row.get("labels", ()))),
-                label_mentioned=bool(row.get("label_mentioned")),
-                document=Document(title=row.get("title") or "", body=row.get("text") or ""),
-                targets=targets,
-                weights=weights,
-                fold=_fold(group, seed, test_share=0.5 if group in ambiguous else TEST_SHARE),
-            )
-        )
-    return examples
+    for row, group in zip(rows, groups, strict=False):
+        documents = tuple(posts(row)) if row.set_name == "risk_cssrs" and is_user(row) else (row.document,)
+        share = AMBIGUOUS_TEST_SHARE if group in ambiguous else TEST_SHARE
+        examples.append(Example(row, documents, *_lesson(row), _fold(group, seed, share)))
+    for row, soft, group in zip(said, labels, groups[len(rows) :], strict=True):
+        share = AMBIGUOUS_TEST_SHARE if group in ambiguous else TEST_SHARE
+        weights = np.ones(OUTPUTS, dtype=np.float32)
+        examples.append(Example(row, (row.document,), soft.targets(), weights, _fold(group, seed, share)))
+    return examples + _invented(seed)
 
 
 def folds(documents: Sequence[Document], authors: Sequence[str], seed: int) -> list[int]:
@@ -102,24 +107,10 @@ def folds(documents: Sequence[Document], authors: Sequence[str], seed: int) -> l
     Posts of one author ("" is nobody), or with one text, are in one fold.
     """
     rows = [
-        {"title": document.title, "text": document.body, "author_hash": author}
+        Row("", "", "", document, ("",), author_hash=author)
         for document, author in zip(documents, authors, strict=True)
     ]
     return [fold for group in _groups(rows) if (fold := _fold(group, seed, test_share=0)) is not None]
-
-
-def _row(lesson: Lesson) -> dict[str, Any]:
-    document = lesson.document
-    return {"source": lesson.source, "title": document.title, "text": document.body, "soft": lesson.labels}
-
-
-def _read(path: Path) -> Iterator[dict[str, Any]]:
-    try:
-        with gzip.open(path, "rt", encoding="utf-8") as lines:
-            for line in lines:
-                yield json.loads(line)
-    except (OSError, EOFError, ValueError) as error:
-        raise ModelError(f"cannot read the labelled posts in {path}: {error}") from error
 
 
 def _fold(group: str, seed: int, test_share: float) -> int | None:
@@ -127,7 +118,7 @@ def _fold(group: str, seed: int, test_share: float) -> int | None:
     return None if at < test_share else int((at - test_share) / (1 - test_share) * FOLDS)
 
 
-def _groups(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+def _groups(rows: Sequence[Row]) -> list[str]:
     """A name for each row's connected component, rows being joined by a shared author or piece of text."""
     parent: dict[str, str] = {}
 
@@ -146,56 +137,85 @@ def _groups(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return [root(first) for first, *_ in keys]
 
 
-def _keys(row: Mapping[str, Any]) -> list[str]:
-    plain = re.sub(r"\W+", "", (row.get("text") or row.get("title") or "").lower())
+def _keys(row: Row) -> list[str]:
+    plain = re.sub(r"\W+", "", (row.document.body or row.document.title).lower())
     pieces = [plain]
     if len(plain) >= 160:
         pieces += [plain[:80], plain[-80:]]
-    keys = [hashlib.sha256(piece.encode()).hexdigest() for piece in pieces]
-    if row.get("author_hash"):
-        keys.append(f"author {row['author_hash']}")
+    keys = [hashlib.sha256(piece.encode("utf-8", "replace")).hexdigest() for piece in pieces]
+    if row.author_hash:
+        keys.append(f"author {row.author_hash}")
     return keys
 
 
-def _lesson(name: str, row: Mapping[str, Any]) -> tuple[Targets, Targets]:
+def _unknown() -> tuple[Targets, Targets]:
+    return np.full(OUTPUTS, np.nan, dtype=np.float32), np.ones(OUTPUTS, dtype=np.float32)
+
+
+def _lesson(row: Row) -> tuple[Targets, Targets]:
     """What a row says about each output, and how much it counts."""
-    targets = np.full(OUTPUTS, np.nan, dtype=np.float32)
-    weights = np.ones(OUTPUTS, dtype=np.float32)
-    relevance, disorders, severity, risk = (TASKS[task] for task in ("relevance", "disorders", "severity", "risk"))
-    label = row.get("label")
-    if name == "lessons":
-        targets = row["soft"].targets()
-    elif name == "severity4":
-        targets[severity] = _at_least(Severity(str(label)))
+    targets, weights = _unknown()
+    name, label = row.set_name, row.labels[0]
+    relevance, disorders, risk = (TASKS[task] for task in ("relevance", "disorders", "risk"))
+    if name == "severity4":
+        whole = row.source == WHOLE_POSTS
+        targets[TASKS["scheme"]] = whole
+        targets[TASKS["whole_severity" if whole else "severity"]] = _severity(Severity(label), whole=whole)
         if label in (Severity.MODERATE, Severity.SEVERE):
             targets[relevance] = 1
+    elif name == "stress":
+        targets[TASKS["stress"]] = label == STRESSED
     elif name == "risk_cssrs":
-        targets[risk] = _at_least(Risk.NONE if label == "supportive" else Risk(str(label)))
+        targets[risk] = at_least(CSSRS[label])
         weights[risk] = EXPERT_WEIGHT
-    elif name == "risk_binary" and label == "suicide":
+    elif name == "risk_binary" and label == SUICIDE:
         targets[relevance] = 1
         targets[risk] = [1, 1, np.nan, np.nan]
-    elif name == "risk_binary" and row.get("subreddit") == "depression":
+    elif name == "risk_binary" and row.subreddit == "depression":
         targets[relevance] = 1
         targets[risk] = [np.nan, 0, 0, 0]
     elif name == "disorder":
-        labels = row["labels"]
-        targets[disorders] = [float(disorder in labels) for disorder in Disorder]
+        targets[disorders] = [float(disorder in row.labels) for disorder in Disorder]
         for index, disorder in enumerate(Disorder):
-            if disorder in (row.get("dx_regex") or ()) and disorder not in labels:
+            if disorder in row.claimed and disorder not in row.labels:
                 targets[disorders][index] = np.nan
-    elif name == "relevance" and label == "mh":
+    elif name == "relevance" and label == RELEVANT:
         targets[relevance] = 1
     elif name in ("relevance", "risk_binary"):
-        targets[:] = 0
+        targets[[*range(TASKS["stress"].start), *range(OUTPUTS)[TASKS["whole_severity"]]]] = 0
         weights[:] = ORDINARY_WEIGHT
         weights[relevance if name == "relevance" else risk] = 1
     elif name == "relevance_ambiguous":
         targets[relevance] = 0
-        weights[relevance] = AMBIGUOUS_WEIGHT
     return targets, weights
 
 
-def _at_least(level: Severity | Risk) -> list[float]:
+def _invented(seed: int) -> list[Example]:
+    """Invented posts of kinds that the labelled sets hold too little of: short ones, figures of speech, quotations,
+    words meant for somebody else."""
+    lines = (resources.files("models.train") / f"{INVENTED}.jsonl").read_text(encoding="utf-8").splitlines()
+    return [_invention(number, json.loads(line), seed) for number, line in enumerate(lines, 1)]
+
+
+def _invention(number: int, raw: Mapping[str, Any], seed: int) -> Example:
+    document = Document(raw["title"], raw["text"])
+    row = Row(f"{INVENTED}-{number}", INVENTED, raw["kind"], document, (raw["risk"],))
+    targets, weights = _unknown()
+    targets[TASKS["relevance"]] = raw["relevance"]
+    targets[TASKS["risk"]] = at_least(Risk(raw["risk"]))
+    for task, whole in (("severity", False), ("whole_severity", True)):
+        targets[TASKS[task]] = _severity(Severity(raw["severity"]), whole=whole)
+    if not raw["relevance"]:
+        targets[TASKS["disorders"]] = 0
+    return Example(row, (document,), targets, weights, _fold(row.id, seed, test_share=0))
+
+
+def _severity(level: Severity, *, whole: bool) -> list[float]:
+    """`at_least` over the levels that the scheme knows: the one for whole posts has no mild."""
+    reached = at_least(level)
+    return reached[1:] if whole else reached
+
+
+def at_least(level: Severity | Risk) -> list[float]:
     """The level as one 0 or 1 for each level above the lowest of its scale."""
     return [float(level >= other) for other in list(type(level))[1:]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from models.heads import Bag, Encoded, Floats
+from models.heads import ORDINAL, OUTPUTS, TASKS, Bag, Encoded, Floats, Heads
+
+# Three of MiniLM's layers serve frozen heads as well as all six, once the words have their own weights.
+FEATURES = ("mean 3", "spread 3")
+WINDOW_TOKENS = 128
+POSTS_PER_WORD = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +30,18 @@ class Recipe:
     dense_penalty: float
     word_penalty: float
     steps: int
+
+
+_PLAIN = Recipe(sharpness=0, dense_penalty=3, word_penalty=2, steps=200)
+RECIPES: Mapping[str, Recipe] = {
+    "relevance": Recipe(sharpness=0, dense_penalty=1, word_penalty=0.5, steps=200),
+    "disorders": Recipe(sharpness=0, dense_penalty=1, word_penalty=0.2, steps=250),
+    "severity": _PLAIN,
+    "risk": Recipe(sharpness=8, dense_penalty=3, word_penalty=2, steps=200),
+    "stress": _PLAIN,
+    "whole_severity": _PLAIN,
+    "scheme": _PLAIN,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +60,52 @@ def count_words(posts: Sequence[Encoded], at_least: int) -> Bag:
     return Bag(ids, (np.log((1 + len(posts)) / (1 + frequency[ids])) + 1).astype(np.float32))
 
 
+def fit_heads(posts: Sequence[Encoded], targets: Floats, weights: Floats) -> Heads:
+    """The heads that fit best, not calibrated, from targets in [0, 1] (NaN: unknown) of (posts, OUTPUTS).
+
+    A task that no post teaches gives one half for everything.
+    """
+    bag = count_words(posts, POSTS_PER_WORD)
+    fitted = [_taught(task, posts, targets, weights, bag) for task in TASKS]
+    outputs = [columns.stop - columns.start for columns in TASKS.values()]
+    return uncalibrated(
+        dense=np.concatenate([each.dense for each in fitted], axis=1),
+        words=np.concatenate([each.words for each in fitted], axis=1),
+        bias=np.concatenate([each.bias for each in fitted]),
+        bag=bag,
+        sharpness=np.repeat([RECIPES[task].sharpness for task in TASKS], outputs).astype(np.float32),
+    )
+
+
+def uncalibrated(dense: Floats, words: Floats, bias: Floats, bag: Bag, sharpness: Floats) -> Heads:
+    """Heads that take their scores for log-odds and decide at one half."""
+    return Heads(
+        dense=dense,
+        words=words,
+        bias=bias,
+        bag=bag,
+        sharpness=sharpness,
+        slope=np.ones(OUTPUTS, dtype=np.float32),
+        offset=np.zeros(OUTPUTS, dtype=np.float32),
+        threshold=np.full(OUTPUTS, 0.5, dtype=np.float32),
+        weights={task: np.ones(len(known), dtype=np.float32) for task, known in ORDINAL.items()},
+    )
+
+
+def _taught(task: str, posts: Sequence[Encoded], targets: Floats, weights: Floats, bag: Bag) -> Fitted:
+    columns = TASKS[task]
+    own = np.flatnonzero(~np.isnan(targets[:, columns]).all(axis=1)).tolist()
+    if own:
+        return fit([posts[at] for at in own], targets[own, columns], weights[own, columns], bag, RECIPES[task])
+    outputs = columns.stop - columns.start
+    dense, words = (np.zeros((size, outputs), dtype=np.float32) for size in (posts[0].vectors.shape[1], len(bag.ids)))
+    return Fitted(dense, words, np.zeros(outputs, dtype=np.float32))
+
+
 def fit(posts: Sequence[Encoded], targets: Floats, weights: Floats, bag: Bag, recipe: Recipe) -> Fitted:
     """Minimise the weighted log loss plus the penalties with L-BFGS.
 
-    `targets` (posts, outputs) are 0, 1 or NaN where unknown; `weights` has the same shape.
+    `targets` (posts, outputs) lie in [0, 1] or are NaN where unknown; `weights` has the same shape.
     """
     by_window = recipe.sharpness > 0
     vectors = np.concatenate(

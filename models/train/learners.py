@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,15 +15,21 @@ from models.assessment import Assessment, Classifier
 from models.document import Document
 from models.encoder import Reader, base_folder
 from models.errors import ModelError
-from models.heads import OUTPUTS, TASKS, Encoded, Floats, Heads, sigmoid, to_assessment
-from models.onnx_export import onnx_file, sha256_of
-from models.train.training import FEATURES, WINDOW_TOKENS, fit_heads
+from models.heads import OUTPUTS, Bag, Encoded, Floats, Heads, never_rising, sigmoid, to_assessment
+from models.onnx_export import Blueprint, onnx_file, sha256_of
+from models.train.fit import FEATURES, POSTS_PER_WORD, WINDOW_TOKENS, count_words, fit_heads
+from models.train.lessons import Lesson
+from models.train.network import Batch, Network
+from models.train.tuning import Plan, computes_in_half, device_of_choice, tune
+from models.windows import Windows
 
 # Two posts with a word are few enough to keep rare words and many enough to leave out most names and slips.
 _POSTS_PER_TERM = 2
 _MOST_TERMS = 50_000
 _MOST_WEIGHT = 10.0
 _READ_TOGETHER = 32  # bounds memory
+# How often a post is read in fine-tuning.
+_READINGS = 4.0
 # Of scikit-learn's penalty: its default of 1 leaves rare labels at nothing on a thousand posts.
 _LOOSENESS = 10.0
 
@@ -64,9 +72,8 @@ class HeadsLearner:
     def __init__(self, name: str, base: Path | None = None) -> None:
         """`base` is the folder of a Hugging Face encoder, None the one in the box. Raises ModelError."""
         self.name = name
-        folder = base or base_folder()
-        model_file = onnx_file(folder, sha256_of(folder / "model.safetensors"), FEATURES)
-        self._reader = Reader(folder / "tokenizer.json", model_file, WINDOW_TOKENS)
+        windows = Windows((base or base_folder()) / "tokenizer.json", WINDOW_TOKENS)
+        self._reader = Reader(windows, onnx_file(_blueprint(base, FEATURES)))
         self._encoded: dict[str, Encoded] = {}
 
     def fit(self, documents: Sequence[Document], targets: Floats, weights: Floats, seed: int) -> Classifier:
@@ -156,11 +163,74 @@ class _Words:
         if not documents:
             return []
         terms = self.vectorizer.transform([document.text for document in documents])
-        probabilities = sigmoid(terms @ self.slopes + self.offsets)
-        for task in ("severity", "risk"):
-            probabilities[:, TASKS[task]] = np.minimum.accumulate(probabilities[:, TASKS[task]], axis=1)
+        probabilities = never_rising(sigmoid(terms @ self.slopes + self.offsets))
         return [to_assessment(row, {"model": self.name}) for row in probabilities]
 
 
+class FineTuner:
+    """All layers of an encoder fine-tuned with the heads, as `nightlight train` does it, without its calibration."""
+
+    def __init__(self, name: str, base: Path | None = None) -> None:
+        """`base` is the folder of a Hugging Face encoder, None the one in the box. Raises ModelError."""
+        self.name = name
+        folder = base or base_folder()
+        try:
+            depth = int(json.loads((folder / "config.json").read_text(encoding="utf-8"))["num_hidden_layers"])
+        except (OSError, ValueError, KeyError) as error:
+            raise ModelError(f"{folder} is no encoder: cannot read its config.json ({error!r})") from error
+        self._blueprint = _blueprint(base, (f"mean {depth}",))
+        self._windows = Windows(folder / "tokenizer.json", WINDOW_TOKENS)
+
+    def fit(self, documents: Sequence[Document], targets: Floats, weights: Floats, seed: int) -> Classifier:
+        """See `Learner`."""
+        unknown = np.full(OUTPUTS, np.nan, dtype=np.float32)
+        lessons = [
+            Lesson(parts, None, target, weight, unknown, _READINGS, of_user=False)
+            for parts, target, weight in zip(
+                self._windows.cut([document.text for document in documents]), targets, weights, strict=True
+            )
+        ]
+        bag = count_words(
+            [Encoded(np.zeros((1, 1), np.float32), lesson.windows) for lesson in lessons],
+            min(POSTS_PER_WORD, len(lessons)),
+        )
+        plan = Plan(self._blueprint.base_sha256, "", seed, depth=self._blueprint.depth, most_rise=1.0)
+        with TemporaryDirectory() as run:
+            tuned = tune(plan, lessons, self._blueprint, self._windows, bag, Path(run), lambda *_: None)
+        return _Tuned(self.name, self._windows, bag, tuned.network)
+
+
+@dataclass(frozen=True, slots=True)
+class _Tuned:
+    name: str
+    windows: Windows
+    bag: Bag
+    network: Network
+
+    def assess(self, documents: Sequence[Document]) -> list[Assessment]:
+        """One assessment a document, in order, without evidence."""
+        import torch
+
+        device = device_of_choice()
+        network = self.network.to(device)
+        assessments: list[Assessment] = []
+        for start in range(0, len(documents), _READ_TOGETHER):
+            posts = self.windows.cut([document.text for document in documents[start : start + _READ_TOGETHER]])
+            batch = Batch.of(posts, [range(len(post)) for post in posts], self.windows, self.bag)
+            with torch.no_grad():
+                scores = network(batch.to(device), computes_in_half(device)).float().cpu().numpy()
+            assessments += [to_assessment(row, {"model": self.name}) for row in never_rising(sigmoid(scores))]
+        return assessments
+
+
+def _blueprint(base: Path | None, features: tuple[str, ...]) -> Blueprint:
+    folder = base or base_folder()
+    return Blueprint(folder, sha256_of(folder / "model.safetensors"), features)
+
+
 # By the word that a configuration has for it: a name and the folder of a base make a learner.
-LEARNERS: Mapping[str, Callable[[str, Path | None], Learner]] = {"heads": HeadsLearner, "words": WordsLearner}
+LEARNERS: Mapping[str, Callable[[str, Path | None], Learner]] = {
+    "fine-tuned": FineTuner,
+    "heads": HeadsLearner,
+    "words": WordsLearner,
+}

@@ -1,265 +1,219 @@
-"""From labelled posts to a model folder and its card."""
+"""From labelled posts to a model folder, its card and the record of the run."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+import torch
+from safetensors.torch import save_file
 
-from models.encoder import SHIPPED_BASE, Manifest, Reader, base_folder
-from models.evaluate import balanced_accuracy, binary_f1, levels, macro_f1
-from models.heads import OUTPUTS, TASKS, Bag, Encoded, Floats, Heads, sigmoid
+from models.encoder import LAYERS_FILE, SHIPPED_BASE, Encoder, Manifest, Reader, base_folder
+from models.heads import OUTPUTS, Bag, Encoded, Heads
 from models.labels import Risk, Severity
-from models.onnx_export import Progress, onnx_file, sha256_of
+from models.onnx_export import Blueprint, Progress, onnx_file, sha256_of
 from models.rules import Rules
-from models.train import card
-from models.train.calibrate import find_shifts, fit_line
-from models.train.data import FOLDS, Example, Lesson, load
-from models.train.fit import Fitted, Recipe, count_words, fit
+from models.scorecard import CSSRS
+from models.train import card, record
+from models.train.calibrate import Sheet, calibrate
+from models.train.data import FOLDS, INVENTED, OPINIONS, Example, Opinion, load
+from models.train.fit import POSTS_PER_WORD, count_words, uncalibrated
+from models.train.lessons import Lesson, lessons_of
+from models.train.skim import add_skim
+from models.train.tuning import OnStep, Plan, sharpness_of, tune
+from models.windows import Windows
 
-# Chosen on one fold, never on the rows kept apart. Three of MiniLM's six layers serve the heads as well as all six,
-# once the words have their own weights, and in half the time.
-FEATURES = ("mean 3", "spread 3")
-WINDOW_TOKENS = 128
-POSTS_PER_WORD = 10
-RECIPES: Mapping[str, Recipe] = {
-    "relevance": Recipe(sharpness=0, dense_penalty=1, word_penalty=0.5, steps=200),
-    "disorders": Recipe(sharpness=0, dense_penalty=1, word_penalty=0.2, steps=250),
-    "severity": Recipe(sharpness=0, dense_penalty=3, word_penalty=2, steps=200),
-    "risk": Recipe(sharpness=8, dense_penalty=3, word_penalty=2, steps=200),
-}
-
-_POSTS_AT_ONCE = 1000
-SCORED_SOURCES = ("naseem_severity", "depsign_2022")
+HELD_FOLD = 0
+# Nobody knows the truth of these.
+_UNMEASURED = (INVENTED, OPINIONS)
+_POSTS_AT_ONCE = 256
 
 
-def train(
-    data: Path,
-    out: Path,
-    base: Path | None,
-    seed: int,
-    progress: Progress,
-    embeddings: Path | None = None,
-    lessons: Sequence[Lesson] = (),
-) -> None:
-    """Train, calibrate and measure the heads, and write the model folder `out` with its card.
+@dataclass(frozen=True, slots=True)
+class Course:
+    """What a training run is asked for.
 
-    `base` is the folder of a Hugging Face encoder, copied into `out`; None takes the base in the box, which `out` then
-    only names. The same data, base and seed give the same heads on one machine. `embeddings` is a folder, to be kept as
-    private as the posts, where the encoded posts are stored for the next run. `lessons` are learnt from beside the
-    data, and no figure is of them. Raises ModelError when the data or the base cannot be read.
+    `base` is the folder of a Hugging Face encoder, None the one in the box, whose first `depth` layers are fine-tuned.
+    `teacher` is a model folder, or None, whose judgement of the same posts is learned beside their labels. `run` is the
+    folder of checkpoints and records. `passes` multiplies how often every post is read.
     """
-    folder = base or base_folder()
-    manifest = Manifest(
-        name="minilm" if base is None else out.name,
-        package=SHIPPED_BASE if base is None else None,
-        base_sha256=sha256_of(folder / "model.safetensors"),
-        tokenizer_sha256=sha256_of(folder / "tokenizer.json"),
-        features=FEATURES,
-        window_tokens=WINDOW_TOKENS,
-        rule_precision={},
-    )
-    model_file = onnx_file(folder, manifest.base_sha256, FEATURES, progress)
-    rows = [row for row in load(data, seed, lessons) if _teaches(row)]
-    progress(f"Read {len(rows)} labelled posts")
-    reader = Reader(folder / "tokenizer.json", model_file, WINDOW_TOKENS)
-    stored = None if embeddings is None else embeddings / f"{model_file.parent.name}.npz"
-    posts = _encode(rows, reader, progress, stored)
 
-    learning = [index for index, row in enumerate(rows) if row.fold is not None]
-    learning_rows = [rows[index] for index in learning]
-    learning_posts = [posts[index] for index in learning]
-    unseen = _cross_fitted(learning_rows, learning_posts, progress)
-    progress("Fitting the heads on all folds")
-    bag = count_words(learning_posts, POSTS_PER_WORD)
-    uncalibrated = fit_heads(learning_posts, *_lessons_of(learning_rows), bag)
-    slope, offset, shift = _calibrate(learning_rows, unseen)
-    heads = _with_calibration(uncalibrated, slope, offset + shift)
+    data: Path
+    out: Path
+    run: Path
+    base: Path | None = None
+    teacher: Path | None = None
+    depth: int = 6
+    passes: float = 1.0
+    seed: int = 20
 
-    progress("Measuring the dictionary's precision")
-    rules = Rules.load()
-    manifest = replace(manifest, rule_precision=rule_precision(learning_rows, rules))
+
+def train(course: Course, progress: Progress, on_step: OnStep, opinions: Sequence[Opinion] = ()) -> None:
+    """Fine-tunes, calibrates and measures a network; writes the model folder `out` with its card, and the record.
+
+    `opinions` are learned from beside the data, and no figure is of them.
+
+    The same data, base, teacher and seed give the same weights on one machine, also when the run was stopped and begun
+    again with the same folders. Raises DataError for unsound data, ModelError when the base or the teacher cannot be
+    read or `run` holds another run.
+    """
+    examples = _read(course, progress, opinions)
+    _fit(course, examples, HELD_FOLD, course.out, course.run, progress, on_step)
+    progress("Fitting the skim")
+    skims = add_skim(course.out, [example for example in examples if example.set_name not in _UNMEASURED])
+    progress("Measuring on the rows kept apart")
+    measured = card.measure(course.out, [e for e in examples if e.fold is None and e.set_name not in _UNMEASURED])
+    record.write(course.run, measured)
+    text = card.write(course.out, measured, skims, examples, course.seed)
+    (course.out / "card.md").write_text(text, encoding="utf-8")
+
+
+def cross_validate(
+    course: Course, folds: int, progress: Progress, on_step: OnStep, opinions: Sequence[Opinion] = ()
+) -> None:
+    """`folds` (2 to 5) networks, each measured on one fifth of the rows that it neither learned from nor was calibrated
+    on; the figures of each and their mean go into the record. No model is kept. Raises as `train` does."""
+    examples = _read(course, progress, opinions)
+    results = []
+    for fold in range(folds):
+        progress(f"Fold {fold + 1} of {folds}")
+        run = course.run / f"fold-{fold + 1}"
+        learning = [example for example in examples if example.fold != fold]
+        _fit(course, learning, (fold + 1) % FOLDS, run / "model", run, progress, on_step)
+        hidden = [example for example in examples if example.fold == fold and example.set_name not in _UNMEASURED]
+        results.append(card.measure(run / "model", hidden))
+    record.write_folds(course.run, results)
+
+
+def _read(course: Course, progress: Progress, opinions: Sequence[Opinion]) -> list[Example]:
+    examples = load(course.data, course.seed, opinions)
+    progress(f"Read {len(examples):,} labelled posts")
+    course.run.mkdir(parents=True, exist_ok=True)
+    record.begin(course.run, asdict(course), course.data)
+    return examples
+
+
+def _fit(
+    course: Course,
+    examples: Sequence[Example],
+    held_fold: int,
+    out: Path,
+    run: Path,
+    progress: Progress,
+    on_step: OnStep,
+) -> None:
+    """Fine-tunes on the folds but `held_fold`, calibrates on that, and writes the model folder."""
+    base = course.base or base_folder()
+    features = (f"mean {course.depth}",)
+    blueprint = Blueprint(base, sha256_of(base / "model.safetensors"), features)
+    plan = Plan(base=blueprint.base_sha256, lessons="", seed=course.seed, depth=course.depth, passes=course.passes)
+    windows = Windows(base / "tokenizer.json", plan.window_tokens)
+    learning = [example for example in examples if example.fold not in (None, held_fold)]
+    lessons = lessons_of(learning, windows)
+    if course.teacher is not None:
+        progress("Asking the teacher")
+        lessons = taught(lessons, course.teacher, learning)
+    bag = count_words([Encoded(np.zeros((1, 1), np.float32), lesson.windows) for lesson in lessons], POSTS_PER_WORD)
+    plan = replace(plan, lessons=_digest(lessons))
+    tuned = tune(plan, lessons, blueprint, windows, bag, run, on_step)
+    record.losses(run, tuned.losses)
 
     out.mkdir(parents=True, exist_ok=True)
-    heads.save(out / "heads.safetensors")
-    (out / "nightlight.json").write_text(json.dumps(manifest.as_json(), indent=2) + "\n", encoding="utf-8")
-    if base is not None:
+    layers = {name: tensor.half().contiguous() for name, tensor in tuned.network.encoder.encoder.state_dict().items()}  # type: ignore[union-attr]
+    save_file(layers, out / LAYERS_FILE)
+    if course.base is not None:
         for name in ("config.json", "tokenizer.json", "model.safetensors"):
             shutil.copyfile(base / name, out / name)
-
-    progress("Measuring on the rows kept apart")
-    apart = [index for index, row in enumerate(rows) if row.fold is None]
-    shipped = Heads.read(out / "heads.safetensors")
-    trial = card.Trial(
-        rows=[rows[index] for index in apart],
-        posts=[posts[index] for index in apart],
-        heads=shipped,
-        unshifted=_with_calibration(shipped, slope, offset),
-        rules=rules,
-        manifest=manifest,
+    progress("Measuring the dictionary's precision")
+    manifest = Manifest(
+        name="minilm" if course.base is None else out.name,
+        package=SHIPPED_BASE if course.base is None else None,
+        base_sha256=blueprint.base_sha256,
+        tokenizer_sha256=sha256_of(base / "tokenizer.json"),
+        layers_sha256=sha256_of(out / LAYERS_FILE),
+        features=features,
+        window_tokens=plan.window_tokens,
+        rule_precision=rule_precision(learning, Rules.load()),
     )
-    text = card.write(trial, rows, folder, seed)
-    (out / "card.md").write_text(text, encoding="utf-8")
+    (out / "nightlight.json").write_text(json.dumps(manifest.as_json(), indent=2) + "\n", encoding="utf-8")
+    progress("Calibrating on rows it did not learn from")
+    heads = _heads(tuned.network.dense, tuned.network.words, bag, plan)
+    reader = Reader(windows, onnx_file(manifest.blueprint(out), progress))
+    held = [example for example in examples if example.fold == held_fold and example.set_name not in _UNMEASURED]
+    calibrate(heads, _sheet(heads, reader, held)).save(out / "heads.safetensors")
 
 
-def _teaches(row: Example) -> bool:
-    """Rows without any target (`stress`) only take part in the grouping."""
-    return not bool(np.isnan(row.targets).all())
-
-
-def _encode(rows: Sequence[Example], reader: Reader, progress: Progress, file: Path | None) -> list[Encoded]:
-    """Every row as the encoder reads it; equal texts are read once."""
-    texts = list(dict.fromkeys(row.document.text for row in rows))
-    key_of = {text: hashlib.sha256(text.encode("utf-8", "replace")).hexdigest() for text in texts}
-    keys = list(key_of.values())
-    stored: dict[str, Floats] = {}
-    if file is not None and file.exists():
-        with np.load(file, allow_pickle=False) as arrays:
-            ends = np.cumsum(arrays["counts"])
-            stored = dict(zip(arrays["keys"].tolist(), np.split(arrays["vectors"], ends[:-1]), strict=True))
-    encoded: dict[str, Encoded] = {}
-    for start in range(0, len(texts), _POSTS_AT_ONCE):
-        batch = list(zip(texts[start : start + _POSTS_AT_ONCE], keys[start : start + _POSTS_AT_ONCE], strict=True))
-        known = [text for text, key in batch if key in stored]
-        for text, tokens in zip(known, reader.tokens(known), strict=True):
-            encoded[text] = Encoded(stored[key_of[text]].astype(np.float32), tokens)
-        unknown = [text for text, key in batch if key not in stored]
-        encoded.update(zip(unknown, reader.read(unknown), strict=True))
-        progress(f"Encoded {start + len(batch)} of {len(texts)} posts")
-    if file is not None and len(stored) < len(texts):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        vectors = [encoded[text].vectors.astype(np.float16) for text in texts]
-        np.savez(file, keys=np.array(keys), counts=np.array([len(v) for v in vectors]), vectors=np.concatenate(vectors))
-    return [encoded[row.document.text] for row in rows]
-
-
-def _lessons_of(rows: Sequence[Example]) -> tuple[Floats, Floats]:
-    """Targets and weights, (rows, OUTPUTS) each."""
-    return np.stack([row.targets for row in rows]), np.stack([row.weights for row in rows])
-
-
-def fit_heads(posts: Sequence[Encoded], targets: Floats, weights: Floats, bag: Bag | None = None) -> Heads:
-    """The heads that fit best, not yet calibrated, from targets in [0, 1] (NaN: unknown) of (posts, OUTPUTS).
-
-    A task that no post teaches gives one half for everything. `bag` is that of these posts when it is left out.
-    """
-    bag = count_words(posts, POSTS_PER_WORD) if bag is None else bag
-    fitted = {}
-    for task, columns in TASKS.items():
-        taught = np.flatnonzero(~np.isnan(targets[:, columns]).all(axis=1)).tolist()
-        if not taught:
-            outputs = columns.stop - columns.start
-            sizes = posts[0].vectors.shape[1], len(bag.ids), 1
-            nothing = [np.zeros((size, outputs), dtype=np.float32) for size in sizes]
-            fitted[task] = Fitted(nothing[0], nothing[1], nothing[2][0])
-            continue
-        own = [posts[index] for index in taught]
-        fitted[task] = fit(own, targets[taught, columns], weights[taught, columns], bag, RECIPES[task])
-    return _heads(fitted, bag)
-
-
-def _heads(fitted: Mapping[str, Fitted], bag: Bag) -> Heads:
-    return Heads(
-        dense=np.concatenate([fitted[task].dense for task in TASKS], axis=1),
-        words=np.concatenate([fitted[task].words for task in TASKS], axis=1),
-        bias=np.concatenate([fitted[task].bias for task in TASKS]),
+def _heads(dense: torch.nn.Linear, words: torch.nn.EmbeddingBag, bag: Bag, plan: Plan) -> Heads:
+    """The network's own heads."""
+    return uncalibrated(
+        dense=dense.weight.detach().numpy().T.copy(),
+        words=words.weight.detach().numpy().copy(),
+        bias=dense.bias.detach().numpy().copy(),
         bag=bag,
-        sharpness=np.concatenate(
-            [np.full(columns.stop - columns.start, RECIPES[task].sharpness) for task, columns in TASKS.items()]
-        ).astype(np.float32),
-        slope=np.ones(OUTPUTS, dtype=np.float32),
-        offset=np.zeros(OUTPUTS, dtype=np.float32),
+        sharpness=sharpness_of(plan),
     )
 
 
-def _with_calibration(heads: Heads, slope: Floats, offset: Floats) -> Heads:
-    return replace(heads, slope=slope, offset=offset)
+def _sheet(heads: Heads, reader: Reader, examples: Sequence[Example]) -> Sheet:
+    """What the int8 encoder, which will serve, makes of every post."""
+    texts = [document.text for example in examples for document in example.documents]
+    scores = [
+        heads.scores(list(reader.read(texts[start : start + _POSTS_AT_ONCE])))
+        for start in range(0, len(texts), _POSTS_AT_ONCE)
+    ]
+    starts = np.cumsum([0, *(len(example.documents) for example in examples[:-1])])
+    return Sheet(examples, np.concatenate(scores), starts)
 
 
-def _cross_fitted(rows: Sequence[Example], posts: Sequence[Encoded], progress: Progress) -> Floats:
-    """Scores of every row by heads that did not see its fold."""
-    scores = np.empty((len(rows), OUTPUTS), dtype=np.float32)
-    folds = np.array([row.fold for row in rows])
-    for fold in range(FOLDS):
-        progress(f"Fitting the heads without fold {fold + 1} of {FOLDS}")
-        seen, hidden = np.flatnonzero(folds != fold).tolist(), np.flatnonzero(folds == fold).tolist()
-        heads = fit_heads([posts[index] for index in seen], *_lessons_of([rows[index] for index in seen]))
-        scores[hidden] = heads.scores([posts[index] for index in hidden])
-    return scores
+def taught(lessons: Sequence[Lesson], teacher: Path, examples: Sequence[Example]) -> list[Lesson]:
+    """The lessons with what the teacher says of every output that the labels speak of. Raises ModelError.
+
+    A teacher is asked about posts; of users, who are labelled as a whole, it says nothing.
+    """
+    encoder = Encoder.load(teacher)
+    documents = {example.documents: None for example in examples}
+    single = [posts[0] for posts in documents if len(posts) == 1]
+    said = iter(encoder.probabilities(single))
+    answers = [next(said) if len(posts) == 1 else np.full(OUTPUTS, np.nan, np.float32) for posts in documents]
+    return [
+        replace(lesson, soft=np.where(np.isnan(lesson.targets), np.nan, answer))
+        for lesson, answer in zip(lessons, answers, strict=True)
+    ]
 
 
-def _calibrate(rows: Sequence[Example], scores: Floats) -> tuple[Floats, Floats, Floats]:
-    """Slope and offset that make each output true, and the shift that puts its threshold at 0.5."""
-    targets, weights = _lessons_of(rows)
-    lines = [fit_line(scores[:, column], targets[:, column], weights[:, column]) for column in range(OUTPUTS)]
-    slope = np.array([line[0] for line in lines], dtype=np.float32)
-    offset = np.array([line[1] for line in lines], dtype=np.float32)
-    probabilities = sigmoid(slope * scores + offset)
-    shift = np.zeros(OUTPUTS, dtype=np.float32)
-    for task, worth in _worths(rows, targets).items():
-        shift[TASKS[task]] = find_shifts(probabilities[:, TASKS[task]], worth)
-    return slope, offset, shift
+def _digest(lessons: Sequence[Lesson]) -> str:
+    digest = sha256()
+    for lesson in lessons:
+        for tokens in lesson.windows:
+            digest.update(tokens.tobytes())
+        for values in (lesson.targets, lesson.weights, np.round(lesson.soft, 3)):
+            digest.update(values.tobytes())
+        digest.update(str(lesson.appetite).encode())
+    return digest.hexdigest()
 
 
-def _worths(rows: Sequence[Example], targets: Floats) -> dict[str, Callable[[Floats], float]]:
-    """What the decisions of each task are judged by, over all rows that are not kept apart."""
-    sets, sources = np.array([row.set_name for row in rows]), np.array([row.source for row in rows])
-
-    def fair(truth: NDArray[np.int64], decided: NDArray[np.int64]) -> float:
-        return (macro_f1(truth, decided) + balanced_accuracy(truth, decided)) / 2
-
-    def of_relevance(p: Floats) -> float:
-        own = sets == "relevance"
-        return fair(targets[own, 0].astype(np.int64), (p[own, 0] >= 0.5).astype(np.int64))
-
-    def of_disorders(p: Floats) -> float:
-        values = []
-        for column in range(p.shape[1]):
-            truth = targets[:, TASKS["disorders"]][:, column]
-            own = (sets == "disorder") & ~np.isnan(truth)
-            values.append(binary_f1(truth[own].astype(np.int64), (p[own, column] >= 0.5).astype(np.int64)))
-        return float(np.mean(values))
-
-    def of_severity(p: Floats) -> float:
-        truth, decided = levels(targets[:, TASKS["severity"]]), levels(p)
-        return float(np.mean([fair(truth[sources == s], decided[sources == s]) for s in SCORED_SOURCES]))
-
-    def of_risk(p: Floats) -> float:
-        reached, decided = targets[:, TASKS["risk"]], levels(p)
-        expert, weak = sets == "risk_cssrs", (sets == "risk_binary") & ~np.isnan(reached[:, 1])
-        ordinary = (sets == "relevance") & (reached[:, 0] == 0)
-        return float(
-            np.mean(
-                [
-                    fair(levels(reached[expert]), decided[expert]),
-                    fair(reached[weak, 1].astype(np.int64), (decided[weak] >= Risk.IDEATION.rank).astype(np.int64)),
-                    np.mean(decided[ordinary] == 0),
-                ]
-            )
-        )
-
-    return {"relevance": of_relevance, "disorders": of_disorders, "severity": of_severity, "risk": of_risk}
-
-
-def rule_precision(rows: Sequence[Example], rules: Rules) -> dict[str, dict[str, float]]:
+def rule_precision(examples: Sequence[Example], rules: Rules) -> dict[str, dict[str, float]]:
     """How often a text with an explicit statement of risk stands at each level of risk and severity or above.
 
     Only labels that people gave to texts count: a subreddit's name cannot contradict a sentence. Laplace's rule of
     succession keeps a share of few rows from 0 and 1.
     """
     precision: dict[str, dict[str, float]] = {level.value: {} for level in list(Risk)[1:]}
-    for name, task, scale in (("risk_cssrs", "risk", Risk), ("severity4", "severity", Severity)):
-        own = [row for row in rows if row.set_name == name]
-        explicit = [rules.annotate(row.document).explicit_risk for row in own]
-        true = levels(np.stack([row.targets[TASKS[task]] for row in own]))
+    scales: tuple[tuple[str, type[Risk | Severity], Mapping[str, Risk | Severity]], ...] = (
+        ("risk_cssrs", Risk, CSSRS),
+        ("severity4", Severity, {level.value: level for level in Severity}),
+    )
+    for name, scale, level_of in scales:
+        own = [example for example in examples if example.set_name == name]
+        explicit = [rules.annotate(example.row.document).explicit_risk for example in own]
+        true = np.array([level_of[example.row.labels[0]].rank for example in own], dtype=np.int64)
         for level, shares in precision.items():
-            of_level = true[np.array([found == level for found in explicit])]
+            of_level = true[np.array([found == level for found in explicit], dtype=bool)]
             for reached in list(scale)[1:]:
                 # A statement says nothing of a risk above its own.
                 if scale is Severity or Risk(reached) <= Risk(level):

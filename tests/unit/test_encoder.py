@@ -12,7 +12,7 @@ import pytest
 
 from models.encoder import Manifest
 from models.errors import ModelError
-from models.heads import OUTPUTS, TASKS, Bag, Encoded, Heads, log_mean_exp, to_assessment
+from models.heads import ORDINAL, OUTPUTS, TASKS, Bag, Encoded, Heads, log_mean_exp, to_assessment
 from models.labels import Risk
 
 RISK = TASKS["risk"]
@@ -34,6 +34,8 @@ def heads(sharpness: float = 8.0) -> Heads:
         sharpness=sharp,
         slope=np.ones(OUTPUTS, dtype=np.float32),
         offset=np.zeros(OUTPUTS, dtype=np.float32),
+        threshold=np.full(OUTPUTS, 0.5, dtype=np.float32),
+        weights={task: np.ones(len(known), dtype=np.float32) for task, known in ORDINAL.items()},
     )
 
 
@@ -108,7 +110,7 @@ def test_damaged_heads_are_refused(tmp_path: Path) -> None:
         Heads.read(file)
 
 
-MANIFEST = Manifest("test", "some_package", "00", "11", ("mean 3",), 128, {"ideation": {"ideation": 0.7}})
+MANIFEST = Manifest("test", "some_package", "00", "11", "22", ("mean 3",), 128, {"ideation": {"ideation": 0.7}})
 
 
 def test_a_manifest_survives_the_file(tmp_path: Path) -> None:
@@ -129,4 +131,4 @@ def test_a_folder_that_is_no_model_is_refused(tmp_path: Path, text: str) -> None
 def test_a_missing_package_is_named(tmp_path: Path) -> None:
     """The user is told what to install."""
     with pytest.raises(ModelError, match="some-package is not installed"):
-        MANIFEST.base(tmp_path)
+        MANIFEST.blueprint(tmp_path)

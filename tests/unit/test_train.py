@@ -1,4 +1,4 @@
-"""Training: the split, the fit, the calibration. Every post here is made up."""
+"""Training: what the rows teach, the split, the network, the calibration. Every post here is made up."""
 
 from __future__ import annotations
 
@@ -10,15 +10,23 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from transformers import BertConfig, BertModel
 
 from models.document import Document
-from models.errors import ModelError
-from models.heads import Bag, Encoded, sigmoid
-from models.labels import Risk
+from models.encoder import base_folder
+from models.errors import DataError, ModelError
+from models.heads import OUTPUTS, TASKS, Bag, Encoded, sigmoid
+from models.labels import Disorder, Risk
+from models.onnx_export import Blueprint
 from models.soft import SoftLabels
-from models.train.calibrate import find_shifts, fit_line
-from models.train.data import FILES, Lesson, load
+from models.train.calibrate import best_threshold, best_weights, fit_line
+from models.train.data import FILES, INVENTED, OPINIONS, Example, Opinion, load
 from models.train.fit import Recipe, count_words, fit
+from models.train.lessons import Lesson, lessons_of
+from models.train.network import misfit
+from models.train.tuning import Plan, Tuned, reading_order, tune
+from models.windows import Windows
 
 LONG = "the kettle sang and the rain went on over the roofs of the town " * 6
 
@@ -30,6 +38,11 @@ def write(folder: Path, **files: Sequence[Mapping[str, Any]]) -> None:
             out.writelines(f"{json.dumps({'source': 'made_up', **row})}\n" for row in files.get(name, ()))
 
 
+def labelled(folder: Path, seed: int = 1) -> list[Example]:
+    """The rows of the data files, in the order of the files."""
+    return [example for example in load(folder, seed) if example.set_name != INVENTED]
+
+
 def test_one_author_and_one_text_stay_on_one_side(tmp_path: Path) -> None:
     """Rows joined by an author, by a text in another file, or by a longer copy of it share a fold."""
     chain = [
@@ -39,16 +52,16 @@ def test_one_author_and_one_text_stay_on_one_side(tmp_path: Path) -> None:
     copies = [{"text": LONG + "and a line of its own", "label": "moderate"}]
     for seed in range(20):
         write(tmp_path, relevance=chain, severity4=copies)
-        assert len({row.fold for row in load(tmp_path, seed)}) == 1
+        assert len({row.fold for row in labelled(tmp_path, seed)}) == 1
 
 
 def test_the_split_depends_on_content_alone(tmp_path: Path) -> None:
     """The order of rows does not move any of them, and about 15 % are kept apart."""
     rows = [{"text": f"made-up post number {number}", "label": "not_mh"} for number in range(400)]
     write(tmp_path, relevance=rows)
-    folds = {row.document.body: row.fold for row in load(tmp_path, 1)}
+    folds = {row.row.document.body: row.fold for row in labelled(tmp_path, 1)}
     write(tmp_path, relevance=rows[::-1])
-    assert folds == {row.document.body: row.fold for row in load(tmp_path, 1)}
+    assert folds == {row.row.document.body: row.fold for row in labelled(tmp_path, 1)}
     assert 0.08 < sum(fold is None for fold in folds.values()) / len(folds) < 0.22
 
 
@@ -59,46 +72,88 @@ def test_a_row_teaches_only_what_it_says(tmp_path: Path) -> None:
         risk_cssrs=[{"text": "a", "label": "supportive"}, {"text": "b", "label": "behavior"}],
         risk_binary=[{"text": "c", "label": "non_suicide", "subreddit": "depression"}],
     )
-    supportive, behavior, depression = (row.targets[13:17] for row in load(tmp_path, 1))
+    supportive, behavior, depression = (row.targets[TASKS["risk"]] for row in labelled(tmp_path, 1))
     assert supportive.tolist() == [0, 0, 0, 0]
     assert behavior.tolist() == [1, 1, 1, 0]
     assert np.isnan(depression[0])
     assert depression[1:].tolist() == [0, 0, 0]
 
 
-def test_a_lesson_teaches_with_its_doubt_and_stays_with_its_copies(tmp_path: Path) -> None:
+def test_the_two_schemes_of_severity_are_learned_apart(tmp_path: Path) -> None:
+    """A whole post's label says nothing of the scheme with mild, and an excerpt's nothing of the one without."""
+    write(
+        tmp_path,
+        severity4=[
+            {"text": "a", "label": "moderate", "source": "depsign_2022"},
+            {"text": "b", "label": "mild", "source": "naseem_severity"},
+        ],
+    )
+    whole, excerpt = labelled(tmp_path)
+    assert np.isnan(whole.targets[TASKS["severity"]]).all()
+    assert whole.targets[TASKS["whole_severity"]].tolist() == [1, 0]
+    assert excerpt.targets[TASKS["severity"]].tolist() == [1, 0, 0]
+    assert np.isnan(excerpt.targets[TASKS["whole_severity"]]).all()
+    assert [each.targets[TASKS["scheme"].start] for each in (whole, excerpt)] == [1, 0]
+
+
+def test_an_opinion_teaches_with_its_doubt_and_stays_with_its_copies(tmp_path: Path) -> None:
     """Soft labels become targets between 0 and 1, and a post that is kept apart elsewhere is kept apart here too."""
     soft = SoftLabels(
         relevance=0.75,
         risk={Risk.NONE: 0.5, Risk.INDICATOR: 0.25, Risk.IDEATION: 0.25, Risk.BEHAVIOR: 0, Risk.ATTEMPT: 0},
     )
-    lesson = Lesson("majority", Document("", LONG), soft)
+    opinion = Opinion("majority", Document("", LONG), soft)
     for seed in range(20):
         write(tmp_path, relevance=[{"text": LONG, "label": "mh"}])
-        copy, taught = load(tmp_path, seed, [lesson])
+        copy, taught = (example for example in load(tmp_path, seed, [opinion]) if example.set_name != INVENTED)
         assert copy.fold == taught.fold
-    assert (taught.set_name, taught.source) == ("lessons", "majority")
+    assert (taught.set_name, taught.row.source) == (OPINIONS, "majority")
     assert taught.targets[0] == 0.75
     assert np.isnan(taught.targets[1:13]).all()
-    assert taught.targets[13:17].tolist() == [0.5, 0.25, 0, 0]
+    assert taught.targets[TASKS["risk"]].tolist() == [0.5, 0.25, 0, 0]
 
 
 def test_a_target_in_between_counts_by_its_parts() -> None:
     """Rows at 0.25 are calibrated as the same rows, a quarter of them 1 and the rest 0."""
     scores = np.linspace(-2, 2, 200, dtype=np.float32)
-    targets = sigmoid(2 * scores - 0.5)
-    weights = np.ones(200, dtype=np.float32)
-    assert fit_line(scores, targets, weights) == pytest.approx((2, -0.5), abs=0.05)
+    assert fit_line(scores, sigmoid(2 * scores - 0.5)) == pytest.approx((2, -0.5), abs=0.05)
     hard = np.repeat([1, 0, 0, 0], 50).astype(np.float32)
-    soft = np.full(200, 0.25, dtype=np.float32)
     same = np.tile(np.linspace(-2, 2, 50, dtype=np.float32), 4)
-    assert fit_line(same, soft, weights) == pytest.approx(fit_line(same, hard, weights), abs=1e-3)
+    assert fit_line(same, np.full(200, 0.25, np.float32)) == pytest.approx(fit_line(same, hard), abs=1e-3)
 
 
-def test_unreadable_data_is_an_error_with_its_name(tmp_path: Path) -> None:
-    """A missing file and a broken line are one clear message."""
-    with pytest.raises(ModelError, match=r"severity4\.jsonl\.gz"):
+def test_a_missing_file_is_an_error_with_its_name(tmp_path: Path) -> None:
+    """The message names what is not there."""
+    with pytest.raises(DataError, match=r"severity4\.jsonl\.gz"):
         load(tmp_path, 1)
+
+
+def test_one_text_is_one_lesson_with_all_that_is_said_of_it(tmp_path: Path, windows: Windows) -> None:
+    """A text of two files is read once, with both labels; a user's posts stay windows of their own."""
+    write(
+        tmp_path,
+        severity4=[{"text": "the same words", "label": "mild"}],
+        stress=[{"text": "the same words", "label": "stress"}],
+        risk_cssrs=[{"text": "first post\n\nsecond post", "label": "attempt"}],
+    )
+    user, text = sorted(lessons_of(labelled(tmp_path), windows), key=lambda lesson: not lesson.of_user)
+    assert len(user.windows) == 2
+    assert text.targets[TASKS["severity"]].tolist() == [1, 0, 0]
+    assert text.targets[TASKS["stress"]].tolist() == [1]
+
+
+@pytest.mark.parametrize("disorder", Disorder)
+def test_a_post_can_be_read_without_the_name_of_its_disorder(
+    tmp_path: Path, windows: Windows, disorder: Disorder
+) -> None:
+    """The name goes from the second reading of the post, and a post that names another disorder keeps it."""
+    named = f"My {disorder.replace('_', ' ')} kept me up."
+    other = Disorder.OCD if disorder is not Disorder.OCD else Disorder.PTSD
+    write(tmp_path, disorder=[{"text": named, "labels": [disorder]}, {"text": f"{named} A.", "labels": [other]}])
+    own, others = lessons_of(labelled(tmp_path), windows)
+    assert own.masked is not None
+    assert own.masked[0].tolist() != own.windows[0].tolist()
+    assert others.masked is None
 
 
 def posts_of(rng: np.random.Generator, count: int) -> tuple[list[Encoded], np.ndarray[Any, np.dtype[np.float32]]]:
@@ -144,14 +199,127 @@ def test_a_line_makes_scores_true() -> None:
     odds = rng.normal(size=20_000)
     truth = (rng.random(20_000) < sigmoid(odds)).astype(np.float32)
     truth[:100] = np.nan
-    slope, offset = fit_line((2 * odds).astype(np.float32), truth, np.ones(20_000, dtype=np.float32))
+    slope, offset = fit_line((2 * odds).astype(np.float32), truth)
     assert slope == pytest.approx(0.5, abs=0.03)
     assert offset == pytest.approx(0, abs=0.06)
 
 
-def test_a_shift_moves_the_best_threshold_to_one_half() -> None:
-    """When 0.2 is the place to decide, the shift takes 0.2 to 0.5."""
-    probabilities = np.linspace(0.01, 0.99, 99, dtype=np.float32)[:, None]
-    wanted = probabilities[:, 0] >= 0.2
-    shifts = find_shifts(probabilities, lambda p: float(np.mean((p[:, 0] >= 0.5) == wanted)))
-    assert shifts[0] == pytest.approx(np.log(0.8 / 0.2), abs=0.1)
+def test_a_line_through_one_kind_of_row_changes_nothing() -> None:
+    """Where every known target is the same there is nothing to fit."""
+    assert fit_line(np.ones(3, np.float32), np.array([1, 1, np.nan], np.float32)) == (1.0, 0.0)
+
+
+def test_the_best_threshold_is_the_middle_of_all_that_are_as_good() -> None:
+    """Between 0.2 and 0.6 nothing changes, so 0.4 is taken."""
+    assert best_threshold(lambda at: float(0.2 <= at <= 0.6)) == pytest.approx(0.4, abs=0.03)
+
+
+def test_a_rare_level_gets_the_weight_that_it_needs() -> None:
+    """A level that is never the likeliest is decided all the same where that is worth more."""
+    probabilities = np.array([[0.8, 0.2]] * 10 + [[0.6, 0.4]] * 10, dtype=np.float32)
+    truth = np.repeat([0, 1], 10)
+    weights = best_weights(probabilities, lambda decided: float(np.mean(decided == truth)))
+    assert (np.argmax(probabilities * weights, axis=1) == truth).all()
+
+
+def test_a_lesson_is_read_as_often_as_its_appetite_says() -> None:
+    """Whole numbers to the letter, fractions on average; readings of one lesson are spread over the run."""
+    plan = Plan("base", "lessons", seed=3, posts_per_step=8)
+    appetites = [3.0] * 40 + [0.5] * 400
+    steps = reading_order(appetites, plan, [10] * 440)
+    counts = np.bincount(np.concatenate(steps), minlength=440)
+    assert (counts[:40] == 3).all()
+    assert 150 < counts[40:].sum() < 250
+    first, last = np.concatenate(steps[: len(steps) // 3]), np.concatenate(steps[-len(steps) // 3 :])
+    assert 25 < len(set(first.tolist()) & set(range(40))) <= 40
+    assert 25 < len(set(last.tolist()) & set(range(40))) <= 40
+    assert all(
+        (one == other).all() for one, other in zip(steps, reading_order(appetites, plan, [10] * 440), strict=True)
+    )
+
+
+def test_what_nobody_knows_teaches_nothing() -> None:
+    """The gradient of an unknown target is zero, whatever its weight."""
+    scores = torch.zeros(2, OUTPUTS, requires_grad=True)
+    targets = torch.full((2, OUTPUTS), torch.nan)
+    targets[0, 4] = 1
+    misfit(scores, targets, torch.ones(2, OUTPUTS), torch.ones(OUTPUTS)).backward()
+    assert scores.grad is not None
+    assert scores.grad[0, 4] < 0
+    assert scores.grad.count_nonzero() == 1
+
+
+@pytest.fixture(scope="module")
+def windows() -> Windows:
+    """The tokenizer in the box, with short windows."""
+    return Windows(base_folder() / "tokenizer.json", 16)
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Blueprint:
+    """An encoder of one narrow layer with the tokenizer in the box, at its random start."""
+    folder = tmp_path_factory.mktemp("tiny")
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=30522, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32
+    )
+    BertModel(config).save_pretrained(folder)
+    return Blueprint(folder, "tiny", ("mean 1",))
+
+
+def lessons(windows: Windows) -> list[Lesson]:
+    """Sixty posts about the sea, which are relevant, and sixty about bread, which are not; all of the same form."""
+    found = []
+    for number in range(120):
+        words = "the sea and its waves" if number % 2 else "the bread and its crust"
+        targets = np.full(OUTPUTS, np.nan, dtype=np.float32)
+        targets[0] = number % 2
+        parts = windows.cut([f"{words}, said number {number}"])[0]
+        ones = np.ones(OUTPUTS, dtype=np.float32)
+        found.append(Lesson(parts, None, targets, ones, np.full_like(targets, np.nan), 2.0, of_user=False))
+    return found
+
+
+def run(folder: Path, tiny: Blueprint, windows: Windows, until: int | None = None, **changes: Any) -> Tuned:
+    """A short run on the lessons; `until` stops it at that step as a signal would."""
+    taught = lessons(windows)
+    bag = count_words([Encoded(np.zeros((1, 1), np.float32), lesson.windows) for lesson in taught], at_least=5)
+    plan = Plan("base", "lessons", seed=1, depth=1, posts_per_step=4, head_rate=0.02, word_rate=0.1, **changes)
+
+    def on_step(done: int, total: int, loss: float) -> None:
+        if done == until:
+            raise KeyboardInterrupt
+
+    return tune(plan, taught, tiny, windows, bag, folder, on_step)
+
+
+def weights(tuned: Tuned) -> list[float]:
+    """Every learned number."""
+    return [float(value) for tensor in tuned.network.state_dict().values() for value in tensor.flatten()[:50]]
+
+
+def test_the_loss_falls(tmp_path: Path, tiny: Blueprint, windows: Windows) -> None:
+    """What can be learned is learned, and every step's loss is recorded."""
+    losses = run(tmp_path, tiny, windows).losses
+    assert len(losses) == 60
+    assert np.mean(losses[-10:]) < 0.6 * np.mean(losses[:10])
+
+
+def test_a_run_that_was_stopped_ends_with_the_same_weights(
+    tmp_path: Path, tiny: Blueprint, windows: Windows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped between two checkpoints and begun again, it takes the very same steps."""
+    monkeypatch.setattr("models.train.tuning._STEPS_PER_CHECKPOINT", 10)
+    whole = run(tmp_path / "whole", tiny, windows)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "stopped", tiny, windows, until=37)
+    again = run(tmp_path / "stopped", tiny, windows)
+    assert again.losses == whole.losses
+    assert weights(again) == weights(whole)
+
+
+def test_a_run_of_other_settings_is_not_continued(tmp_path: Path, tiny: Blueprint, windows: Windows) -> None:
+    """A folder that holds another run is refused rather than mixed with it."""
+    run(tmp_path, tiny, windows)
+    with pytest.raises(ModelError, match="other data or settings"):
+        run(tmp_path, tiny, windows, passes=2.0)

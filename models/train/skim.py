@@ -1,0 +1,238 @@
+"""Fitting the skim: a linear model of what is not ordinary, and a threshold that loses next to nothing of high risk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+from sklearn.linear_model import LogisticRegression
+
+from models.assessment import Assessment
+from models.encoder import Encoder, Manifest
+from models.errors import ModelError
+from models.heads import Bag
+from models.labels import Risk, Severity
+from models.rules import Rules
+from models.scorecard import CSSRS, NOT_RELEVANT, RELEVANT, SUICIDE
+from models.skim import SKIM_FILE, Shares, Skim
+from models.train.data import Example
+from models.windows import Tokens, Windows
+
+Flags = NDArray[np.bool_]
+
+# One post of high risk in so many may be skimmed.
+ONE_IN = 1000
+POSTS_PER_WORD = 20
+APART = -1
+
+_HIGH_RISK_WEIGHT = 10.0
+_STRENGTH = 0.2  # of the fit: the inverse of the L2 penalty
+_STEPS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """The posts a skim learns from, (posts,) each; what is not `ordinary` is about mental health.
+
+    `spared` are never skimmed whatever they score, as the rules find a word about risk. `found` are those of the
+    `high_risk` ones in which a reader finds something without the skim. `folds` are small numbers; posts that belong
+    together share one.
+    """
+
+    posts: Sequence[Sequence[Tokens]]
+    ordinary: Flags
+    high_risk: Flags
+    found: Flags
+    spared: Flags
+    folds: NDArray[np.int64]
+
+    def __getitem__(self, chosen: Flags) -> Pool:
+        return Pool(
+            [self.posts[index] for index in np.flatnonzero(chosen).tolist()],
+            self.ordinary[chosen],
+            self.high_risk[chosen],
+            self.found[chosen],
+            self.spared[chosen],
+            self.folds[chosen],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """How many of so many posts were skimmed."""
+
+    posts: int
+    skimmed: int
+
+    def __str__(self) -> str:
+        return f"{self.skimmed:,} of {self.posts:,} ({self.skimmed / max(1, self.posts):.2%})"
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What a skim takes away, of posts it was not fitted on; `found` are those of high risk that a reader finds."""
+
+    ordinary: Loss
+    relevant: Loss
+    high_risk: Loss
+    found: Loss
+
+    def __str__(self) -> str:
+        return (
+            f"skimmed of ordinary posts {self.ordinary}, of those about mental health {self.relevant}, "
+            f"of high risk {self.high_risk}, of high risk that is found without it {self.found}"
+        )
+
+
+def add_skim(folder: Path, examples: Sequence[Example]) -> tuple[Measured, Measured]:
+    """Fits a skim on the rows to learn from, and writes it into the model folder, which serves with it from then on.
+
+    What it takes away of those rows, in folds not fitted on, and of the rows kept apart. Raises ModelError.
+    """
+    manifest = Manifest.read(folder)
+    windows = Windows(manifest.blueprint(folder).base / "tokenizer.json", manifest.window_tokens)
+    pool = pool_of(examples, Encoder.load(folder), Rules.load())
+    apart = pool.folds == APART
+    skim, measured = fit_skim(pool[~apart], windows)
+    skim.save(folder / SKIM_FILE)
+    return measured, measure(skim, pool[apart])
+
+
+def fit_skim(pool: Pool, windows: Windows) -> tuple[Skim, Measured]:
+    """A skim fitted on all posts, and what it would take away, measured fold by fold on posts not fitted on.
+
+    The threshold is the highest at which no more than one in `ONE_IN` of the high-risk posts that a reader finds is
+    skimmed, in scores of posts not fitted on. Labels that a subreddit's name gave include plainly ordinary posts, in
+    which no reader finds anything: they have no say in it, and are counted apart. The same posts give the same skim.
+
+    Raises ModelError when there is nothing to learn from.
+    """
+    if not (pool.ordinary.any() and pool.found.any()):
+        raise ModelError("a skim needs ordinary posts, and others of high risk, to learn from")
+    scores = np.empty(len(pool.posts), dtype=np.float32)
+    open_to_it = ~pool.spared
+    for fold in np.unique(pool.folds):
+        skim = _fitted(pool[pool.folds != fold], windows)
+        for index in np.flatnonzero(pool.folds == fold).tolist():
+            scores[index] = skim.score(pool.posts[index])
+            open_to_it[index] &= skim.can_judge(pool.posts[index])
+    allowed = int(pool.found.sum()) // ONE_IN
+    at_stake = np.sort(scores[pool.found & open_to_it])
+    threshold = at_stake[allowed] if allowed < len(at_stake) else scores.max()
+    measured = _measured(pool, open_to_it & (scores < threshold))
+    skim = _fitted(pool, windows)
+    return replace(skim, threshold=float(threshold), shares=_shares(measured)), measured
+
+
+def measure(skim: Skim, pool: Pool) -> Measured:
+    """What the skim takes away of posts that were kept apart."""
+    return _measured(pool, np.array([skim.skims(post) for post in pool.posts], dtype=np.bool_) & ~pool.spared)
+
+
+def pool_of(examples: Sequence[Example], encoder: Encoder, rules: Rules) -> Pool:
+    """The posts of those examples that say whether they are ordinary, as the encoder cuts them.
+
+    Something is found in a post when the rules take it for relevant, or the encoder does, or it decides on a risk or
+    severity above the lowest. Rows kept apart have the fold `APART`.
+    """
+    pairs = [(example, post) for example in examples if _is_told(example) for post in example.documents]
+    documents = [post for _, post in pairs]
+    readings = [rules.annotate(document) for document in documents]
+    high_risk = np.array([_is_high_risk(example) for example, _ in pairs], dtype=np.bool_)
+    assessed = encoder.assess([documents[index] for index in np.flatnonzero(high_risk).tolist()])
+    found = np.zeros(len(pairs), dtype=np.bool_)
+    found[high_risk] = [_is_found(assessment) for assessment in assessed]
+    return Pool(
+        posts=encoder.tokens(documents),
+        ordinary=np.array([_is_ordinary(example) for example, _ in pairs], dtype=np.bool_),
+        high_risk=high_risk,
+        found=high_risk & (found | np.array([reading.relevant for reading in readings], dtype=np.bool_)),
+        spared=np.array([reading.speaks_of_risk for reading in readings], dtype=np.bool_),
+        folds=np.array([APART if example.fold is None else example.fold for example, _ in pairs], dtype=np.int64),
+    )
+
+
+def _is_told(example: Example) -> bool:
+    """Whether the row says that it is ordinary, or that it is about mental health."""
+    labels = example.row.labels
+    return (
+        example.set_name in ("severity4", "risk_cssrs", "risk_binary")
+        or (example.set_name == "relevance" and labels[0] in (RELEVANT, NOT_RELEVANT))
+        or (example.set_name == "disorder" and labels != ("none",))
+    )
+
+
+def _is_ordinary(example: Example) -> bool:
+    return example.set_name == "relevance" and example.row.labels[0] == NOT_RELEVANT
+
+
+def _is_high_risk(example: Example) -> bool:
+    label = example.row.labels[0]
+    return (
+        (example.set_name == "risk_binary" and label == SUICIDE)
+        or (example.set_name == "severity4" and label == Severity.SEVERE)
+        or (example.set_name == "risk_cssrs" and CSSRS[label] >= Risk.IDEATION)
+    )
+
+
+def _is_found(assessment: Assessment) -> bool:
+    return (
+        assessment.relevance >= 0.5 or assessment.risk.level > Risk.NONE or assessment.severity.level > Severity.MINIMAL
+    )
+
+
+def _fitted(pool: Pool, windows: Windows) -> Skim:
+    """The model of these posts, ordinary and other ones counting alike; without a threshold."""
+    wholes = [np.concatenate(post) for post in pool.posts]
+    bag = _words(wholes, windows)
+    weighed = [bag.weigh(tokens) for tokens in wholes]
+    inputs = csr_matrix(
+        (
+            np.concatenate([values for _, values in weighed]),
+            np.concatenate([positions for positions, _ in weighed]),
+            np.cumsum([0, *(len(positions) for positions, _ in weighed)]),
+        ),
+        shape=(len(wholes), len(bag.ids)),
+    )
+    others = ~pool.ordinary
+    weights = np.where(pool.high_risk, _HIGH_RISK_WEIGHT, 1.0)
+    weights[~others] *= weights[others].sum() / weights[~others].sum()
+    model = LogisticRegression(C=_STRENGTH, max_iter=_STEPS, tol=1e-3).fit(inputs, others, sample_weight=weights)
+    return Skim(
+        bag=bag,
+        weights=model.coef_[0].astype(np.float32),
+        bias=float(model.intercept_[0]),
+        threshold=-np.inf,
+        shares=Shares(0.0, 0.0, 0.0),
+    )
+
+
+def _words(wholes: Sequence[Tokens], windows: Windows) -> Bag:
+    """The whole words that stand in enough posts: pieces of words are what other languages are made of."""
+    frequency = np.bincount(np.concatenate([np.unique(tokens) for tokens in wholes]))
+    common = [int(id_) for id_ in np.flatnonzero(frequency >= POSTS_PER_WORD)]
+    ids = np.array([id_ for id_ in common if _is_word(windows.spelling(id_))], dtype=np.int64)
+    if not len(ids):
+        raise ModelError("a skim needs more posts to learn words from")
+    return Bag(ids, (np.log((1 + len(wholes)) / (1 + frequency[ids])) + 1).astype(np.float32))
+
+
+def _is_word(spelling: str) -> bool:
+    # The marks of a word's beginning in byte-level and SentencePiece vocabularies; WordPiece marks what is none, ##.
+    return spelling.lstrip("Ġ▁").isalpha()
+
+
+def _measured(pool: Pool, skimmed: Flags) -> Measured:
+    kinds = (pool.ordinary, ~pool.ordinary, pool.high_risk, pool.found)
+    return Measured(*(Loss(int(kind.sum()), int((kind & skimmed).sum())) for kind in kinds))
+
+
+def _shares(measured: Measured) -> Shares:
+    """What a skimmed post still is, by Laplace's rule of succession."""
+    skimmed = measured.ordinary.skimmed + measured.relevant.skimmed + 2
+    of_high_risk = (measured.high_risk.skimmed + 1) / skimmed
+    return Shares((measured.relevant.skimmed + 1) / skimmed, severity=of_high_risk, risk=of_high_risk)

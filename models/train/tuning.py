@@ -1,0 +1,266 @@
+"""Fine-tuning: many small steps of one network over lessons of several tasks, which can stop and go on at any step."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from models.errors import ModelError
+from models.heads import OUTPUTS, TASKS, Bag
+from models.onnx_export import Blueprint, load_encoder
+from models.train.lessons import Lesson
+from models.train.network import Batch, Network, drop_dimensions, misfit
+from models.windows import Windows
+
+OnStep = Callable[[int, int, float], None]
+
+# A yes or no about nine disorders at once would be nine times as loud as one about relevance.
+_LOUDNESS: Mapping[str, float] = {
+    "relevance": 1.0,
+    "disorders": 0.35,
+    "severity": 1.0,
+    "risk": 1.0,
+    "stress": 0.6,
+    "whole_severity": 1.0,
+    "scheme": 0.3,
+}
+# One window of a post is judged by itself where one is enough: see `Heads`.
+_BY_WINDOW = "risk"
+
+_CHECKPOINT = "checkpoint.safetensors"
+_STEPS_PER_CHECKPOINT = 100
+# Posts of like length are put together within so many steps: less padding, and no step of long posts alone.
+_STEPS_SORTED = 25
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a network is fine-tuned. `lessons` and `base` are hashes of what it learns from and starts with.
+
+    A post is read by `windows_per_post` of its windows, drawn anew each time, a user by `windows_per_user`. `passes`
+    multiplies every lesson's appetite. Of lessons that name their own label the share `masked` is read without;
+    `taught` is the teacher's share of what is learned where there is one; a rare 1 counts up to `most_rise` times a 0.
+    """
+
+    base: str
+    lessons: str
+    seed: int
+    depth: int = 6
+    window_tokens: int = 128
+    passes: float = 1.0
+    posts_per_step: int = 32
+    windows_per_post: int = 2
+    windows_per_user: int = 5
+    encoder_rate: float = 1e-4
+    head_rate: float = 1e-3
+    word_rate: float = 3e-3
+    word_decay: float = 0.3
+    warm_up: float = 0.06
+    sharpness: float = 8.0
+    masked: float = 0.5
+    taught: float = 0.5
+    most_rise: float = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class Tuned:
+    """A network at the end of its run, and the loss of every step."""
+
+    network: Network
+    losses: Sequence[float]
+
+
+def device_of_choice() -> torch.device:
+    """A GPU where there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def computes_in_half(device: torch.device) -> bool:
+    """Whether bfloat16 is computed by the processor itself, and not imitated."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())  # torch has no public name for it
+
+
+def sharpness_of(plan: Plan) -> NDArray[np.float32]:
+    """Each output's sharpness, (OUTPUTS,)."""
+    sharpness = np.zeros(OUTPUTS, dtype=np.float32)
+    sharpness[TASKS[_BY_WINDOW]] = plan.sharpness
+    return sharpness
+
+
+def tune(
+    plan: Plan, lessons: Sequence[Lesson], blueprint: Blueprint, windows: Windows, bag: Bag, run: Path, on_step: OnStep
+) -> Tuned:
+    """Fine-tunes the encoder of `blueprint`; its word embeddings stay as they are.
+
+    `run` is a folder for checkpoints: a run that was stopped goes on at its last one, and ends with the same weights as
+    one that was not, on the same machine. `on_step` hears the steps done, their number in all, and the loss. Raises
+    ModelError when the base cannot be read, or when the checkpoint is one of another plan.
+    """
+    torch.manual_seed(plan.seed)
+    try:
+        encoder = load_encoder(blueprint, attention_probs_dropout_prob=0.0)
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+        raise ModelError(f"cannot read the encoder in {blueprint.base}: {error}") from error
+    hidden = int(encoder.config.hidden_size)  # type: ignore[union-attr,arg-type]
+    drop_dimensions(encoder)
+    network = Network(encoder, hidden, bag, torch.from_numpy(sharpness_of(plan)))
+    for parameter in _embeddings(network):
+        parameter.requires_grad_(False)
+    device = device_of_choice()
+    half = computes_in_half(device)
+    network.to(device).train()
+    optimiser = _optimiser(network, plan)
+    order = reading_order(
+        [lesson.appetite * plan.passes for lesson in lessons], plan, [_length(each) for each in lessons]
+    )
+    rise = _rise(lessons, plan).to(device)
+    loudness = np.ones(OUTPUTS, dtype=np.float32)
+    for task, columns in TASKS.items():
+        loudness[columns] = _LOUDNESS[task]
+    losses = _resume(run, plan, network, optimiser)
+    for step in range(len(losses), len(order)):
+        torch.manual_seed(plan.seed * 1_000_003 + step)  # dropout, the same wherever a run was stopped
+        rng = np.random.default_rng([plan.seed, step])
+        read = [lessons[at] for at in order[step]]
+        batch = _batch(read, plan, windows, bag, rng).to(device)
+        targets, weights = (torch.from_numpy(each).to(device) for each in _taught(read, plan, loudness))
+        for group in optimiser.param_groups:
+            group["lr"] = group["rate"] * _pace(step, len(order), plan.warm_up)
+        optimiser.zero_grad(set_to_none=True)
+        loss = misfit(network(batch, half), targets, weights, rise)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimiser.step()
+        losses.append(float(loss.detach()))
+        if (step + 1) % _STEPS_PER_CHECKPOINT == 0 or step + 1 == len(order):
+            _keep(run, plan, network, optimiser, losses)
+        on_step(step + 1, len(order), losses[-1])
+    return Tuned(network.to("cpu").eval(), losses)
+
+
+def reading_order(appetites: Sequence[float], plan: Plan, lengths: Sequence[int]) -> list[NDArray[np.int64]]:
+    """Which lessons each step reads: every lesson as often as its appetite says, one that is no whole number by chance.
+
+    The readings of a lesson are spread over the run.
+    """
+    rng = np.random.default_rng(plan.seed)
+    hunger = np.array(appetites)
+    times = np.floor(hunger).astype(np.int64) + (rng.random(len(hunger)) < hunger % 1)
+    most = max(int(times.max()), 1)
+    # The i-th of n readings falls somewhere into the i-th of n equal parts of the run.
+    owner = np.repeat(np.arange(len(times)), times)
+    nth = np.concatenate([np.arange(count) for count in times]) if most else np.empty(0)
+    moment = (nth + rng.random(len(owner))) / times[owner]
+    queue = owner[np.argsort(moment, kind="stable")]
+    steps: list[NDArray[np.int64]] = []
+    length = np.array(lengths)
+    stretch = plan.posts_per_step * _STEPS_SORTED
+    for start in range(0, len(queue), stretch):
+        part = queue[start : start + stretch]
+        part = part[np.argsort(length[part], kind="stable")]
+        batches = [part[at : at + plan.posts_per_step] for at in range(0, len(part), plan.posts_per_step)]
+        steps += [batches[at] for at in rng.permutation(len(batches))]
+    return steps
+
+
+def _length(lesson: Lesson) -> int:
+    return max(map(len, lesson.windows))
+
+
+def _batch(read: Sequence[Lesson], plan: Plan, windows: Windows, bag: Bag, rng: np.random.Generator) -> Batch:
+    posts = [
+        lesson.masked if lesson.masked is not None and rng.random() < plan.masked else lesson.windows for lesson in read
+    ]
+    most = [plan.windows_per_user if lesson.of_user else plan.windows_per_post for lesson in read]
+    chosen = [rng.permutation(len(post))[:count].tolist() for post, count in zip(posts, most, strict=True)]
+    return Batch.of(posts, chosen, windows, bag)
+
+
+def _taught(
+    read: Sequence[Lesson], plan: Plan, loudness: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Targets mixed with what a teacher says of the same outputs, and how much each counts."""
+    targets = np.stack([lesson.targets for lesson in read])
+    soft = np.stack([lesson.soft for lesson in read])
+    mixed = np.where(np.isnan(soft), targets, (1 - plan.taught) * targets + plan.taught * soft)
+    return mixed.astype(np.float32), np.stack([lesson.weights for lesson in read]) * loudness
+
+
+def _rise(lessons: Sequence[Lesson], plan: Plan) -> torch.Tensor:
+    """The root of how much rarer a 1 is than a 0, so that a rare level is neither drowned nor shouted."""
+    targets = np.stack([lesson.targets for lesson in lessons])
+    ones, zeros = (targets == 1).sum(axis=0), (targets == 0).sum(axis=0)
+    rise = np.sqrt(np.maximum(zeros, 1) / np.maximum(ones, 1))
+    return torch.from_numpy(np.clip(rise, 1, plan.most_rise).astype(np.float32))
+
+
+def _pace(step: int, steps: int, warm_up: float) -> float:
+    """The share of its rate at which a step learns: up to 1, then down to nearly 0, both evenly."""
+    warm = max(1, round(steps * warm_up))
+    return (step + 1) / warm if step < warm else (steps - step) / max(1, steps - warm)
+
+
+def _embeddings(network: Network) -> Iterator[torch.nn.Parameter]:
+    return network.encoder.embeddings.parameters()  # type: ignore[union-attr]
+
+
+def _optimiser(network: Network, plan: Plan) -> torch.optim.AdamW:
+    encoder = [parameter for parameter in network.encoder.parameters() if parameter.requires_grad]
+    return torch.optim.AdamW(
+        [
+            {"params": encoder, "rate": plan.encoder_rate, "weight_decay": 0.01},
+            {"params": list(network.dense.parameters()), "rate": plan.head_rate, "weight_decay": 0.01},
+            {"params": list(network.words.parameters()), "rate": plan.word_rate, "weight_decay": plan.word_decay},
+        ],
+        lr=plan.encoder_rate,
+    )
+
+
+def _keep(run: Path, plan: Plan, network: Network, optimiser: torch.optim.AdamW, losses: Sequence[float]) -> None:
+    """One file, put in place whole: a run that is stopped while it writes goes on from the one before."""
+    tensors = {f"network.{name}": tensor for name, tensor in _learned(network).items()}
+    for at, state in optimiser.state_dict()["state"].items():
+        tensors |= {f"optimiser.{at}.{name}": tensor for name, tensor in state.items()}
+    run.mkdir(parents=True, exist_ok=True)
+    new = run / f"{_CHECKPOINT}.new"
+    stated = {"plan": json.dumps(asdict(plan)), "losses": json.dumps(list(losses))}
+    save_file({name: tensor.contiguous().cpu() for name, tensor in tensors.items()}, new, metadata=stated)
+    new.replace(run / _CHECKPOINT)
+
+
+def _learned(network: Network) -> dict[str, torch.Tensor]:
+    return {name: tensor for name, tensor in network.state_dict().items() if ".embeddings." not in name}
+
+
+def _resume(run: Path, plan: Plan, network: Network, optimiser: torch.optim.AdamW) -> list[float]:
+    """Puts the last checkpoint's state into network and optimiser; the losses so far, none when there is none."""
+    file = run / _CHECKPOINT
+    if not file.exists():
+        return []
+    with safe_open(file, framework="pt") as stored:
+        stated = stored.metadata()
+        if json.loads(stated["plan"]) != asdict(plan):
+            raise ModelError(f"{run} holds a run of other data or settings; name another folder with --run")
+        tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 - it is no mapping
+    network.load_state_dict(
+        {name.removeprefix("network."): tensor for name, tensor in tensors.items() if name.startswith("network.")},
+        strict=False,
+    )
+    state: dict[int, dict[str, torch.Tensor]] = {}
+    for name, tensor in tensors.items():
+        if name.startswith("optimiser."):
+            _, at, part = name.split(".", 2)
+            state.setdefault(int(at), {})[part] = tensor
+    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+    losses: list[float] = json.loads(stated["losses"])
+    return losses

@@ -1,0 +1,116 @@
+"""`nightlight train`, as a user runs it, on made-up posts and a tiny encoder."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import BertConfig, BertModel
+
+from models.encoder import base_folder
+from models.labels import Disorder
+
+SEA, BREAD = "the waves and the tide and the harbour", "the flour and the crust and the oven"
+
+
+def rows(**labels: object) -> list[dict[str, object]]:
+    """Two hundred made-up posts, half about the sea; `labels` maps a key to its values for bread and for the sea."""
+    rng = random.Random(3)  # noqa: S311
+    found: list[dict[str, object]] = []
+    for number in range(200):
+        words = (SEA if number % 2 else BREAD).split()
+        text = f"{' '.join(rng.sample(words, 5))} number {number} {rng.random()}"
+        found.append({"text": text, **{key: values[number % 2] for key, values in labels.items()}})  # type: ignore[index]
+    return found
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with every file that is learned from."""
+    folder = tmp_path_factory.mktemp("data")
+    files = {
+        "severity4": rows(label=("minimal", "severe"), source=("naseem_severity", "naseem_severity"))
+        + rows(label=("minimal", "moderate"), source=("depsign_2022", "depsign_2022")),
+        "risk_cssrs": rows(label=("supportive", "ideation")),
+        "risk_binary": rows(label=("non_suicide", "suicide"), source=("sdcnl", "sdcnl")),
+        "relevance": rows(label=("not_mh", "mh")),
+        "relevance_ambiguous": rows(label=("ordinary_with_mh_terms", "ordinary_with_mh_terms")),
+        "disorder": rows(labels=(["none"], [Disorder.ANXIETY])),
+        "stress": rows(label=("no_stress", "stress")),
+    }
+    for name, lines in files.items():
+        with gzip.open(folder / f"{name}.jsonl.gz", "wt", encoding="utf-8") as out:
+            out.writelines(f"{json.dumps({'source': 'made_up', **line})}\n" for line in lines)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny encoder with the tokenizer in the box."""
+    folder = tmp_path_factory.mktemp("base")
+    torch.manual_seed(0)
+    BertModel(
+        BertConfig(vocab_size=30522, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32)
+    ).save_pretrained(folder)
+    shutil.copyfile(base_folder() / "tokenizer.json", folder / "tokenizer.json")
+    return folder
+
+
+def train(folder: Path, data: Path, base: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    """The command with its model in `folder`, one layer deep."""
+    command = [sys.executable, "-m", "bot", "train", "--data", str(data), "--out", str(folder / "mine")]
+    command += ["--base", str(base), "--depth", "1", "--passes", "0.5", *more]
+    environment = {**os.environ, "NIGHTLIGHT_CACHE_DIR": str(folder / "cache")}
+    return subprocess.run(command, capture_output=True, text=True, timeout=110, env=environment, check=False)
+
+
+def test_a_model_is_trained_recorded_and_used(tmp_path: Path, data: Path, base: Path) -> None:
+    """One command makes a folder that `classify` serves, with its card, its loss curve and every figure."""
+    done = train(tmp_path, data, base)
+    assert done.returncode == 0, done.stderr
+    out, run = tmp_path / "mine", tmp_path / "mine-run"
+    assert {"card.md", "heads.safetensors", "layers.safetensors", "nightlight.json"} <= {f.name for f in out.iterdir()}
+    assert "severity, naseem_severity" in (out / "card.md").read_text(encoding="utf-8")
+    assert {"config.json", "loss.csv", "loss.png", "metrics.json"} <= {file.name for file in run.iterdir()}
+    assert set(json.loads((run / "config.json").read_text())["data"]) == {file.name for file in data.iterdir()}
+    config = tmp_path / "config.toml"
+    config.write_text(f'[model]\npath = "{out}"\n', encoding="utf-8")
+    judged = subprocess.run(
+        [sys.executable, "-m", "bot", "classify", "--config", str(config)],
+        input=f"{SEA} {SEA} {SEA} {SEA}",
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+        env={**os.environ, "NIGHTLIGHT_CACHE_DIR": str(tmp_path / "cache")},
+    )
+    assert json.loads(judged.stdout)["relevance"] > 0.5
+
+
+def test_folds_measure_and_keep_no_model(tmp_path: Path, data: Path, base: Path) -> None:
+    """`--folds` gives the figures of every fold with their mean, and nothing under --out."""
+    done = train(tmp_path, data, base, "--folds", "2", "--passes", "0.1")
+    assert done.returncode == 0, done.stderr
+    folds = json.loads((tmp_path / "mine-run" / "folds.json").read_text())
+    assert len(folds["relevance: macro_f1"]["folds"]) == 2
+    assert 0 <= folds["relevance: macro_f1"]["mean"] <= 1
+    assert not (tmp_path / "mine").exists()
+
+
+@pytest.mark.parametrize(("argument", "words"), [("--data", "lacks"), ("--base", "cannot read")])
+def test_what_cannot_be_read_is_one_line(tmp_path: Path, data: Path, base: Path, argument: str, words: str) -> None:
+    """A folder without the files is named, with exit code 2 or 1 and no traceback."""
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    done = train(tmp_path, data, base, argument, str(empty))
+    assert done.returncode in (1, 2)
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
