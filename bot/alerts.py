@@ -157,8 +157,8 @@ def compose_reminder(
         f"[Nightlight] crisis: nobody has taken up a post yet (t3_{post_id})",
         f"Nobody has taken up this post since {timestamp(since_utc)}. Please read it now if you can.\n\n"
         f"{base_url}/comments/{post_id}\n\n"
-        f"In r/{subreddit}. Told so far: {', '.join(told)}. As soon as one of you has approved or dismissed the "
-        "reply that waits, no further alert goes out.",
+        f"In r/{subreddit}. Told so far: {', '.join(told)}. No further alert goes out once one of you has "
+        "taken it up.",
     )
 
 

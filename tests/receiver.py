@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from bot.web import serving
+from bot.web import listener, serving
 
 TOKEN = "hush-hush-token"
 
@@ -32,8 +32,9 @@ class Receiver:
         """On a free port until the context ends."""
         receiver = cls()
         app = Starlette(routes=[Route("/{path:path}", receiver._take, methods=["POST"])])
-        async with serving(app, "127.0.0.1", 0) as base_url:
-            receiver.address = base_url.removeprefix("http://")
+        listening = listener("127.0.0.1", 0)
+        receiver.address = f"127.0.0.1:{listening.getsockname()[1]}"
+        async with serving(app, listening):
             yield receiver
 
     def url(self, scheme: str = "json", query: str = "") -> SecretStr:

@@ -28,7 +28,7 @@ from bot.outbox import Draft, Outbox
 from bot.review.desk import Desk
 from bot.sandbox.state import SandboxReddit
 from bot.store import Store
-from bot.types import DeliveryKind, DeliveryState, Planned, ReviewAction
+from bot.types import DeliveryKind, DeliveryState, Planned
 from models.labels import Level
 from tests.conftest import HandClock, KeywordClassifier
 from tests.integration.test_chat import nobody_gone
@@ -91,8 +91,9 @@ class Team:
 
     async def say(self, post_id: str) -> None:
         """A moderator takes it up."""
-        (reply,) = [each for each in await self.outbox.of_post(post_id) if each.kind is DeliveryKind.REPLY]
-        await self.outbox.review(reply.id, ReviewAction.DISMISSED, "mod_anna")
+        desk = Desk(self.store, self.manners, self.config, self.clock)
+        await desk.claim(post_id, "mod_anna")
+        await desk.dismiss(post_id, "mod_anna")
 
     async def messages(self, post_id: str) -> list[tuple[str, int, DeliveryState]]:
         """What the outbox knows of the messages about a post."""
@@ -246,6 +247,18 @@ async def test_a_crisis_that_is_taken_up_in_time_disturbs_nobody_else(found: Fou
     await team.say("p1")
     await team.pass_time(10 * QUARTER)
     assert receiver.titles == ["about p1"]
+
+
+async def test_a_crisis_that_is_taken_up_and_left_again_goes_on(found: Found, receiver: Receiver) -> None:
+    """A claim that runs out, with nothing decided, is nobody's."""
+    team = found()
+    await team.alert("p1", Level.CRISIS)
+    await team.send()
+    await Desk(team.store, team.manners, team.config, team.clock).claim("p1", "mod_anna")
+    await team.pass_time(300)
+    assert receiver.titles == ["about p1"]
+    await team.pass_time(8 * QUARTER)
+    assert "nobody has taken up a post yet" in receiver.titles[-1]
 
 
 async def test_only_a_crisis_is_escalated(found: Found, receiver: Receiver) -> None:
@@ -445,5 +458,5 @@ async def test_the_status_counts_messages_by_channel(found: Found, receiver: Rec
     await team.alert("p1")
     await team.alert("p2")
     await team.send()
-    standing = await Desk(team.store, team.manners, team.clock).standing()
+    standing = await Desk(team.store, team.manners, team.config, team.clock).standing()
     assert dict(standing.messages) == {("discord", DeliveryState.SENT): 1, ("discord", DeliveryState.DEAD): 1}
