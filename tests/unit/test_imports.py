@@ -71,8 +71,8 @@ def test_imports_go_one_way() -> None:
 
 
 def test_heavy_libraries_wait_until_they_are_needed() -> None:
-    """The command line starts without torch, transformers, pyarrow, matplotlib, scikit-learn or asyncpraw."""
-    heavy = {"torch", "transformers", "pyarrow", "matplotlib", "sklearn", "asyncpraw", "onnxruntime"}
+    """The command line starts without torch, transformers, pyarrow, matplotlib, scikit-learn, asyncpraw or pydantic."""
+    heavy = {"torch", "transformers", "pyarrow", "matplotlib", "sklearn", "asyncpraw", "onnxruntime", "pydantic"}
     code = f"import sys, bot.cli; print(sorted({heavy!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
