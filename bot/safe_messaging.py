@@ -98,7 +98,7 @@ _ANYWHERE = {
 }
 # A link by any other way than https, or from a service that hides where it goes.
 _BAD_LINK = re.compile(
-    r"\b(?!https:)[a-z][a-z+.-]*://\S*|\]\((?!https://)[^)]*\)|(?<!/)\bwww\.\S+"
+    r"\b(?!https:)[a-z][a-z+-]*://\S*|\]\((?!https://)[^)]*\)|(?<!/)\bwww\.\S+"
     r"|\b(?:bit\.ly|tinyurl\.com|t\.co|goo\.gl|ow\.ly|is\.gd|redd\.it|buff\.ly|rb\.gy|cutt\.ly|t\.ly)\b\S*",
     re.IGNORECASE,
 )

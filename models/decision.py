@@ -66,7 +66,7 @@ def settle(probabilities: Floats, decided: NDArray[np.int64]) -> Floats:
     def at_most_half(share: Floats) -> Floats:
         return (1 - (0.5 - _MARGIN) / np.maximum(share, 1e-9)).astype(np.float32)
 
-    likeliest = (rival + _MARGIN - own) / (1 + rival - own)
+    likeliest = (rival + _MARGIN - own) / np.maximum(1 + rival - own, 1e-9)
     mix = np.clip(np.max([at_most_half(below), at_most_half(above), likeliest], axis=0), 0, 1)[:, np.newaxis]
     certain = np.zeros_like(probabilities)
     certain[rows, decided] = 1

@@ -9,10 +9,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
-
 from models.assessment import Assessment, Ordinal
-from models.decision import distribution, settle
 from models.document import Document
 from models.encoder import Backend, Encoder, shipped_folder
 from models.heads import ordinal
@@ -107,12 +104,6 @@ def join(reading: Reading, assessment: Assessment, rule_precision: Mapping[str, 
 
 
 def _raised(scale: type[L], judged: Ordinal[L], floors: Mapping[str, float]) -> Ordinal[L]:
-    above = list(scale)[1:]
-    if all(floors.get(level, 0.0) <= judged.at_least(level) for level in above):
-        return judged
-    reached = [max(judged.at_least(level), floors.get(level, 0.0)) for level in above]
+    reached = [max(judged.at_least(level), floors.get(level, 0.0)) for level in list(scale)[1:]]
     # A floor may stand above the probability of a lower level, but whoever reaches a level has reached those below it.
-    raised = ordinal(scale, list(accumulate(reversed(reached), max))[::-1])
-    decided = np.array([max(judged.level, raised.level).rank])
-    settled = settle(distribution(np.array([[raised.at_least(level) for level in above]], dtype=np.float32)), decided)
-    return Ordinal(dict(zip(scale, settled[0].tolist(), strict=True)))
+    return ordinal(scale, list(accumulate(reversed(reached), max))[::-1])

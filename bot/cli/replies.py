@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from bot.cli.base import settings_of
-from bot.wording import ENGLISH, LANGUAGES, REPLIED_LEVELS
 
 app = typer.Typer(no_args_is_help=True, help="What the bot would say under a post, and the rules it keeps.")
 OwnConfig = Annotated[
@@ -19,8 +18,8 @@ OwnConfig = Annotated[
 
 @app.command()
 def preview(
-    level: Annotated[str, typer.Option(help=f"One of {', '.join(REPLIED_LEVELS)}.")] = REPLIED_LEVELS[0].value,
-    language: Annotated[str, typer.Option(help=f"The post's language: one of {', '.join(LANGUAGES)}.")] = ENGLISH,
+    level: Annotated[str, typer.Option(help="crisis, urgent or watch.")] = "crisis",
+    language: Annotated[str, typer.Option(help="The post's language: en, es, de, fr or pt.")] = "en",
     country: Annotated[
         str | None,
         typer.Option(help="The country whose lines are named, such as IE.", show_default="what the config says"),
@@ -38,6 +37,7 @@ def preview(
     from bot.replies import compose_reply
     from bot.resources import Catalogue
     from bot.types import Decision, Post
+    from bot.wording import LANGUAGES, REPLIED_LEVELS
     from models.labels import Level
 
     settings = settings_of(config)

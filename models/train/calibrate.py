@@ -76,7 +76,7 @@ def fit_line(scores: Floats, targets: Floats) -> tuple[float, float]:
     Targets lie in [0, 1]; NaN is left out. Scores stay as they are when all that is known of them is the same.
     """
     known = ~np.isnan(targets)
-    if len(np.unique(targets[known])) < 2:
+    if not (targets[known] > 0).any() or not (targets[known] < 1).any():
         return 1.0, 0.0
     scores, targets = scores[known], targets[known]
     # Of a target in between, the row counts as a 1 and as a 0, by its parts.

@@ -46,9 +46,9 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_shipped_heads_are_small() -> None:
-    """The repository holds heads, not a language model."""
-    assert sum(file.stat().st_size for file in shipped_folder().iterdir()) < 1_000_000
+def test_the_shipped_weights_are_small() -> None:
+    """Fine-tuned layers and heads, without the word embeddings: 30 MB at most."""
+    assert sum(file.stat().st_size for file in shipped_folder().iterdir()) < 30_000_000
 
 
 def test_a_heavy_post_stands_above_an_ordinary_one(encoder: Encoder) -> None:

@@ -72,8 +72,9 @@ def test_imports_go_one_way() -> None:
 
 
 def test_heavy_libraries_wait_until_they_are_needed() -> None:
-    """The command line starts without torch, transformers, pyarrow, matplotlib, scikit-learn, asyncpraw or Apprise."""
+    """The command line starts without torch, transformers, pyarrow, matplotlib, scikit-learn, pydantic and the like."""
     heavy = {"apprise", "torch", "transformers", "pyarrow", "matplotlib", "sklearn", "asyncpraw", "onnxruntime"}
+    heavy |= {"pydantic"}
     code = f"import sys, bot.cli; print(sorted({heavy!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
