@@ -66,7 +66,8 @@ def _spoken(label: StrEnum) -> str:
     return label.upper() if len(label) <= 4 else label.replace("_", " ")
 
 
-SCALES = (RELEVANCE, *map(_disorder, Disorder), SEVERITY, RISK)
+DISORDERS = {disorder: _disorder(disorder) for disorder in Disorder}
+SCALES = (RELEVANCE, *DISORDERS.values(), SEVERITY, RISK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,11 +188,14 @@ class Panel:
     def pairs(self) -> list[tuple[int, int]]:
         return list(combinations(range(len(self.columns)), 2))
 
-    def ratings(self, scale: Scale) -> Ratings:
-        """What every annotator says of every post on one scale."""
+    def votes(self, scale: Scale) -> Matrix:
+        """What every annotator says of every post on one scale, (posts, annotators); `MISSING` where nothing."""
         given = [[column.value(post, scale) for column in self.columns] for post in self.posts]
-        filled = [[MISSING if value is None else value for value in row] for row in given]
-        return Ratings.of(filled, len(scale.values), scale.ordinal)
+        return np.array([[MISSING if value is None else value for value in row] for row in given], dtype=np.int64)
+
+    def ratings(self, scale: Scale) -> Ratings:
+        """The same as patterns."""
+        return Ratings.of(self.votes(scale), len(scale.values), scale.ordinal)
 
     def agreed(self, scale: Scale) -> Agreed:
         """How far all agree on one scale."""

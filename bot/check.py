@@ -10,6 +10,7 @@ from datetime import date
 from bot.config import Config, Secrets
 from bot.errors import NightlightError
 from bot.reddit import Gateway, user_agent
+from bot.replies import check_teams
 from bot.resources import Catalogue
 from bot.store import Store
 from models.assessment import Classifier
@@ -43,6 +44,7 @@ async def check(
     yield _model(load_model)
     yield _llm(config)
     yield _catalogue(config, today)
+    yield _replies(config, today)
     yield _dry_run(config)
 
 
@@ -118,6 +120,16 @@ def _catalogue(config: Config, today: date) -> Finding:
     if unknown := sorted(wanted - set(catalogue.countries(today))):
         return Finding("catalogue", False, f"no line for the country {', '.join(unknown)}")
     return Finding("catalogue", True, "no record has expired")
+
+
+def _replies(config: Config, today: date) -> Finding:
+    try:
+        refusals = check_teams(config, Catalogue.load(), today)
+    except NightlightError as error:
+        return Finding("replies", False, str(error))
+    if refusals:
+        return Finding("replies", False, "; ".join(map(str, refusals)))
+    return Finding("replies", True, "the templates keep every rule")
 
 
 def _dry_run(config: Config) -> Finding:

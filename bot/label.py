@@ -7,14 +7,14 @@ import json
 import signal
 import time
 from collections import Counter, deque
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Container, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import SecretStr, TypeAdapter, ValidationError
 
 from bot.clock import Clock
 from bot.config import Config, llm_api_key
@@ -23,7 +23,8 @@ from bot.judge import document_of
 from bot.replay import IdSet
 from bot.sources.archive import BadLine, check_archive, read_archive
 from bot.types import Post
-from models.annotation import Annotation, Annotator, ClassifierAnnotator, Status
+from models.annotation import Annotation, Annotator, ClassifierAnnotator, Count, Status
+from models.soft import SoftLabels
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -33,8 +34,11 @@ _AHEAD = 32  # batches under way at once: room for every concurrency up to 512, 
 _DEAD_AFTER = 16  # posts in a row without an answer, each of them asked for several times
 _SAID_EVERY_SECONDS = 30.0
 _ANNOTATION = TypeAdapter(Annotation)
+_SOFT = TypeAdapter(SoftLabels)
+_VOTES = TypeAdapter(dict[Status, Count])
+_DIGITS = 6
 
-Kind = Literal["rules", "encoder", "llm"]
+Kind = Literal["rules", "encoder", "hybrid", "llm"]
 
 
 @asynccontextmanager
@@ -53,6 +57,11 @@ async def open_annotator(kind: Kind, config: Config) -> AsyncIterator[Annotator]
 
         encoder = Encoder.load(config.model.path, config.model.threads, config.model.batch_size)
         yield ClassifierAnnotator(encoder, {"encoder": encoder.version})
+    elif kind == "hybrid":
+        from models.hybrid import Hybrid
+
+        hybrid = Hybrid.load(config.model.path, config.model.threads, config.model.batch_size)
+        yield ClassifierAnnotator(hybrid, hybrid.versions)
     else:
         async with open_llm(config) as llm:
             yield llm
@@ -65,10 +74,12 @@ async def open_llm(
     attempts: int = 5,
     clock: Clock | None = None,
     permit: Callable[[], Awaitable[None]] | None = None,
+    api_key: SecretStr | None = None,
 ) -> AsyncIterator[Annotator]:
     """The language model that [llm] names, with its cache; see `LlmAnnotator` for the arguments.
 
-    Raises UsageError when [llm] lacks what it needs, and ModelError when the cache cannot be used.
+    The key is that of the environment when it is left out. Raises UsageError when [llm] lacks what it needs, and
+    ModelError when the cache cannot be used.
     """
     import prompts
     from models.answers import Answers
@@ -86,7 +97,7 @@ async def open_llm(
             base_url=llm.base_url,
             model=llm.model,
             prompt=prompt,
-            api_key=llm_api_key(),
+            api_key=llm_api_key() if api_key is None else api_key,
             answers=answers,
             concurrency=llm.concurrency,
             timeout_seconds=llm.timeout_seconds,
@@ -102,17 +113,30 @@ async def open_llm(
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """One line of a file of labels: what the annotator called `annotator` says of the post `id`, and what it cost."""
+    """One line of a file of labels: what the annotator called `annotator` says of the post `id`, and what it cost.
+
+    A consensus also has `soft`, its probabilities, and `votes`, the annotators by what became of the post with them.
+    """
 
     id: str
     annotator: str
     annotation: Annotation
     cost: float
+    soft: SoftLabels | None = None
+    votes: Mapping[Status, int] = field(default_factory=dict)
+
+    @property
+    def soft_labels(self) -> SoftLabels:
+        """The probabilities of a consensus, or the labels of one annotator as certainties."""
+        return self.soft or SoftLabels.of(self.annotation)
 
     def to_line(self) -> bytes:
-        """One line of UTF-8 JSON with its newline: id, annotator, the fields of the annotation, cost."""
+        """One line of UTF-8 JSON with its newline: id, annotator, the fields of the annotation, cost, soft, votes."""
         annotation = _ANNOTATION.dump_python(self.annotation, mode="json")
         line = {"id": self.id, "annotator": self.annotator, **annotation, "cost": round(self.cost, 9)}
+        if self.soft is not None:
+            line["soft"] = _rounded(_SOFT.dump_python(self.soft, mode="json"))
+            line["votes"] = dict(self.votes)
         return (json.dumps(line, ensure_ascii=False) + "\n").encode()
 
     @classmethod
@@ -126,9 +150,18 @@ class Labelled:
         if not isinstance(annotator, str) or not annotator.isprintable() or not isinstance(cost, int | float):
             raise ValueError("annotator is no name, or cost no number")
         try:
-            return cls(fields["id"], annotator, _ANNOTATION.validate_python(fields, strict=False), float(cost))
+            annotation = _ANNOTATION.validate_python(fields, strict=False)
+            soft = _SOFT.validate_python(fields["soft"], strict=False) if fields.get("soft") else None
+            votes = _VOTES.validate_python(fields.get("votes") or {}, strict=False)
+            return cls(fields["id"], annotator, annotation, float(cost), soft, votes)
         except ValidationError as error:
             raise ValueError(f"{error.errors()[0]['loc']}: {error.errors()[0]['type']}") from error
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _rounded(each) for key, each in value.items()}
+    return None if value is None else round(value, _DIGITS)
 
 
 def read_labels(path: Path) -> Iterator[Labelled]:
@@ -197,12 +230,13 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Labelling:
-    """One archive, one annotator, one file."""
+    """One archive, one annotator, one file; `only` some posts of the archive, where not all are wanted."""
 
     archive: Path
     out: Path
     name: str
     config: Config
+    only: Container[str] | None = None
 
     def check(self) -> None:
         """Raises UsageError before anything is read, loaded or written."""
@@ -247,6 +281,8 @@ class Labelling:
                 tally.cut_off.append(line)
 
         for post in read_archive(self.archive, bad):
+            if self.only is not None and post.id not in self.only:
+                continue
             if post.id in done:
                 tally.already += 1
             elif seen.add(post.id):
@@ -376,7 +412,7 @@ def _progress(console: Console, tally: Tally) -> Iterator[Callable[[], None]]:
 
         def on_labelled() -> None:
             nonlocal said
-            left = f"{tally.rate:,.1f} posts/s, about {_duration(tally.seconds_left)} left"
+            left = f"{tally.rate:,.1f} posts/s, about {duration(tally.seconds_left)} left"
             progress.update(bar, completed=tally.labelled, total=tally.total, description=left)
             if not console.is_terminal and time.monotonic() - said >= _SAID_EVERY_SECONDS:
                 said = time.monotonic()
@@ -385,7 +421,8 @@ def _progress(console: Console, tally: Tally) -> Iterator[Callable[[], None]]:
         yield on_labelled
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """A stretch of time in words, rounded."""
     if seconds < 60:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

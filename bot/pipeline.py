@@ -228,7 +228,9 @@ class Pipeline:
             case DeliveryKind.REPLY:
                 today = datetime.fromtimestamp(now, UTC).date()
                 said_to_author = judgement.local or decision
-                return Message("", compose_reply(post, said_to_author, team, self._catalogue, today)), now
+                language = judgement.assessment.language if judgement.assessment else None
+                body = compose_reply(post, said_to_author, team, self._catalogue, today, language)
+                return Message("", body), now
             case DeliveryKind.DIGEST:
                 due = next_digest(now, team.alerts.digest_hour_utc)
                 return compose_digest_line(post, decision, due.date()), due.timestamp()

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from bot.config import Rule, Team
 from bot.types import Decision, DeliveryKind, DeliveryState, Planned, Post, Reason
 from models.annotation import Annotation, Status
 from models.assessment import Assessment, Ordinal
+from models.crisis_terms import SOURCE
 from models.labels import Level, Relevance, Risk, Severity
+from models.languages import NAMES, TRAINED
 
 RISK_WORDS: dict[Risk, str] = {
     Risk.NONE: "nothing about suicide or self-harm",
@@ -26,6 +29,7 @@ SEVERITY_WORDS: dict[Severity, str] = {
 }
 
 _UNREAD = Reason("unassessed", "The bot could not read this post; a person needs to look at it")
+_TERM = Reason("language.term", "Crisis term in a language the model does not know")
 _NOTHING = Reason("none", "Nothing in the post reaches the watch level")
 
 # Why a post goes to a person when a language model was to read it and did not.
@@ -44,16 +48,47 @@ def decide(post: Post, assessment: Assessment | None, team: Team) -> Decision:
     """The highest level of the team's policy with a matching rule, why, and what is to be done about it.
 
     More risk never means a lower level. Without a usable assessment (None, or a probability that is no number) the
-    level is `unassessed`. Never raises. A reason never quotes the post.
+    level is `unassessed`. What the model could not read, being in another language than its own, is at least `urgent`
+    when a crisis term or a rule about risk fires and at least `watch` for any other rule, and each reply to it waits
+    for a person. Never raises. A reason never quotes the post.
     """
     if assessment is None or not _is_sound(assessment):
         return Decision(Level.UNASSESSED, (_UNREAD,), _planned(post, Level.UNASSESSED, team))
+    return _beyond_the_model(post, assessment, team, _by_table(post, assessment, team))
+
+
+def _by_table(post: Post, assessment: Assessment, team: Team) -> Decision:
     for level in (Level.CRISIS, Level.URGENT, Level.WATCH):
         matching = [rule for rule in team.policy.rules(level) if _matches(rule, assessment)]
         if matching:
             reasons = (*_reasons(matching, assessment), *_explicit_words(assessment))
             return Decision(level, _once(reasons), _planned(post, level, team))
     return Decision(Level.NONE, (_NOTHING,), _planned(post, Level.NONE, team))
+
+
+def _beyond_the_model(post: Post, assessment: Assessment, team: Team, decided: Decision) -> Decision:
+    """The decision, no lower, once it is known which language the post is in."""
+    terms = any(evidence.source == SOURCE for evidence in assessment.evidence)
+    foreign = assessment.language not in (None, TRAINED)
+    if not terms and not foreign:
+        return decided
+    rules = [evidence.label for evidence in assessment.evidence if evidence.source == "rules"]
+    about_risk = terms or any(label in list(Risk) for label in rules)
+    floor = Level.URGENT if about_risk else Level.WATCH if rules else Level.NONE
+    level = max(decided.level, floor)
+    why = [_TERM] if about_risk else []
+    if foreign:
+        name = NAMES.get(assessment.language or "", "another language")
+        why.append(Reason("language", f"The post is in {name}, which the model was not trained on"))
+    if level is Level.NONE:
+        return replace(decided, reasons=(*decided.reasons, *why))
+    before = [reason for reason in decided.reasons if reason != _NOTHING]
+    reasons = (*before, *why) if level is decided.level else (*why, *before, *_explicit_words(assessment))
+    return Decision(level, _once(reasons), tuple(_held(each) for each in _planned(post, level, team)))
+
+
+def _held(planned: Planned) -> Planned:
+    return replace(planned, state=DeliveryState.HELD) if planned.kind is DeliveryKind.REPLY else planned
 
 
 def decide_again(post: Post, local: Decision, reading: Annotation, team: Team) -> Decision:
@@ -159,7 +194,7 @@ def _explicit_words(assessment: Assessment) -> Iterator[Reason]:
     notes = {
         evidence.note: evidence.label
         for evidence in assessment.evidence
-        if evidence.source == "rules" and evidence.note and evidence.label in _GRAVEST_FIRST
+        if evidence.source in ("rules", SOURCE) and evidence.note and evidence.label in _GRAVEST_FIRST
     }
     for note in sorted(notes, key=lambda note: _GRAVEST_FIRST.index(notes[note]))[:_NOTES_LISTED]:
         yield Reason(f"words.{notes[note]}", f"Explicit words: {note}")

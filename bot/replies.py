@@ -1,133 +1,293 @@
-"""Decision -> the words under a post: vetted templates and the vetted catalogue, and nothing else.
+"""Decision -> the words under a post: vetted parts and the vetted catalogue, put together by a template.
 
 No word of the post, its title or its author goes in, and nothing about the author is guessed: the country is the one
-the team has set. The rules and their sources are in docs/safe-messaging.md.
+the team has set, and the language that of the post, when it is certain. The rules are in bot/safe_messaging.py.
+
+A team may have templates of its own, as files of a folder: `crisis.en.md.j2` for one language, or `crisis.md.j2` for
+all, which then holds no words but parts. They can use
+
+    say         the vetted parts: opening, safety, listen, listen_directory, elsewhere, closing, footer
+    lines       up to three crisis lines in words; empty when there are none for the country
+    directory   a link to a directory of lines; empty when none may be printed
+    community, opt_out, level, language
+
+and include those of the box, such as "help.md.j2".
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from urllib.parse import quote
 
-from bot.config import Team
-from bot.resources import Catalogue, Line, NoVettedWords
-from bot.templates import MARKDOWN
+from jinja2 import Template, TemplateError, nodes
+
+from bot.config import Config, Team
+from bot.resources import Catalogue, Directory, Line, NoVettedWords
+from bot.safe_messaging import Breach, Rule, lint, lint_words
+from bot.templates import reply_templates
 from bot.types import Decision, Post
+from bot.wording import ENGLISH, LANGUAGES, REPLIED_LEVELS, Wording, best, wording
 from models.labels import Level
 
-LONGEST_REPLY = 1500  # exclusive, in characters
-
 # More lines than these are a list to read instead of a number to call.
-_LINES_NAMED = 3
-
-_TEMPLATES = {
-    Level.CRISIS: "reply_crisis.md.j2",
-    Level.URGENT: "reply_urgent.md.j2",
-    Level.WATCH: "reply_watch.md.j2",
-}
+LINES_NAMED = 3
 
 
-def compose_reply(post: Post, decision: Decision, team: Team, catalogue: Catalogue, today: date) -> str:
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a reply is made of: the words for a level, lines of the catalogue by id in their order, and a directory."""
+
+    words: Level
+    lines: tuple[str, ...]
+    directory: bool
+
+
+def proposed_parts(level: Level, team: Team, catalogue: Catalogue, today: date, language: str | None = None) -> Parts:
+    """What a reply at the level crisis, urgent or watch is made of unless a moderator chooses otherwise."""
+    lines = _lines(catalogue, team.replies.country, today, best(language))
+    return Parts(level, tuple(line.id for line in lines), directory=True)
+
+
+def compose_reply(
+    post: Post, decision: Decision, team: Team, catalogue: Catalogue, today: date, language: str | None = None
+) -> str:
     """The reply to a post at the level crisis, urgent or watch, in Markdown; it passes `lint`.
 
-    Raises NoVettedWords when the level has no template, when neither a line nor a directory may be printed today, or
-    when the outcome would break a rule of safe messaging.
+    It is in `language` (ISO 639-1) when there is a reviewed wording for that, else in English. As many crisis lines are
+    named, up to three, as there is room for. Raises NoVettedWords as `compose` does.
     """
-    if decision.level not in _TEMPLATES:
-        raise NoVettedWords(f"there are no vetted words for the level {decision.level}")
-    lines = catalogue.crisis_lines(team.replies.country, today)[:_LINES_NAMED]
-    directories = catalogue.directories(today)
-    if not lines and not directories:
-        raise NoVettedWords("every crisis line and directory of the catalogue has expired")
-    subreddit = post.subreddit if re.fullmatch(r"\w{2,21}", post.subreddit, re.ASCII) else ""
-    text = MARKDOWN.get_template(_TEMPLATES[decision.level]).render(
-        community=f"r/{subreddit}" if subreddit else "this community",
-        lines=[_in_words(line) for line in lines],
-        directory=directories[0] if directories else None,
-        opt_out_url=team.replies.opt_out_url or _opt_out_url(subreddit),
-    )
-    if broken := lint(text):
-        raise NoVettedWords(f"the reply breaks a rule of safe messaging: {broken[0]}")
+    parts = proposed_parts(decision.level, team, catalogue, today, language)
+    for count in range(len(parts.lines), 0, -1):
+        shorter = Parts(parts.words, parts.lines[:count], parts.directory)
+        text, broken = _put_together(post, shorter, team, catalogue, today, language)
+        if {breach.rule for breach in broken} != {Rule.LENGTH}:
+            return _kept(text, broken)
+    return compose(post, Parts(parts.words, (), parts.directory), team, catalogue, today, language)
+
+
+def compose(
+    post: Post, parts: Parts, team: Team, catalogue: Catalogue, today: date, language: str | None = None
+) -> str:
+    """The reply made of these parts, in Markdown; it passes `lint`.
+
+    Raises NoVettedWords when the level has no words, when a line may not be printed today or there are too many, when
+    neither a line nor a directory is left, or when the outcome would break a rule of safe messaging.
+    """
+    return _kept(*_put_together(post, parts, team, catalogue, today, language))
+
+
+def _kept(text: str, broken: Sequence[Breach]) -> str:
+    if broken:
+        raise NoVettedWords(f"the reply {broken[0]}")
     return text
 
 
-def _opt_out_url(subreddit: str) -> str:
+def _put_together(
+    post: Post, parts: Parts, team: Team, catalogue: Catalogue, today: date, language: str | None
+) -> tuple[str, list[Breach]]:
+    """The reply and what is wrong with it."""
+    if parts.words not in REPLIED_LEVELS:
+        raise NoVettedWords(f"there are no vetted words for the level {parts.words}")
+    printable = {line.id: line for line in catalogue.line if line.printable(today)}
+    if not printable.keys() >= set(parts.lines):
+        raise NoVettedWords("a crisis line that was chosen is not in the catalogue, or has expired")
+    language = best(language)
+    lines = [in_words(printable[id], language) for id in dict.fromkeys(parts.lines)]
+    if len(lines) > LINES_NAMED:
+        raise NoVettedWords(f"a reply names {LINES_NAMED} crisis lines at most")
+    directories = catalogue.directories(today) if parts.directory else ()
+    if not lines and not directories:
+        raise NoVettedWords("no crisis line and no directory is left: none was chosen, or all have expired")
+    community = post.subreddit if re.fullmatch(r"\w{2,21}", post.subreddit, re.ASCII) else ""
+    opt_out, folder = team.replies.opt_out_url or _opt_out_url(community), team.replies.templates
+    values = _values(parts.words, language, community, lines, directories, opt_out)
+    try:
+        text = _template(folder, parts.words, language).render(values).strip()
+    except Exception as error:  # a team's template may hold any mistake
+        raise NoVettedWords(f"the template cannot be used: {_in_a_line(error)}") from error
+    return text, lint(text, language, lines)
+
+
+def _template(folder: Path | None, level: Level, language: str) -> Template:
+    return reply_templates(folder).select_template([f"{level}.{language}.md.j2", f"{level}.md.j2"])
+
+
+def _values(
+    level: Level,
+    language: str,
+    community: str,
+    lines: Sequence[str],
+    directories: Sequence[Directory],
+    opt_out: str,
+) -> Mapping[str, object]:
+    said = wording(language).said(level)
+    filled = {
+        "directory": f"[{directories[0].name}]({directories[0].url})" if directories else "",
+        "community": f"r/{community}" if community else said["this_community"],
+        "opt_out": opt_out,
+    }
+    parts = {name: part.format_map(filled).strip() for name, part in said.items()}
+    return {"say": parts, "lines": lines, "level": level.value, "language": language, **filled}
+
+
+def _opt_out_url(community: str) -> str:
     """A message to the moderators, already addressed when the subreddit is known."""
-    to = f"to=r/{subreddit}&" if subreddit else ""
+    to = f"to=r/{community}&" if community else ""
     return f"https://www.reddit.com/message/compose?{to}subject={quote('No more bot replies, please')}"
 
 
-def _in_words(line: Line) -> str:
-    language = "" if line.language in ((), ("English",)) else f" ({', '.join(line.language)})"
-    hours = f"Open {line.hours.replace('24/7', 'day and night')}." if line.hours else "It may not be open at all hours."
-    note = f" {line.note[0].upper()}{line.note[1:]}." if line.note else ""
-    return f"**{line.name}**{language}: {', or '.join(_ways(line))}. {hours}{note}"
+def _lines(catalogue: Catalogue, country: str, today: date, language: str) -> list[Line]:
+    """The country's lines, at most three, those that speak the language of the reply first."""
+    lines = catalogue.crisis_lines(country, today)
+    if language != ENGLISH:  # many a post is in English whose author speaks another language at home
+        spoken = wording(language).language
+        lines = tuple(sorted(lines, key=lambda line: spoken not in line.language))
+    return list(lines[:LINES_NAMED])
 
 
-def _ways(line: Line) -> Iterator[str]:
+def in_words(line: Line, language: str = ENGLISH) -> str:
+    """A crisis line as a reply names it, in Markdown. `language` is one that there is a wording for."""
+    words = wording(language)
+    ways = f", {words.line.or_} ".join(_ways(line, words))
+    return " ".join(filter(None, (f"**{line.name}**{_languages(line, words)}: {ways}.", *_hours_and_note(line, words))))
+
+
+def _languages(line: Line, words: Wording) -> str:
+    """In which languages a line answers, unless it is just the one of the reply; names that it lacks are left out."""
+    if line.language in ((), (words.language,)):
+        return ""
+    known = line.language if words.reads_the_catalogue else [words.languages.get(name, "") for name in line.language]
+    names = ", ".join(filter(None, known))
+    return names and f" ({names})"
+
+
+def _hours_and_note(line: Line, words: Wording) -> Iterator[str]:
+    if line.hours == "24/7":
+        yield words.line.always
+    elif line.hours and words.reads_the_catalogue:
+        yield words.line.hours.format(hours=line.hours.replace("24/7", "day and night"))
+    else:
+        yield words.line.unsure
+    if line.note and words.reads_the_catalogue:
+        yield f"{line.note[0].upper()}{line.note[1:]}."
+    else:
+        yield words.notes.get(line.id, "")
+
+
+def _ways(line: Line, words: Wording) -> Iterator[str]:
+    say = words.line
     both = line.text if line.text in line.phone and line.keyword is None else None
     if both:
-        yield f"call or text {both}"
+        yield say.both.format(number=both)
     if phones := [number for number in line.phone if number != both]:
-        yield f"call {' or '.join(phones)}"
+        yield say.call.format(number=f" {say.or_} ".join(phones))
     if line.text and not both:
-        yield f"text {line.keyword} to {line.text}" if line.keyword else f"text {line.text}"
+        yield (say.keyword if line.keyword else say.text).format(keyword=line.keyword, number=line.text)
     if line.whatsapp:
-        yield f"WhatsApp {line.whatsapp}"
+        yield say.whatsapp.format(number=line.whatsapp)
     if line.chat:
-        yield f"[chat online]({line.chat})"
+        yield say.chat.format(url=line.chat)
     elif line.url:
-        yield f"[see the website]({line.url})"
+        yield say.website.format(url=line.url)
 
 
-def _words(pattern: str) -> re.Pattern[str]:
-    return re.compile(rf"\b(?:{pattern})\b", re.IGNORECASE)
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A file of a team's words that may not be used, and why."""
+
+    file: str
+    breach: Breach
+
+    def __str__(self) -> str:
+        return f"{self.file} {self.breach}"
 
 
-_BANNED = {
-    "names a diagnosis": _words(
-        r"depress\w*|anxi(ety|ous)\w*|bipolar|mania|manic|ptsd|ocd|adhd|autis\w+|schizo\w+|psycho\w+|"
-        r"anorex\w+|bulimi\w+|disorders?|diagnos\w+|symptoms?|mental(ly)? ill\w*|patients?"
-    ),
-    "says what somebody is": _words(r"suicidal|at risk|you are (in crisis|unwell|sick|ill|not well)|crazy"),
-    "promises": _words(
-        r"gets? better|will be (ok|okay|fine|alright|all right|better)|will pass|promise\w*|guarantee\w*|"
-        r"everything will|things will|always there|cure\w*"
-    ),
-    "lays guilt or gives orders": _words(
-        r"selfish|burden|you (should|must|need to)|your loved ones|think of (your|the)|stay strong|worse off|"
-        r"attention.seeking|committed?|failed|how could"
-    ),
-    "names a method": _words(
-        r"overdos\w+|pills?|medication|jump\w*|hang\w*|guns?|ropes?|bridges?|blades?|knife|razors?|cut\w*|"
-        r"poison\w*|kill\w*|drown\w*|self.harm\w*"
-    ),
-    "plays a person": _words(r"i (understand|feel|care|know how|am sorry|hear)|i'm sorry"),
-    "asks something": re.compile(r"\?"),
-    "names a user": re.compile(r"\bu/\w", re.IGNORECASE),
-}
-
-_SHORTENED = _words(r"bit\.ly|tinyurl\.com|t\.co|goo\.gl|ow\.ly|is\.gd|redd\.it|buff\.ly|rb\.gy|cutt\.ly|t\.ly")
-
-_NEEDED = {
-    "does not say that a bot run by the moderators wrote it": re.compile(r"I am a bot run by the moderators of "),
-    "has no way to opt out": re.compile(r"\[opt out of these replies\]\(https://[^\s()]+\)"),
-    "does not name the emergency number": re.compile(r"your local emergency number"),
-    "names nowhere to turn": re.compile(
-        r"^- \*\*.+: |\]\(https://(?!www\.reddit\.com/).+ (lists|shows) ", re.MULTILINE
-    ),
-}
+_REPLY_FILE = re.compile(rf"(?:{'|'.join(REPLIED_LEVELS)})(?:\.(?P<language>{'|'.join(LANGUAGES)}))?\.md\.j2")
+_INCLUDED_FILE = re.compile(rf"_\w+(?:\.(?P<language>{'|'.join(LANGUAGES)}))?\.md\.j2|help\.md\.j2")
+_LONG_NAME = "x" * 21  # as long as the name of a subreddit can be
 
 
-def lint(text: str) -> list[str]:
-    """The rules of safe messaging that a reply breaks, each in a few words; empty when it breaks none."""
-    words = re.sub(r"https://[^\s()]+|\br/\w+", "", text)  # a community may well be called r/depression
-    broken = [rule for rule, pattern in _BANNED.items() if pattern.search(words)]
-    broken += [rule for rule, pattern in _NEEDED.items() if not pattern.search(text)]
-    if _SHORTENED.search(text):
-        broken.append("hides where a link goes")
-    if len(text) >= LONGEST_REPLY:
-        broken.append(f"is longer than {LONGEST_REPLY - 1} characters")
-    return broken
+def check_teams(config: Config, catalogue: Catalogue, today: date) -> list[Refusal]:
+    """What is wrong with the templates and links that the watched communities, or all of them, have set."""
+    teams = (config.replies, *(config.team(name).replies for name in config.reddit.subreddits))
+    links = [Refusal(url, breach) for url in {team.opt_out_url for team in teams} for breach in lint_words(url)]
+    folders = sorted({team.templates for team in teams if team.templates is not None})
+    return links + [refusal for folder in folders for refusal in check_templates(folder, catalogue, today)]
+
+
+def check_templates(folder: Path | None, catalogue: Catalogue, today: date) -> list[Refusal]:
+    """Every rule that a team's templates break, in any branch, at any level and in any language; empty when none does.
+
+    Without a folder, the box's own.
+    """
+    if folder is not None and not folder.is_dir():
+        return [Refusal(str(folder), Breach(Rule.TEMPLATE, "there is no such folder"))]
+    refusals = dict.fromkeys(Refusal(path.name, breach) for path in _files(folder) for breach in _source(path))
+    refusals |= dict.fromkeys(_rendered(folder, catalogue, today))
+    return list(refusals)
+
+
+def _files(folder: Path | None) -> list[Path]:
+    return sorted(folder.glob("*")) if folder is not None else []
+
+
+def _source(path: Path) -> Iterator[Breach]:
+    """What stands in a file, whether or not it would ever be shown."""
+    name = _REPLY_FILE.fullmatch(path.name) or _INCLUDED_FILE.fullmatch(path.name)
+    if name is None:
+        yield Breach(Rule.TEMPLATE, "the name is neither that of a reply nor that of an include, _name.en.md.j2")
+        return
+    try:
+        tree = reply_templates().parse(path.read_text(encoding="utf-8"))
+    except (TemplateError, OSError, UnicodeDecodeError) as error:
+        yield Breach(Rule.TEMPLATE, _in_a_line(error))
+        return
+    language = name.groupdict()["language"]
+    shown = " ".join(data.data for data in tree.find_all(nodes.TemplateData))
+    if language is None and (word := re.search(r"[^\W\d_]+", shown)):
+        yield Breach(Rule.LANGUAGE, word.group())
+    quoted = [const.value for const in tree.find_all(nodes.Const) if isinstance(const.value, str)]
+    for text in (shown, *quoted):
+        yield from lint_words(text, language or ENGLISH)
+
+
+def _rendered(folder: Path | None, catalogue: Catalogue, today: date) -> Iterator[Refusal]:
+    directories = catalogue.directories(today)
+    for level in REPLIED_LEVELS:
+        for language in LANGUAGES:
+            try:
+                template = _template(folder, level, language)
+            except Exception as error:
+                yield Refusal(f"{level}.{language}.md.j2", Breach(Rule.TEMPLATE, _in_a_line(error)))
+                continue
+            for lines in _situations(catalogue, today, language):
+                community = _LONG_NAME if lines else ""
+                values = _values(level, language, community, lines, directories, _opt_out_url(community))
+                for breach in _lint_rendered(template, values, language, lines):
+                    yield Refusal(template.name or "", breach)
+
+
+def _situations(catalogue: Catalogue, today: date, language: str) -> Iterable[list[str]]:
+    """The longest lines there are of each number of lines, none included. The lines themselves are vetted already."""
+    longest: dict[int, list[str]] = {0: []}
+    for country in catalogue.countries(today):
+        lines = [in_words(line, language) for line in _lines(catalogue, country, today, language)]
+        longest[len(lines)] = max(longest.get(len(lines), []), lines, key=lambda each: len("".join(each)))
+    return longest.values()
+
+
+def _lint_rendered(
+    template: Template, values: Mapping[str, object], language: str, lines: Iterable[str]
+) -> list[Breach]:
+    try:
+        return lint(template.render(values).strip(), language, lines)
+    except Exception as error:
+        return [Breach(Rule.TEMPLATE, _in_a_line(error))]
+
+
+def _in_a_line(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:200]

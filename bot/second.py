@@ -13,6 +13,7 @@ from bot.judge import Judgement, document_of
 from bot.policy import decide_again
 from bot.types import Post
 from models.annotation import Annotation, Annotator, Status
+from models.assessment import Assessment
 from models.errors import OverBudget
 from models.labels import Level, Risk
 
@@ -20,6 +21,12 @@ log = structlog.get_logger()
 
 # Posts that wait for an answer at once. More than these are not let in line: the server is too slow for the stream.
 _MOST_WAITING = 256
+
+
+def in_doubt(assessment: Assessment, config: Llm) -> bool:
+    """Whether thoughts of dying are possible and no more than that, or two readers disagree about any risk."""
+    unsure = config.unsure_from <= assessment.risk.at_least(Risk.IDEATION) < config.unsure_to
+    return unsure or assessment.disputed
 
 
 class SecondReader:
@@ -42,8 +49,7 @@ class SecondReader:
             return False
         if post.is_gone or not self._config.may_read(post.subreddit):
             return False
-        unsure = self._config.unsure_from <= assessment.risk.at_least(Risk.IDEATION) < self._config.unsure_to
-        return unsure or assessment.disputed
+        return in_doubt(assessment, self._config)
 
     async def read(self, judgement: Judgement) -> Judgement:
         """The judgement after a second reading, within `timeout_seconds`; the same one when the day's calls are made.

@@ -82,10 +82,14 @@ class ClassifierAnnotator:
 
     async def annotate(self, documents: Sequence[Document]) -> list[Annotation]:
         """One annotation a document, in the same order; `seconds` is an equal share of the time the batch took."""
-        async with self._turn:
-            return await asyncio.to_thread(self._annotate, documents)
+        return [annotation for annotation, _ in await self.judge(documents)]
 
-    def _annotate(self, documents: Sequence[Document]) -> list[Annotation]:
+    async def judge(self, documents: Sequence[Document]) -> list[tuple[Annotation, Assessment | None]]:
+        """The same, each with the assessment that it comes from; None where the classifier broke."""
+        async with self._turn:
+            return await asyncio.to_thread(self._judge, documents)
+
+    def _judge(self, documents: Sequence[Document]) -> list[tuple[Annotation, Assessment | None]]:
         if not documents:
             return []
         started = time.perf_counter()
@@ -93,10 +97,10 @@ class ClassifierAnnotator:
             assessments = self._classifier.assess(documents)
         except Exception as error:
             if len(documents) > 1:
-                return [annotation for document in documents for annotation in self._annotate([document])]
-            return [Annotation(Status.FAILED, versions=self.versions, error=type(error).__name__)]
+                return [judged for document in documents for judged in self._judge([document])]
+            return [(Annotation(Status.FAILED, versions=self.versions, error=type(error).__name__), None)]
         seconds = (time.perf_counter() - started) / len(documents)
-        return [_decided(assessment, seconds) for assessment in assessments]
+        return [(_decided(assessment, seconds), assessment) for assessment in assessments]
 
 
 def _decided(assessment: Assessment, seconds: float) -> Annotation:

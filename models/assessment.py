@@ -16,8 +16,8 @@ L = TypeVar("L", Severity, Risk)
 class Evidence:
     """The characters `start` to `end` (exclusive) of `Document.text` that support `label`.
 
-    `label` is a member of `models.labels`; `source` is `rules`, `encoder` or `llm`; `note` says in plain words why the
-    span counts (or why it was set aside), for a moderator to read.
+    `label` is a member of `models.labels`; `source` is `rules`, `terms`, `encoder` or `llm`; `note`
+    says in plain words why the span counts (or why it was set aside), for a moderator to read.
     """
 
     start: int
@@ -49,7 +49,8 @@ class Assessment:
 
     `relevance` and the values of `disorders` are calibrated probabilities in [0, 1]; `disorders` names all nine.
     `versions` names whatever produced the judgement, for instance `{"rules": "3f2a…", "encoder": "minilm 91bc…"}`.
-    `disputed` is True when two readers disagree about whether the post shows any risk at all.
+    `disputed` is True when two readers disagree about whether the post shows any risk at all. `language` (ISO 639-1) is
+    the one it is written in, None when nobody looked or it is not certain.
     """
 
     relevance: float
@@ -59,6 +60,7 @@ class Assessment:
     evidence: tuple[Evidence, ...]
     versions: Mapping[str, str]
     disputed: bool = False
+    language: str | None = None
 
 
 class Classifier(Protocol):

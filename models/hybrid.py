@@ -26,6 +26,7 @@ class Hybrid:
     def __init__(self, rules: Rules, encoder: Encoder) -> None:
         self._rules = rules
         self._encoder = encoder
+        self.versions: Mapping[str, str] = {"rules": rules.version, "encoder": encoder.version}
 
     @classmethod
     def load(
@@ -37,13 +38,12 @@ class Hybrid:
     def assess(self, documents: Sequence[Document]) -> list[Assessment]:
         """One assessment a document, in order. Raises ModelError when an output is no number."""
         precision = self._encoder.manifest.rule_precision
-        versions = {"rules": self._rules.version, "encoder": self._encoder.version}
         with ThreadPoolExecutor(1) as beside:  # the encoder computes outside the interpreter's lock
             assessing = beside.submit(self._encoder.assess, documents)
             readings = [self._rules.annotate(document) for document in documents]
             assessments = assessing.result()
         return [
-            replace(join(reading, assessment, precision), versions=versions)
+            replace(join(reading, assessment, precision), versions=self.versions)
             for reading, assessment in zip(readings, assessments, strict=True)
         ]
 

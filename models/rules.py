@@ -43,6 +43,8 @@ _SCALES: Mapping[str, type[StrEnum]] = {
     "relevance": Relevance,
 }
 
+FILES = ("words", "context", *_SCALES)  # of the lexicon, without their .toml
+
 # A sign counts its weight once, however often it is repeated; from this sum on a label holds.
 _ENOUGH = 2
 
@@ -109,8 +111,7 @@ class Rules:
     def load(cls) -> Rules:
         """The lexicon that comes with the package."""
         folder = resources.files("models") / "lexicon"
-        paths = [path for path in folder.iterdir() if path.name.endswith(".toml")]
-        return cls({path.name.removesuffix(".toml"): path.read_text(encoding="utf-8") for path in paths})
+        return cls({name: (folder / f"{name}.toml").read_text(encoding="utf-8") for name in FILES})
 
     def annotate(self, document: Document) -> Reading:
         """Everything the lexicon says of the document, in time linear in its length."""

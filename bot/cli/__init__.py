@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from bot.cli import live, offline, research, reviews, vetted
+from bot.cli import live, offline, replies, research, reviews, vetted
 from bot.errors import NightlightError
 
 app = typer.Typer(
@@ -18,6 +18,7 @@ app = typer.Typer(
 )
 for part in (offline, live, research):
     app.add_typer(part.app)
+app.add_typer(replies.app, name="replies")
 app.add_typer(reviews.app, name="reviews")
 app.add_typer(vetted.resources, name="resources")
 

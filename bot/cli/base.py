@@ -49,7 +49,7 @@ def model_errors_as_ours() -> Iterator[None]:
 
 
 class Annotator(StrEnum):
-    """Who judges: the dictionary, the network, or both, as in a live run."""
+    """Who judges: the dictionary, the network, or both and what other languages need, as in a live run."""
 
     RULES = "rules"
     ENCODER = "encoder"
@@ -59,13 +59,16 @@ class Annotator(StrEnum):
 def classifier_of(config: Config, annotator: Annotator = Annotator.HYBRID) -> Classifier:
     from models.encoder import Encoder
     from models.hybrid import Hybrid
+    from models.multilingual import Multilingual
     from models.rules import Rules
 
     if annotator is Annotator.RULES:
         return Rules.load()
+    model = config.model
     with model_errors_as_ours():
-        load = Hybrid.load if annotator is Annotator.HYBRID else Encoder.load
-        return load(config.model.path, config.model.threads, config.model.batch_size)
+        if annotator is Annotator.ENCODER:
+            return Encoder.load(model.path, model.threads, model.batch_size)
+        return Multilingual.around(Hybrid.load(model.path, model.threads, model.batch_size))
 
 
 def at_the_desk(path: Path, work: Callable[[Desk], Awaitable[T]]) -> T:
@@ -76,7 +79,7 @@ def at_the_desk(path: Path, work: Callable[[Desk], Awaitable[T]]) -> T:
     from bot.review.desk import Desk
 
     async def at_the_desk(store: Store, manners: Manners, settings: Config) -> T:
-        return await work(Desk(store, manners, SystemClock()))
+        return await work(Desk(store, manners, settings, SystemClock()))
 
     return asyncio.run(with_store(path, at_the_desk))
 

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from bot.cli.base import Annotator, OptionalConfig, classifier_of, model_errors_as_ours, settings_of
+from bot.cli.base import Annotator, OptionalConfig, classifier_of, model_errors_as_ours, settings_of, with_store
 from models.labels import Task
+
+if TYPE_CHECKING:
+    from bot.config import Config
+    from bot.manners import Manners
+    from bot.review.marks import Judged
+    from bot.store import Store
 
 # Two posts of a hundred: an assumption, for a team that has not counted its own.
 _ASSUMED_SHARE = 0.02
@@ -22,8 +28,8 @@ def label(
         Path, typer.Argument(help="A file of posts, as for replay.", metavar="ARCHIVE", show_default=False)
     ],
     annotator: Annotated[
-        Literal["rules", "encoder", "llm"],
-        typer.Option(help="Who labels: the dictionary, the encoder, or a language model."),
+        Literal["rules", "encoder", "hybrid", "llm"],
+        typer.Option(help="Who labels: the dictionary, the encoder, both as in a live run, or a language model."),
     ],
     out: Annotated[Path, typer.Option(help="The file for the labels, one JSON line a post.", show_default=False)],
     name: Annotated[str | None, typer.Option(help="What to call this annotator.", show_default="what it is")] = None,
@@ -72,6 +78,63 @@ def agree(
 
 
 @app.command()
+def consensus(
+    files: Annotated[
+        list[Path],
+        typer.Argument(help="Files of labels, one annotator each.", metavar="LABELS...", show_default=False),
+    ],
+    out: Annotated[Path, typer.Option(help="The file for the merged labels.", show_default=False)],
+    method: Annotated[
+        Literal["majority", "dawid-skene"],
+        typer.Option(help="Count every vote alike, or by how each annotator seems to err."),
+    ] = "majority",
+) -> None:
+    """Merges the labels of several annotators into one file, with the probability of every label and level.
+
+    By majority each vote counts alike; Dawid and Skene's method estimates from the votes alone how each annotator errs,
+    and weighs them by that, which takes hundreds of posts and is no better than the annotators if they err together.
+    What somebody refused, or answered in no readable way, is a missing vote and never a no. Of two equal halves the one
+    that needs a person more holds. The output is a file of labels like the others, for agree and for train.
+
+    Exit code: 2 when the command is wrong, or no two of the annotators labelled one post.
+
+    Example: nightlight consensus rules.jsonl encoder.jsonl qwen.jsonl --method dawid-skene --out consensus.jsonl
+    """
+    from bot.consensus import run_consensus
+    from models.consensus import Method
+
+    run_consensus(files, Method(method), out)
+
+
+@app.command()
+def experiment(
+    config: Annotated[
+        Path, typer.Argument(help="The experiment, as TOML; docs/experiment.md has every key.", show_default=False)
+    ],
+) -> None:
+    """Who labels best, and what does a model learn from it? Annotates, compares, trains and reports, all in one.
+
+    Every annotator of the file (dictionary, encoder, hybrid, language models on servers of your choice) labels the same
+    posts. Each model is trained on the labels of each annotator, and of their consensus, with five folds, and all are
+    held against people's labels where you have some. The folder that the file names gets report.html, report.json and
+    report.md: annotator by model by task with F1, time and cost. No text of a post is in them.
+
+    It can be stopped at any time: the same command goes on, and neither asks nor trains anything twice. Posts go to the
+    servers that the file names, user names and places taken out, and nowhere else.
+
+    Exit code: 0 when the report is written, 1 when some posts have no answer (with a report if every annotator came to
+    the end), 2 when the command or the file is wrong, more than 128 when a signal stopped it.
+
+    Example: nightlight experiment experiment.toml
+    """
+    from bot.experiment.run import run_experiment
+
+    with model_errors_as_ours():
+        code = run_experiment(config)
+    raise typer.Exit(code)
+
+
+@app.command()
 def train(
     data: Annotated[Path, typer.Option(help="The folder of labelled posts, as *.jsonl.gz.", show_default=False)],
     out: Annotated[Path, typer.Option(help="The folder for the model and its card.", show_default=False)],
@@ -80,21 +143,48 @@ def train(
         typer.Option(help="The folder of a Hugging Face encoder. Without it: the one in the box.", show_default=False),
     ] = None,
     seed: Annotated[int, typer.Option(help="Fixes the splits and the fit.")] = 20,
+    archive: Annotated[
+        Path | None, typer.Option(help="More posts to learn from, whose labels are in --labels.", show_default=False)
+    ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            help="The labels of --archive: a file of consensus, with its doubts, or of label.", show_default=False
+        ),
+    ] = None,
 ) -> None:
-    """Trains, calibrates and measures the heads on labelled posts; makes a model folder to name in your config.toml."""
+    """Trains, calibrates and measures the heads on labelled posts; makes a model folder to name in your config.toml.
+
+    With --archive and --labels it also learns what annotators said of your own posts; it is measured on the posts of
+    --data alone.
+
+    Example: nightlight train --data labelled --archive posts.jsonl --labels consensus.jsonl --out my-model
+    """
+    from bot.errors import UsageError
+    from bot.lessons import read_lessons
     from models.train.training import train as train_heads
 
+    if (archive is None) != (labels is None):
+        raise UsageError("--archive and --labels belong together: the posts, and what was said of them")
+    lessons = read_lessons(archive, labels) if archive and labels else []
     with model_errors_as_ours():
-        train_heads(data, out, base, seed, lambda line: typer.echo(line, err=True))
+        train_heads(data, out, base, seed, lambda line: typer.echo(line, err=True), lessons=lessons)
 
 
 Labelled = Annotated[
-    Path,
+    Path | None,
     typer.Argument(
         help="A folder of labelled posts, or one file of them, as .jsonl or .jsonl.gz.",
         metavar="DATA",
         exists=True,
         show_default=False,
+    ),
+]
+FromReviews = Annotated[
+    bool,
+    typer.Option(
+        "--from-reviews",
+        help="In place of DATA: what your moderators said of the posts that the bot judged. Needs --config.",
     ),
 ]
 Limit = Annotated[
@@ -112,8 +202,9 @@ Share = Annotated[
 
 @app.command()
 def evaluate(
-    data: Labelled,
-    task: Annotated[Task, typer.Option(help="What the rows are labelled for.", show_default=False)],
+    data: Labelled = None,
+    task: Annotated[Task | None, typer.Option(help="What the rows are labelled for.", show_default=False)] = None,
+    from_reviews: FromReviews = False,
     annotator: Annotated[Annotator, typer.Option(help="Who judges.")] = Annotator.HYBRID,
     model: Annotated[
         Path | None,
@@ -137,13 +228,15 @@ def evaluate(
     """Holds the model against labelled posts: what it gets right, how sure that is, and what its alerts would cost.
 
     Every figure has a 95 % interval. With --task risk it also shows how many of the posts at risk your policy finds and
-    how many alerts that takes. Rows that the model was trained on flatter it.
+    how many alerts that takes. Rows that the model was trained on flatter it. With --from-reviews the decisions of the
+    running bot are held against what moderators said of them on their page; no text is read for that.
 
     Example: nightlight evaluate labelled/ --task risk --out evaluation
     """
     from rich.console import Console
 
-    from bot.evaluation import Plan, check_folder, show, to_json, write
+    from bot.errors import UsageError
+    from bot.evaluation import Plan, check_folder, evaluate_marks, show, to_json, write
     from bot.evaluation import evaluate as measure
     from bot.evaluation_page import render
 
@@ -151,9 +244,15 @@ def evaluate(
     if model is not None:
         settings = settings.model_copy(update={"model": settings.model.model_copy(update={"path": model})})
     check_folder(out)
-    plan = Plan(data, task, annotator, limit, seed, share, robustness)
-    with model_errors_as_ours():
-        found = measure(plan, lambda: classifier_of(settings, annotator), settings.policy, Console(stderr=True))
+    if from_reviews:
+        database = str(settings.store.path.name)
+        found = evaluate_marks(_what_moderators_said(data, config), database, settings.policy, seed)
+    elif data is None or task is None:
+        raise UsageError("say what to evaluate on: DATA and --task, or --from-reviews")
+    else:
+        plan = Plan(data, task, annotator, limit, seed, share, robustness)
+        with model_errors_as_ours():
+            found = measure(plan, lambda: classifier_of(settings, annotator), settings.policy, Console(stderr=True))
     if out is not None:
         write(found, out, render(found))
     if as_json:
@@ -165,7 +264,8 @@ def evaluate(
 
 @app.command()
 def tune(
-    data: Labelled,
+    data: Labelled = None,
+    from_reviews: FromReviews = False,
     max_alerts_per_day: Annotated[
         float | None, typer.Option(min=0, help="No more alerts than this.", show_default=False)
     ] = None,
@@ -188,7 +288,8 @@ def tune(
 
     One bound of the policy moves: min_probability of the urgent rule on ideation. Other crisis and urgent rules are
     raised to it where they stand lower. It is chosen on one half of the labelled posts and reported on the other.
-    What single subreddits have for themselves under [overrides] stays as it is.
+    What single subreddits have for themselves under [overrides] stays as it is. With --from-reviews the posts are those
+    that the bot judged, as many a day as there were; what no moderator marked counts as an ordinary post.
 
     Exit code: 2 when no bound does what you ask; nothing is written then.
 
@@ -197,23 +298,51 @@ def tune(
     from rich.console import Console
 
     from bot.deployment import Stream
+    from bot.errors import UsageError
     from bot.evaluation import progress
     from bot.tune import halve, lines_of, read_stream, save, show, stated_goal
     from bot.tune import tune as choose
     from models.scorecard import judge_rows
 
-    goal = stated_goal(max_alerts_per_day, posts_per_day, min_recall)
     settings = settings_of(config)
-    console = Console(stderr=True)
-    with model_errors_as_ours():
-        rows = read_stream(data, limit, seed)
-        classifier = classifier_of(settings)
-        with progress(console, "judging", len(rows)) as (_, on_done):
-            stream = Stream.of(rows, judge_rows(classifier, rows, on_done))
-    tuning = choose(settings.policy, stream, halve(rows, seed), goal, share, seed)
+    if from_reviews:
+        judged = _what_moderators_said(data, config)
+        posts_per_day = posts_per_day or judged.a_day
+        stream, keys, share = judged.stream(), judged.ids, judged.share
+    goal = stated_goal(max_alerts_per_day, posts_per_day, min_recall)
+    if not from_reviews:
+        if data is None:
+            raise UsageError("say what to tune on: DATA, or --from-reviews")
+        console = Console(stderr=True)
+        with model_errors_as_ours():
+            rows = read_stream(data, limit, seed)
+            classifier = classifier_of(settings)
+            with progress(console, "judging", len(rows)) as (_, on_done):
+                stream = Stream.of(rows, judge_rows(classifier, rows, on_done))
+        keys = tuple(row.key for row in rows)
+    tuning = choose(settings.policy, stream, halve(keys, seed), goal, share, seed)
     show(tuning, share, posts_per_day, Console())
     if config is not None:
         save(config, tuning.policy)
         typer.echo(f"written to {config}")
     else:
         typer.echo(f"\nPut this into your config.toml:\n\n{lines_of(tuning.policy)}")
+
+
+def _what_moderators_said(data: Path | None, config: Path | None) -> Judged:
+    """Every post that the bot judged and its models read, with the moderators' words on them. Raises UsageError."""
+    import asyncio
+
+    from bot.errors import UsageError
+    from bot.review.marks import judged, read_judged
+
+    if data is not None or config is None:
+        raise UsageError("--from-reviews stands in place of DATA and needs --config, whose database holds the reviews")
+
+    async def read(store: Store, manners: Manners, settings: Config) -> Judged | None:
+        return judged(await read_judged(store))
+
+    found = asyncio.run(with_store(config, read))
+    if found is None:
+        raise UsageError("the bot has judged no post yet")
+    return found

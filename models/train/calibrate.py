@@ -20,9 +20,18 @@ _ROUNDS = 3
 
 
 def fit_line(scores: Floats, targets: Floats, weights: Floats) -> tuple[float, float]:
-    """Slope and offset of the logistic line through one output's scores (Platt); NaN targets are left out."""
+    """Slope and offset of the logistic line through one output's scores (Platt).
+
+    Targets lie in [0, 1]; NaN is left out.
+    """
     known = ~np.isnan(targets)
-    line = LogisticRegression(C=1e3).fit(scores[known, None], targets[known], sample_weight=weights[known])
+    scores, targets, weights = scores[known], targets[known], weights[known]
+    # Of a target in between, the row counts as a 1 and as a 0, by its parts.
+    line = LogisticRegression(C=1e3).fit(
+        np.tile(scores, 2)[:, None],
+        np.repeat([1, 0], len(scores)),
+        sample_weight=np.concatenate([weights * targets, weights * (1 - targets)]),
+    )
     # A slope of 0 or below would turn the ranking round: few rows, no signal.
     return max(float(line.coef_[0, 0]), 0.05), float(line.intercept_[0])
 

@@ -18,6 +18,7 @@ from models.document import Document
 from models.errors import ModelError
 from models.heads import OUTPUTS, TASKS
 from models.labels import Disorder, Risk, Severity
+from models.soft import SoftLabels
 
 FILES = ("severity4", "risk_cssrs", "risk_binary", "relevance", "relevance_ambiguous", "disorder", "stress")
 
@@ -38,8 +39,9 @@ Targets = NDArray[np.float32]
 class Example:
     """One row of a data file.
 
-    `targets` and `weights` have `OUTPUTS` entries in the order of `TASKS`; a target is 0, 1 or NaN where the row
-    says nothing. An ordinal scale is written as one target a level above its lowest: does the post reach that level.
+    `targets` and `weights` have `OUTPUTS` entries in the order of `TASKS`; a target is 0, 1 (of a lesson also between
+    the two) or NaN where the row says nothing. An ordinal scale is written as one target a level above its lowest: does
+    the post reach that level.
     `label` is the row's own label and `set_name` its file. `fold` is 0 to `FOLDS` - 1 for rows to train with, None for
     those kept apart to measure.
     """
@@ -54,8 +56,17 @@ class Example:
     fold: int | None
 
 
-def load(folder: Path, seed: int) -> list[Example]:
-    """Every row of the data files in `folder`, each with its fold.
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """A post beside the data files, with what annotators say of it; `source` names them."""
+
+    source: str
+    document: Document
+    labels: SoftLabels
+
+
+def load(folder: Path, seed: int, lessons: Sequence[Lesson] = ()) -> list[Example]:
+    """Every row of the data files in `folder`, and every lesson as a row of the set `lessons`, each with its fold.
 
     Rows that share an author or a text (in any file, also as the beginning or the end of a longer copy) share a fold.
     It depends on the seed and on the rows' own content, not on their order. Half of `relevance_ambiguous` and 15 % of
@@ -64,6 +75,7 @@ def load(folder: Path, seed: int) -> list[Example]:
     Raises ModelError when a file is missing or is not gzipped JSON lines.
     """
     rows = [(name, row) for name in FILES for row in _read(folder / f"{name}.jsonl.gz")]
+    rows += [("lessons", _row(lesson)) for lesson in lessons]
     groups = _groups([row for _, row in rows])
     ambiguous = {group for (name, _), group in zip(rows, groups, strict=True) if name == "relevance_ambiguous"}
     examples = []
@@ -82,6 +94,23 @@ def load(folder: Path, seed: int) -> list[Example]:
             )
         )
     return examples
+
+
+def folds(documents: Sequence[Document], authors: Sequence[str], seed: int) -> list[int]:
+    """The fold of every post, 0 to `FOLDS` - 1, drawn as `load` does but with nothing kept apart.
+
+    Posts of one author ("" is nobody), or with one text, are in one fold.
+    """
+    rows = [
+        {"title": document.title, "text": document.body, "author_hash": author}
+        for document, author in zip(documents, authors, strict=True)
+    ]
+    return [fold for group in _groups(rows) if (fold := _fold(group, seed, test_share=0)) is not None]
+
+
+def _row(lesson: Lesson) -> dict[str, Any]:
+    document = lesson.document
+    return {"source": lesson.source, "title": document.title, "text": document.body, "soft": lesson.labels}
 
 
 def _read(path: Path) -> Iterator[dict[str, Any]]:
@@ -134,7 +163,9 @@ def _lesson(name: str, row: Mapping[str, Any]) -> tuple[Targets, Targets]:
     weights = np.ones(OUTPUTS, dtype=np.float32)
     relevance, disorders, severity, risk = (TASKS[task] for task in ("relevance", "disorders", "severity", "risk"))
     label = row.get("label")
-    if name == "severity4":
+    if name == "lessons":
+        targets = row["soft"].targets()
+    elif name == "severity4":
         targets[severity] = _at_least(Severity(str(label)))
         if label in (Severity.MODERATE, Severity.SEVERE):
             targets[relevance] = 1

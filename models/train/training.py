@@ -20,7 +20,7 @@ from models.onnx_export import Progress, onnx_file, sha256_of
 from models.rules import Rules
 from models.train import card
 from models.train.calibrate import find_shifts, fit_line
-from models.train.data import FOLDS, Example, load
+from models.train.data import FOLDS, Example, Lesson, load
 from models.train.fit import Fitted, Recipe, count_words, fit
 
 # Chosen on one fold, never on the rows kept apart. Three of MiniLM's six layers serve the heads as well as all six,
@@ -40,14 +40,20 @@ SCORED_SOURCES = ("naseem_severity", "depsign_2022")
 
 
 def train(
-    data: Path, out: Path, base: Path | None, seed: int, progress: Progress, embeddings: Path | None = None
+    data: Path,
+    out: Path,
+    base: Path | None,
+    seed: int,
+    progress: Progress,
+    embeddings: Path | None = None,
+    lessons: Sequence[Lesson] = (),
 ) -> None:
     """Train, calibrate and measure the heads, and write the model folder `out` with its card.
 
     `base` is the folder of a Hugging Face encoder, copied into `out`; None takes the base in the box, which `out` then
     only names. The same data, base and seed give the same heads on one machine. `embeddings` is a folder, to be kept as
-    private as the posts, where the encoded posts are stored for the next run. Raises ModelError when the data or the
-    base cannot be read.
+    private as the posts, where the encoded posts are stored for the next run. `lessons` are learnt from beside the
+    data, and no figure is of them. Raises ModelError when the data or the base cannot be read.
     """
     folder = base or base_folder()
     manifest = Manifest(
@@ -60,7 +66,7 @@ def train(
         rule_precision={},
     )
     model_file = onnx_file(folder, manifest.base_sha256, FEATURES, progress)
-    rows = [row for row in load(data, seed) if _teaches(row)]
+    rows = [row for row in load(data, seed, lessons) if _teaches(row)]
     progress(f"Read {len(rows)} labelled posts")
     reader = Reader(folder / "tokenizer.json", model_file, WINDOW_TOKENS)
     stored = None if embeddings is None else embeddings / f"{model_file.parent.name}.npz"
@@ -72,7 +78,7 @@ def train(
     unseen = _cross_fitted(learning_rows, learning_posts, progress)
     progress("Fitting the heads on all folds")
     bag = count_words(learning_posts, POSTS_PER_WORD)
-    uncalibrated = _heads(_fit_all(learning_rows, learning_posts, bag), bag)
+    uncalibrated = fit_heads(learning_posts, *_lessons_of(learning_rows), bag)
     slope, offset, shift = _calibrate(learning_rows, unseen)
     heads = _with_calibration(uncalibrated, slope, offset + shift)
 
@@ -133,14 +139,29 @@ def _encode(rows: Sequence[Example], reader: Reader, progress: Progress, file: P
     return [encoded[row.document.text] for row in rows]
 
 
-def _fit_all(rows: Sequence[Example], posts: Sequence[Encoded], bag: Bag) -> dict[str, Fitted]:
-    targets, weights = np.stack([row.targets for row in rows]), np.stack([row.weights for row in rows])
+def _lessons_of(rows: Sequence[Example]) -> tuple[Floats, Floats]:
+    """Targets and weights, (rows, OUTPUTS) each."""
+    return np.stack([row.targets for row in rows]), np.stack([row.weights for row in rows])
+
+
+def fit_heads(posts: Sequence[Encoded], targets: Floats, weights: Floats, bag: Bag | None = None) -> Heads:
+    """The heads that fit best, not yet calibrated, from targets in [0, 1] (NaN: unknown) of (posts, OUTPUTS).
+
+    A task that no post teaches gives one half for everything. `bag` is that of these posts when it is left out.
+    """
+    bag = count_words(posts, POSTS_PER_WORD) if bag is None else bag
     fitted = {}
     for task, columns in TASKS.items():
         taught = np.flatnonzero(~np.isnan(targets[:, columns]).all(axis=1)).tolist()
+        if not taught:
+            outputs = columns.stop - columns.start
+            sizes = posts[0].vectors.shape[1], len(bag.ids), 1
+            nothing = [np.zeros((size, outputs), dtype=np.float32) for size in sizes]
+            fitted[task] = Fitted(nothing[0], nothing[1], nothing[2][0])
+            continue
         own = [posts[index] for index in taught]
         fitted[task] = fit(own, targets[taught, columns], weights[taught, columns], bag, RECIPES[task])
-    return fitted
+    return _heads(fitted, bag)
 
 
 def _heads(fitted: Mapping[str, Fitted], bag: Bag) -> Heads:
@@ -168,16 +189,14 @@ def _cross_fitted(rows: Sequence[Example], posts: Sequence[Encoded], progress: P
     for fold in range(FOLDS):
         progress(f"Fitting the heads without fold {fold + 1} of {FOLDS}")
         seen, hidden = np.flatnonzero(folds != fold).tolist(), np.flatnonzero(folds == fold).tolist()
-        seen_posts = [posts[index] for index in seen]
-        bag = count_words(seen_posts, POSTS_PER_WORD)
-        heads = _heads(_fit_all([rows[index] for index in seen], seen_posts, bag), bag)
+        heads = fit_heads([posts[index] for index in seen], *_lessons_of([rows[index] for index in seen]))
         scores[hidden] = heads.scores([posts[index] for index in hidden])
     return scores
 
 
 def _calibrate(rows: Sequence[Example], scores: Floats) -> tuple[Floats, Floats, Floats]:
     """Slope and offset that make each output true, and the shift that puts its threshold at 0.5."""
-    targets, weights = np.stack([row.targets for row in rows]), np.stack([row.weights for row in rows])
+    targets, weights = _lessons_of(rows)
     lines = [fit_line(scores[:, column], targets[:, column], weights[:, column]) for column in range(OUTPUTS)]
     slope = np.array([line[0] for line in lines], dtype=np.float32)
     offset = np.array([line[1] for line in lines], dtype=np.float32)

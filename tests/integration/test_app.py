@@ -7,18 +7,19 @@ import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, closing, suppress
+from pathlib import Path
 
 import pytest
 
 from bot import app
-from bot.config import Config, Secrets
+from bot.config import Config, Replies, Secrets
 from bot.errors import ConfigError, SetupError
 from bot.inbox import Inbox
 from bot.judge import Judgement
 from bot.outbox import Outbox
 from bot.sandbox.state import Fault, SandboxReddit
 from bot.store import Store
-from bot.types import DeliveryKind, DeliveryState, Post, ReviewAction
+from bot.types import DeliveryKind, DeliveryState, Post
 from models.assessment import Assessment
 from models.document import Document
 from tests.conftest import HandClock, KeywordClassifier
@@ -88,7 +89,8 @@ async def test_an_approved_reply_appears_under_the_post_once(
         async with Store(config.store.path) as store:
             outbox = Outbox(store, clock)
             (held,) = await outbox.find(DeliveryState.HELD)
-            await outbox.review(held.id, ReviewAction.APPROVED, "mod_anna")
+            async with store.transaction():
+                await outbox.approve(held, clock.now())
         await until(lambda: len(reddit.comments_on(post_id)) == 1, "the reply")
         assert reddit.comments_on(post_id)[0].body == held.body
     assert len(reddit.comments_on(post_id)) == 1
@@ -213,6 +215,18 @@ async def test_a_set_up_that_cannot_work_is_refused_before_it_starts(config: Con
         await app.run(nothing, secrets, KeywordClassifier, asyncio.Event())
     with pytest.raises(SetupError, match="NIGHTLIGHT_REDDIT_CLIENT_ID"):
         await app.run(config, Secrets(), KeywordClassifier, asyncio.Event())
+
+
+async def test_words_that_break_a_rule_are_refused_before_it_starts(
+    config: Config, secrets: Secrets, clock: HandClock, tmp_path: Path
+) -> None:
+    """A team's own template that says what nobody should read stops the start, by its rule."""
+    (tmp_path / "urgent.en.md.j2").write_text("Stay strong.", encoding="utf-8")
+    config = config.model_copy(update={"replies": Replies(templates=tmp_path)})
+    with pytest.raises(
+        ConfigError, match=r"urgent\.en\.md\.j2 breaks the rule “no guilt and no orders”: “Stay strong”"
+    ):
+        await app.run(config, secrets, KeywordClassifier, asyncio.Event(), clock=clock)
 
 
 async def test_a_second_process_on_the_same_database_is_refused(

@@ -40,6 +40,7 @@ def test_an_unforeseen_error_ends_it_loudly_without_quoting_a_post(
     "command",
     [
         "run",
+        "review",
         "purge",
         "optout",
         "status",
@@ -51,7 +52,10 @@ def test_an_unforeseen_error_ends_it_loudly_without_quoting_a_post(
         "tune",
         "label",
         "agree",
+        "consensus",
+        "experiment",
         "resources",
+        "replies",
     ],
 )
 def test_every_command_teaches(command: str) -> None:
@@ -59,3 +63,19 @@ def test_every_command_teaches(command: str) -> None:
     result = CliRunner().invoke(cli.app, [command, "--help"])
     assert result.exit_code == 0
     assert len(result.output.split("Usage:")[1].splitlines()[2].split()) >= 4
+
+
+def test_a_reply_can_be_looked_at_and_its_template_checked(tmp_path: Path) -> None:
+    """`replies preview` prints the reply and nothing else; `replies check` names file and rule, and fails."""
+    from bot.wording import wording
+
+    preview = CliRunner().invoke(cli.app, ["replies", "preview", "--language", "de", "--country", "at"])
+    assert preview.exit_code == 0
+    assert preview.output.startswith(wording("de").crisis.opening)
+    assert "**Telefonseelsorge**: Anruf unter 142." in preview.output
+    assert preview.output.rstrip().endswith(").*")
+    assert CliRunner().invoke(cli.app, ["replies", "check"]).exit_code == 0
+    (tmp_path / "crisis.en.md.j2").write_text("It gets better.", encoding="utf-8")
+    check = CliRunner().invoke(cli.app, ["replies", "check", str(tmp_path)])
+    assert check.exit_code == 1
+    assert "crisis.en.md.j2 breaks the rule “no promise”: “gets better”" in check.output

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from models.document import Document
 from models.labels import Disorder, Relevance, Risk, Severity
-from models.rules import Reading, Rules
+from models.rules import FILES, Reading, Rules
 
 RULES = Rules.load()
 ALL_LABELS = frozenset(map(str, [*Relevance, *Disorder, *Severity, *Risk]))
@@ -316,7 +316,7 @@ def test_assess_spells_out_every_label() -> None:
 
 def lexicon() -> dict[str, str]:
     folder = resources.files("models") / "lexicon"
-    return {path.name.removesuffix(".toml"): path.read_text(encoding="utf-8") for path in folder.iterdir()}
+    return {name: (folder / f"{name}.toml").read_text(encoding="utf-8") for name in FILES}
 
 
 def test_version_follows_the_lexicon() -> None:

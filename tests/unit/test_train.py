@@ -11,10 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from models.document import Document
 from models.errors import ModelError
 from models.heads import Bag, Encoded, sigmoid
+from models.labels import Risk
+from models.soft import SoftLabels
 from models.train.calibrate import find_shifts, fit_line
-from models.train.data import FILES, load
+from models.train.data import FILES, Lesson, load
 from models.train.fit import Recipe, count_words, fit
 
 LONG = "the kettle sang and the rain went on over the roofs of the town " * 6
@@ -61,6 +64,35 @@ def test_a_row_teaches_only_what_it_says(tmp_path: Path) -> None:
     assert behavior.tolist() == [1, 1, 1, 0]
     assert np.isnan(depression[0])
     assert depression[1:].tolist() == [0, 0, 0]
+
+
+def test_a_lesson_teaches_with_its_doubt_and_stays_with_its_copies(tmp_path: Path) -> None:
+    """Soft labels become targets between 0 and 1, and a post that is kept apart elsewhere is kept apart here too."""
+    soft = SoftLabels(
+        relevance=0.75,
+        risk={Risk.NONE: 0.5, Risk.INDICATOR: 0.25, Risk.IDEATION: 0.25, Risk.BEHAVIOR: 0, Risk.ATTEMPT: 0},
+    )
+    lesson = Lesson("majority", Document("", LONG), soft)
+    for seed in range(20):
+        write(tmp_path, relevance=[{"text": LONG, "label": "mh"}])
+        copy, taught = load(tmp_path, seed, [lesson])
+        assert copy.fold == taught.fold
+    assert (taught.set_name, taught.source) == ("lessons", "majority")
+    assert taught.targets[0] == 0.75
+    assert np.isnan(taught.targets[1:13]).all()
+    assert taught.targets[13:17].tolist() == [0.5, 0.25, 0, 0]
+
+
+def test_a_target_in_between_counts_by_its_parts() -> None:
+    """Rows at 0.25 are calibrated as the same rows, a quarter of them 1 and the rest 0."""
+    scores = np.linspace(-2, 2, 200, dtype=np.float32)
+    targets = sigmoid(2 * scores - 0.5)
+    weights = np.ones(200, dtype=np.float32)
+    assert fit_line(scores, targets, weights) == pytest.approx((2, -0.5), abs=0.05)
+    hard = np.repeat([1, 0, 0, 0], 50).astype(np.float32)
+    soft = np.full(200, 0.25, dtype=np.float32)
+    same = np.tile(np.linspace(-2, 2, 50, dtype=np.float32), 4)
+    assert fit_line(same, soft, weights) == pytest.approx(fit_line(same, hard, weights), abs=1e-3)
 
 
 def test_unreadable_data_is_an_error_with_its_name(tmp_path: Path) -> None:

@@ -1,0 +1,8 @@
+"""The founding paper's experiment on anybody's posts: annotate, agree, train on each annotator's labels, compare.
+
+settings.py   the TOML file
+sample.py     which posts, and what people say of them
+study.py      the labels and the cells of the table, each a file, so that a stopped run goes on
+table.py      the figures
+page.py       the report, as a page, as JSON and as Markdown
+"""

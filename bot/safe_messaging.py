@@ -1,0 +1,163 @@
+"""The rules that every word to an author keeps, and the check that holds a text to them.
+
+docs/safe-messaging.md gives each rule its reason and its source. What a rule forbids or asks for in a language stands
+in that language's file in bot/wording/.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+
+from bot.wording import ENGLISH, wording
+
+LONGEST_REPLY = 1500  # exclusive, in characters
+
+# A school grade of 7 is an age of 12.
+_HIGHEST_GRADE = 7.0
+# For languages that the grade was not made for, in words on average.
+_LONGEST_SENTENCE = 16.0
+
+
+class Rule(StrEnum):
+    """One rule, as a moderator reads it."""
+
+    DIAGNOSIS = "no diagnosis"
+    CLAIM = "no claim about the author"
+    PROMISE = "no promise"
+    GUILT = "no guilt and no orders"
+    METHOD = "no method"
+    PERSON = "no pretending to be a person"
+    QUESTION = "no question"
+    USER = "no user named"
+    LINK = "links in full, by https, never shortened"
+    HIDDEN = "no hidden characters"
+    NUMBER = "no number that is not in the catalogue"
+    LENGTH = "fewer than 1,500 characters"
+    READING = "easy to read at twelve"
+    BOT = "says that it is a bot and who runs it"
+    OPT_OUT = "has a link to opt out"
+    EMERGENCY = "names the emergency number, in words"
+    HELP = "names somewhere to turn"
+    LANGUAGE = "words of your own in a file that names their language"
+    TEMPLATE = "a template that can be rendered"
+
+
+@dataclass(frozen=True, slots=True)
+class Breach:
+    """A rule that a text breaks, and what in it does; empty where something is missing."""
+
+    rule: Rule
+    found: str = ""
+
+    def __str__(self) -> str:
+        return f"breaks the rule “{self.rule}”" + (f": “{self.found}”" if self.found else "")
+
+
+def lint(text: str, language: str = ENGLISH, lines: Iterable[str] = ()) -> list[Breach]:
+    """What a whole reply breaks; empty when it keeps every rule.
+
+    `lines` are the crisis lines in it, as they were put into words from the catalogue: what stands in those is vetted
+    there.
+    """
+    own = text
+    for line in lines:
+        own = own.replace(line, "")
+    breaches = lint_words(own, language)
+    if len(text) >= LONGEST_REPLY:
+        breaches.append(Breach(Rule.LENGTH, f"{len(text):,}"))
+    if (hard := _hard_to_read(own, language)) is not None:
+        breaches.append(Breach(Rule.READING, hard))
+    return breaches + [Breach(rule) for rule in _missing(text, language)]
+
+
+def lint_words(text: str, language: str = ENGLISH) -> list[Breach]:
+    """What some words break that may be only a part of a reply: the first thing found for each rule."""
+    text = html.unescape(text)  # Markdown shows an entity as the letter it stands for
+    found = {rule: match.group() for rule, match in _found(text, language)}
+    if hidden := next(filter(_is_hidden, text), None):
+        found[Rule.HIDDEN] = unicodedata.name(hidden, f"U+{ord(hidden):04X}")
+    return [Breach(rule, " ".join(found[rule].split())) for rule in Rule if rule in found]
+
+
+def _is_hidden(character: str) -> bool:
+    return not character.isprintable() and character != "\n" and unicodedata.category(character) != "Zs"
+
+
+# Addresses and the names of subreddits: a community may well be called r/depression.
+_NAMES = re.compile(r"https://[^\s()]+|(?<!\w)r/\w+")
+_ANYWHERE = {
+    Rule.QUESTION: re.compile(r"[?¿\u037e\u061f？]"),
+    Rule.USER: re.compile(r"(?<!\w)u/\w+", re.IGNORECASE),
+    Rule.NUMBER: re.compile(r"\d(?:[ .()-]{0,2}\d){2,}"),
+}
+# A link by any other way than https, or from a service that hides where it goes.
+_BAD_LINK = re.compile(
+    r"\b(?!https:)[a-z][a-z+.-]*://\S*|\]\((?!https://)[^)]*\)|(?<!/)\bwww\.\S+"
+    r"|\b(?:bit\.ly|tinyurl\.com|t\.co|goo\.gl|ow\.ly|is\.gd|redd\.it|buff\.ly|rb\.gy|cutt\.ly|t\.ly)\b\S*",
+    re.IGNORECASE,
+)
+
+
+@cache
+def _never(language: str) -> dict[Rule, re.Pattern[str]]:
+    never = wording(language).never
+    words = {
+        Rule.DIAGNOSIS: never.diagnosis,
+        Rule.CLAIM: never.claim,
+        Rule.PROMISE: never.promise,
+        Rule.GUILT: never.guilt,
+        Rule.METHOD: never.method,
+        Rule.PERSON: never.person,
+    }
+    return {rule: re.compile(rf"\b(?:{'|'.join(each)})\b", re.IGNORECASE) for rule, each in words.items()}
+
+
+def _found(text: str, language: str) -> Iterator[tuple[Rule, re.Match[str]]]:
+    plain = unicodedata.normalize("NFKC", "".join(c for c in text if not _is_hidden(c)))
+    # Markdown's signs inside a word do not stop anybody from reading it.
+    words = re.sub(r"[*_`~]", "", _NAMES.sub("", plain)).replace("’", "'")
+    for rule, pattern in (_never(language) | _ANYWHERE).items():
+        if match := pattern.search(words):
+            yield rule, match
+    if match := _BAD_LINK.search(plain):
+        yield Rule.LINK, match
+
+
+def _missing(text: str, language: str) -> Iterator[Rule]:
+    needed = wording(language).needed
+    links = re.findall(r"\[([^\]]*)\]\(https://([^\s()/]+)[^\s()]*\)", text)
+    if needed.bot not in text:
+        yield Rule.BOT
+    if not any(needed.opt_out in words for words, _ in links):
+        yield Rule.OPT_OUT
+    if needed.emergency not in text:
+        yield Rule.EMERGENCY
+    elsewhere = [host for words, host in links if needed.opt_out not in words and not host.endswith("reddit.com")]
+    if not elsewhere and not re.search(r"^- \*\*.+: ", text, re.MULTILINE):
+        yield Rule.HELP
+
+
+def prose(text: str) -> str:
+    """The sentences alone: no list, no address, no Markdown."""
+    text = re.sub(r"^- .*$", "", text, flags=re.MULTILINE)
+    text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text)
+    return re.sub(r"\*|^---$", "", text, flags=re.MULTILINE)
+
+
+def _hard_to_read(text: str, language: str) -> str | None:
+    """By the automated readability index (Senter and Smith 1967) in English, by the length of sentences elsewhere."""
+    words = prose(text).split()
+    if not words:
+        return None
+    sentences = [each for each in re.split(r"(?<=[.!:])\s", prose(text)) if re.search(r"\w", each)]
+    mean = len(words) / max(1, len(sentences))
+    if language != ENGLISH:
+        return f"{mean:.0f} words a sentence" if mean > _LONGEST_SENTENCE else None
+    grade = 4.71 * len("".join(words)) / len(words) + 0.5 * mean - 21.43
+    return f"school grade {grade:.1f}" if grade > _HIGHEST_GRADE else None

@@ -1,0 +1,132 @@
+"""The rules that every word to an author keeps."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+import textstat
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.config import Replies, Team
+from bot.replies import compose_reply
+from bot.resources import Catalogue
+from bot.safe_messaging import LONGEST_REPLY, Rule, lint, lint_words, prose
+from bot.types import Decision, Post
+from bot.wording import LANGUAGES, wording
+from models.labels import Level
+
+CATALOGUE = Catalogue.load()
+TODAY = date(2026, 11, 24)
+POST = Post("abc", "testsub", "someone", "a title", "a body", 0.0, "")
+
+
+def reply(language: str = "en") -> str:
+    """A reply that names no line, so that all of it is the wording's own."""
+    return compose_reply(POST, Decision(Level.CRISIS, (), ()), Team(), CATALOGUE, TODAY, language)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "rule"),
+    [
+        ("This sounds like depression.", Rule.DIAGNOSIS),
+        ("You may have de*press*ion.", Rule.DIAGNOSIS),
+        ("You may have dep\u200bression.", Rule.DIAGNOSIS),
+        ("You may have &#100;epression.", Rule.DIAGNOSIS),
+        ("You are suicidal.", Rule.CLAIM),
+        ("It gets better.", Rule.PROMISE),
+        ("Think of your family.", Rule.GUILT),
+        ("Please put the pills away.", Rule.METHOD),
+        ("I know how you feel.", Rule.PERSON),
+        ("I’m sorry.", Rule.PERSON),
+        ("How are you?", Rule.QUESTION),
+        ("See https://bit.ly/abc for more.", Rule.LINK),
+        ("See http://example.org for more.", Rule.LINK),
+        ("See [this](javascript:alert) for more.", Rule.LINK),
+        ("Hello u/someone.", Rule.USER),
+        ("Hello /u/someone.", Rule.USER),
+        ("Call 0800 123 456.", Rule.NUMBER),
+        ("A \u202eword.", Rule.HIDDEN),
+        ("word " * 300, Rule.LENGTH),
+        ("Notwithstanding institutional impediments, comprehensive assistance remains available. " * 6, Rule.READING),
+    ],
+)
+def test_lint_names_what_must_not_be_said(sentence: str, rule: Rule) -> None:
+    """One forbidden sentence added to a good reply is found under its rule."""
+    assert rule in {breach.rule for breach in lint(f"{sentence}\n\n{reply()}")}
+
+
+NOT_TO_BE_SAID = [
+    (Rule.DIAGNOSIS, "tienes depresión", "du hast Depressionen", "tu es en dépression", "você tem depressão"),
+    (Rule.DIAGNOSIS, "un trastorno", "eine Störung", "un trouble", "um transtorno"),
+    (Rule.CLAIM, "estás en riesgo", "du bist suizidgefährdet", "tu es suicidaire", "você está em risco"),
+    (Rule.PROMISE, "todo va a mejorar", "alles wird gut", "ça va aller mieux", "vai ficar tudo bem"),
+    (Rule.GUILT, "piensa en tu familia", "denk an deine Familie", "pense à ta famille", "pense em sua família"),
+    (Rule.GUILT, "no seas egoísta", "sei nicht egoistisch", "ne sois pas égoïste", "não seja egoísta"),
+    (Rule.METHOD, "guarda las pastillas", "leg die Tabletten weg", "range les médicaments", "guarde os remédios"),
+    (Rule.PERSON, "te entiendo", "ich verstehe dich", "je comprends", "sinto muito"),
+    (Rule.QUESTION, "¿Qué pasa?", "Was ist los?", "Ça va ?", "Tudo bem?"),
+]
+
+
+@pytest.mark.parametrize(
+    ("language", "words", "rule"),
+    [
+        (language, words, rule)
+        for rule, *translations in NOT_TO_BE_SAID
+        for language, words in zip(LANGUAGES[1:], translations, strict=True)
+    ],
+)
+def test_the_rules_hold_in_every_language(language: str, words: str, rule: Rule) -> None:
+    """What must not be said in English must not be said in Spanish, German, French or Portuguese either."""
+    assert [breach.rule for breach in lint_words(words, language)] == [rule]
+    assert lint(reply(language), language) == []
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_lint_names_what_is_missing(language: str) -> None:
+    """A good reply without one of its necessary parts is found out."""
+    good, needed = reply(language), wording(language).needed
+    assert lint(good, language) == []
+    for words, rule in ((needed.bot, Rule.BOT), (needed.emergency, Rule.EMERGENCY), (needed.opt_out, Rule.OPT_OUT)):
+        assert words in good
+        assert rule in {breach.rule for breach in lint(good.replace(words, "…"), language)}
+    assert [
+        b.rule for b in lint(good.replace("https://findahelpline.com", "https://www.reddit.com/r/x"), language)
+    ] == [Rule.HELP]
+
+
+def test_a_line_of_the_catalogue_is_vetted_there() -> None:
+    """The numbers and the name of a crisis line may stand in a reply; the same words anywhere else may not."""
+    line = "**Anti-suicide pills line**: call 116 123."
+    text = reply().replace("You can also", f"- {line}\n\nYou can also")
+    assert lint(text, lines=[line]) == []
+    assert {breach.rule for breach in lint(text)} == {Rule.METHOD, Rule.NUMBER}
+
+
+@pytest.mark.parametrize("country", ["", "US", "FI"])
+@pytest.mark.parametrize("level", ["crisis", "urgent", "watch"])
+def test_the_grade_is_the_one_that_textstat_gives(country: str, level: str) -> None:
+    """Every English reply is easy to read at twelve (a school grade of 7) by a reference implementation too.
+
+    This index counts letters; those that count syllables need a download.
+    """
+    team = Team(replies=Replies(country=country))
+    text = compose_reply(POST, Decision(Level(level), (), ()), team, CATALOGUE, TODAY)
+    assert textstat.automated_readability_index(prose(text)) <= 7
+
+
+def test_the_grade_of_a_hard_text() -> None:
+    """The index is computed as the reference implementation computes it."""
+    hard = "Notwithstanding institutional impediments, comprehensive assistance remains available.\n" * 3
+    (grade,) = [breach.found for breach in lint(hard) if breach.rule is Rule.READING]
+    assert float(grade.removeprefix("school grade ")) == pytest.approx(
+        textstat.automated_readability_index(hard), abs=0.1
+    )
+
+
+@given(st.text(max_size=2 * LONGEST_REPLY), st.sampled_from(LANGUAGES))
+def test_any_text_can_be_checked(text: str, language: str) -> None:
+    """Whatever somebody writes, the check ends with an answer, and a text that is no reply is never fine."""
+    assert lint(text, language) != []
