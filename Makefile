@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 SUDO := $(shell test "$$(id -u)" = 0 || echo sudo)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench soak picture clean
+.PHONY: help demo test check audit bench soak picture clean
 
 help:  ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## */  make \1\t/' | expand -t 14
@@ -31,6 +31,10 @@ check: $(BIN)/ready  ## ruff and mypy
 
 test: check  ## the checks and every test
 	$(BIN)/python -m pytest
+
+audit: $(BIN)/ready  ## what is pinned, held against the known holes (asks PyPI)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-audit
+	$(BIN)/pip-audit --strict --no-deps --disable-pip --requirement constraints.txt
 
 bench: $(BIN)/ready  ## posts a second, start-up and memory, beside transformers.pipeline
 	$(BIN)/python tests/bench.py

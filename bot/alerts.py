@@ -102,7 +102,7 @@ def _alert_body(
     reply = states.get(DeliveryKind.REPLY)
     body = MARKDOWN.get_template("alert.md.j2").render(
         first=_FIRST[decision.level],
-        link=_link(post, base_url),
+        link=link_to(post, base_url),
         reasons=[inert(reason.words, _REASON_LENGTH) for reason in decision.reasons[:_REASONS]],
         excerpts=excerpts,
         reply=_reply_words(reply, note),
@@ -129,7 +129,7 @@ def compose_digest_line(post: Post, decision: Decision, day: date) -> Message:
     why = f": {inert(decision.reasons[0].words, _REASON_LENGTH)}" if decision.reasons else ""
     return Message(
         f"[Nightlight] posts to look at in r/{_name(post.subreddit)}, {day.isoformat()}",
-        f"- “{inert(post.title, _TITLE_LENGTH) or 'no title'}”{why}. {_link(post, REDDIT)}",
+        f"- “{inert(post.title, _TITLE_LENGTH) or 'no title'}”{why}. {link_to(post)}",
     )
 
 
@@ -294,7 +294,7 @@ def _subject(level: Level, post: Post) -> str:
     return f"[Nightlight] {level}: {what} (t3_{_id(post)})"
 
 
-def _link(post: Post, base_url: str) -> str:
+def link_to(post: Post, base_url: str = REDDIT) -> str:
     """The full link; by id alone when an archive's permalink is not the path that Reddit would give."""
     path = post.permalink.removeprefix(REDDIT)
     return base_url + (path if re.fullmatch(r"/r/[\w%/-]{1,300}", path) else f"/comments/{_id(post)}")

@@ -33,6 +33,9 @@ from bot.pulse import Pulse
 from bot.reddit import Gateway, user_agent
 from bot.replies import check_teams
 from bot.resources import Catalogue
+from bot.review.app import open_page
+from bot.review.desk import Desk
+from bot.review.pages import Rooms, routes
 from bot.second import SecondReader
 from bot.sources.reddit import look_up
 from bot.store import Store
@@ -59,13 +62,15 @@ async def run(
     on_judged: Callable[[Judgement], None] = lambda judgement: None,
     on_delivery: Callable[[Delivery, str], None] = lambda delivery, outcome: None,
     on_beat: Callable[[], None] = lambda: None,
+    on_page: Callable[[str], None] = lambda address: None,
 ) -> None:
     """Watches, judges and delivers until `stop` is set.
 
     A model that cannot be loaded is no reason to look away: every post then goes to the moderators unread. Raises
     ConfigError when a team's words break a rule of safe messaging, SetupError when the set-up cannot work, another
     process runs on the same database, or not one subreddit may be watched, and ends loudly with whatever kills one of
-    its tasks. `on_beat` is called every few seconds while all is well.
+    its tasks. `on_beat` is called every few seconds while all is well, `on_page` with the address of the moderators'
+    page once it is served.
     """
     _refuse_unusable(config, secrets)
     clock = clock or SystemClock()
@@ -89,13 +94,12 @@ async def run(
             _listening(health, config.health.port),
             _second_reader(config, store, clock) as second,
         ):
-            manners = Manners(store, await asyncio.to_thread(load_key, key_path(config.store.path)), config, clock)
+            manners = await _manners(config, store, clock)
+            catalogue = Catalogue.load()
             inbox, outbox = Inbox(store, clock), Outbox(store, clock)
             keeper, notices = Keeper(store, manners, config, clock), Notices(store, outbox, config, clock)
             classifier = await asyncio.to_thread(_load, load_model)
-            pipeline = Pipeline(
-                config, store, inbox, outbox, manners, classifier, Catalogue.load(), clock, judged, second
-            )
+            pipeline = Pipeline(config, store, inbox, outbox, manners, classifier, catalogue, clock, judged, second)
             messenger: Messenger = DryRun() if config.deliver.dry_run else RedditMessenger(gateway)
             worker = Worker(outbox, messenger, manners, keeper, notices, config.deliver, clock, after=delivered)
             watches: list[Watch] = []
@@ -104,7 +108,8 @@ async def run(
                 watches.append(Watch(name, config, store, inbox, gateway, notices, clock, health.looked, refused))
             pulse = Pulse(config, store, inbox, notices, gateway.budget, watches, health, clock, on_beat)
             log.info("run.started", user_agent=user_agent(config, secrets), dry_run=config.deliver.dry_run)
-            async with asyncio.TaskGroup() as tasks:
+            rooms = Rooms(store, Desk(store, manners, config, clock), config, catalogue, clock)
+            async with _page(rooms, secrets, gateway, on_page), asyncio.TaskGroup() as tasks:
                 work = [watch.run(stop) for watch in watches]
                 work += [pipeline.run(stop), worker.run(stop), keeper.run(stop, partial(look_up, gateway))]
                 running = [tasks.create_task(each) for each in (*work, pulse.run(stop))]
@@ -114,6 +119,24 @@ async def run(
                 for task in late:
                     task.cancel()
     log.info("run.stopped")
+
+
+async def review(config: Config, secrets: Secrets, stop: asyncio.Event, on_page: Callable[[str], None]) -> None:
+    """Serves the moderators' page alone until `stop` is set, beside a running bot or without one.
+
+    Raises SetupError when the set-up cannot work, the port is taken, or the certificate cannot be used.
+    """
+    _refuse_unusable(config, secrets, needs_account=config.review.sign_in == "reddit")
+    clock = SystemClock()
+    async with Store(config.store.path) as store, Gateway.open(config, secrets, clock) as gateway:
+        manners = await _manners(config, store, clock)
+        rooms = Rooms(store, Desk(store, manners, config, clock), config, Catalogue.load(), clock)
+        try:
+            async with open_page(config, secrets, store, gateway, routes(rooms), clock) as address:
+                on_page(address)
+                await stop.wait()
+        except OSError as error:
+            raise SetupError(_no_page(config, error)) from error
 
 
 def stop_on_signals(stop: asyncio.Event) -> None:
@@ -129,12 +152,12 @@ def stop_on_signals(stop: asyncio.Event) -> None:
         loop.add_signal_handler(number, first_time)
 
 
-def _refuse_unusable(config: Config, secrets: Secrets) -> None:
+def _refuse_unusable(config: Config, secrets: Secrets, *, needs_account: bool = True) -> None:
     if not config.reddit.subreddits:
         raise ConfigError("[reddit] subreddits names no subreddit to watch")
     if config.llm.reads_live and not config.llm.model:
         raise ConfigError("[llm] model names no model")
-    if missing := secrets.missing():
+    if needs_account and (missing := secrets.missing()):
         raise SetupError(f"not set in the environment: {', '.join(missing)}")
 
 
@@ -142,6 +165,10 @@ def _refuse_wording(config: Config, clock: Clock) -> None:
     today = datetime.fromtimestamp(clock.now(), UTC).date()
     if refusals := check_teams(config, Catalogue.load(), today):
         raise ConfigError(f"[replies] {refusals[0]}; `nightlight replies check` tells more")
+
+
+async def _manners(config: Config, store: Store, clock: Clock) -> Manners:
+    return Manners(store, await asyncio.to_thread(load_key, key_path(config.store.path)), config, clock)
 
 
 @contextmanager
@@ -170,6 +197,26 @@ async def _listening(health: Health, port: int) -> AsyncIterator[None]:
             except OSError as error:
                 log.warning("health.off", error=f"port {port}: {error.strerror}")
         yield
+
+
+@asynccontextmanager
+async def _page(
+    rooms: Rooms, secrets: Secrets, gateway: Gateway, on_page: Callable[[str], None]
+) -> AsyncIterator[None]:
+    """The moderators' page, where it is wanted. That it cannot be served is told and no reason not to watch."""
+    async with AsyncExitStack() as stack:
+        if rooms.config.review.enabled:
+            try:
+                page = open_page(rooms.config, secrets, rooms.store, gateway, routes(rooms), rooms.clock)
+                on_page(await stack.enter_async_context(page))
+            except OSError as error:
+                log.warning("review.off", error=_no_page(rooms.config, error))
+        yield
+
+
+def _no_page(config: Config, error: OSError) -> str:
+    where = f"{config.review.host}, port {config.review.port}"
+    return f"the moderators' page cannot be served on {where}: {error.strerror or error}"
 
 
 @asynccontextmanager

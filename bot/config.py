@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.types import SecretStr
@@ -253,6 +255,65 @@ class Health(_Section):
     port: int = Field(9464, ge=0, le=65535, description="/healthz and /metrics on 127.0.0.1; 0: off")
 
 
+class Review(_Section):
+    """The moderators' page. What would let a stranger read along on the way is an error here, not a warning later."""
+
+    enabled: bool = Field(False, description="whether `nightlight run` serves the moderators' page")
+    host: str = Field("127.0.0.1", description="the address to listen on; another than this machine's own needs TLS")
+    port: int = Field(8765, ge=0, le=65535, description="the port to listen on; 0: a free one")
+    public_url: Address | None = Field(
+        None, description="where moderators find the page; left out: on this machine alone"
+    )
+    tls_certificate: Path | None = Field(None, description="the certificate, with its chain, as a PEM file ...")
+    tls_key: Path | None = Field(None, description="... and its key")
+    behind_proxy: bool = Field(False, description="a proxy in front does TLS and adds X-Forwarded-For")
+    session_hours: float = Field(12.0, gt=0, le=168, description="after so long everybody signs in again")
+    sign_in: Literal["reddit", "link"] = Field(
+        "reddit", description="reddit: with Reddit, for moderators; link: on this machine, by a link that works once"
+    )
+    owners: tuple[str, ...] = Field((), description="moderators who also see settings and end anybody's session")
+    observers: tuple[str, ...] = Field((), description="moderators who may look and decide nothing")
+
+    @model_validator(mode="after")
+    def _keeps_strangers_out(self) -> Review:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("tls_certificate and tls_key belong together")
+        safe = self.tls_certificate is not None or self.behind_proxy
+        if not safe and not is_loopback(self.host):
+            raise ValueError(
+                f"{self.host} can be reached from other machines: set tls_certificate and tls_key, or behind_proxy "
+                "where a proxy in front does TLS"
+            )
+        if self.public_url is None:
+            if self.behind_proxy or not is_loopback(self.host):
+                raise ValueError("public_url must say where moderators find the page")
+        else:
+            self._fits(self.public_url, safe)
+        if self.sign_in == "link" and (self.behind_proxy or not is_loopback(self.host)):
+            raise ValueError('sign_in = "link" is for this machine alone; set "reddit"')
+        if both := {name.casefold() for name in self.owners} & {name.casefold() for name in self.observers}:
+            raise ValueError(f"{min(both)} is among the owners and the observers")
+        return self
+
+    @staticmethod
+    def _fits(public_url: str, safe: bool) -> None:
+        parts = urlsplit(public_url)
+        if parts.path or parts.query or parts.fragment or parts.username is not None or not parts.hostname:
+            raise ValueError("public_url is a scheme and a host, such as https://mods.example.org")
+        if parts.scheme == "http" and not is_loopback(parts.hostname):
+            raise ValueError("public_url must start with https://")
+        if parts.scheme == "https" and not safe:
+            raise ValueError("public_url is https: set tls_certificate and tls_key, or behind_proxy")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine itself reaches the address; a name other than localhost could mean anything."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 class Team(_Section):
     """The settings that one subreddit's moderators may have for themselves."""
 
@@ -274,6 +335,7 @@ class Config(_Section):
     policy: Policy = Policy()
     log: Log = Log()
     health: Health = Health()
+    review: Review = Review()
     overrides: Mapping[SubredditName, Mapping[str, Mapping[str, Any]]] = Field(default_factory=dict)
 
     @model_validator(mode="after")
@@ -297,10 +359,16 @@ class Secrets(_Section):
     username: str = ""
     password: SecretStr = SecretStr("")
     refresh_token: SecretStr = SecretStr("")
+    web_client_id: str = ""
+    web_client_secret: SecretStr = SecretStr("")
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Secrets:
-        """Reads `NIGHTLIGHT_REDDIT_CLIENT_ID`, `_CLIENT_SECRET`, `_USERNAME`, `_PASSWORD` and `_REFRESH_TOKEN`."""
+        """Reads `NIGHTLIGHT_REDDIT_CLIENT_ID`, `_CLIENT_SECRET`, `_USERNAME`, `_PASSWORD` and `_REFRESH_TOKEN`.
+
+        With `_WEB_CLIENT_ID` and `_WEB_CLIENT_SECRET` moderators sign in through an application of its own: one of
+        Reddit's kind "script" signs in nobody but its developers.
+        """
         return cls.model_validate(
             {
                 field: environ[key]
@@ -344,6 +412,9 @@ def load(path: Path) -> Config:
     changes: dict[str, Any] = {
         "store": config.store.model_copy(update={"path": base / config.store.path}),
         "llm": config.llm.model_copy(update={"cache": base / config.llm.cache}),
+        "review": config.review.model_copy(
+            update={key: base / path for key in ("tls_certificate", "tls_key") if (path := getattr(config.review, key))}
+        ),
     }
     if config.model.path is not None:
         changes["model"] = config.model.model_copy(update={"path": base / config.model.path})

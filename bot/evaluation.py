@@ -15,13 +15,15 @@ import numpy as np
 from bot.config import Policy
 from bot.deployment import Burden, Deployment, Stream, view
 from bot.errors import SetupError, UsageError
+from bot.record import nightlight_version
+from bot.review.marks import Judged
 from models.assessment import Classifier
 from models.document import Document
 from models.evaluate import ROUNDS, Figure
 from models.judged import judge_stress
 from models.labelled import Row, posts
-from models.labels import Task
-from models.scorecard import Part, Scorecard, Slice, is_user, judge_rows, read, score, score_stress
+from models.labels import Level, Risk, Task
+from models.scorecard import Part, Scorecard, Slice, is_user, judge_rows, read, score, score_marked, score_stress
 from models.sensitivity import Sensitivity, Shift, measure
 
 if TYPE_CHECKING:
@@ -104,6 +106,36 @@ def evaluate(plan: Plan, load: Callable[[], Classifier], policy: Policy, console
         card,
         deployment,
         robustness,
+    )
+
+
+def evaluate_marks(judged: Judged, data: str, policy: Policy, seed: int) -> Evaluation:
+    """What the bot decided, held against what moderators said of it. Raises UsageError when they said nothing yet."""
+    marked = judged.marked
+    if not marked.any():
+        raise UsageError(
+            "no moderator has said yet whether the bot was right; the page has a place for it on each case"
+        )
+    # What the bot could not read has no scores, and nobody says so of a post.
+    scale = [level for level in Level if level is not Level.UNASSESSED]
+    said, decided = (
+        np.searchsorted([level.rank for level in scale], ranks[marked]) for ranks in (judged.said, judged.decided)
+    )
+    likely = judged.scores[marked].risk[:, Risk.IDEATION.rank]
+    card = score_marked([level.value for level in scale], Level.URGENT, said, decided, likely, seed)
+    stream = judged.stream()
+    return Evaluation(
+        task=Task.RISK,
+        annotator="whatever judged each post",
+        versions={"nightlight": nightlight_version()},
+        data=data,
+        rows=int(marked.sum()),
+        limit=None,
+        seed=seed,
+        rounds=ROUNDS,
+        scorecard=card,
+        deployment=view(policy, stream, judged.share, seed) if stream.is_whole else None,
+        robustness=None,
     )
 
 

@@ -19,7 +19,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from bot.clock import Clock
-from bot.web import serving
+from bot.web import listener, serving
 
 HOST = "127.0.0.1"
 
@@ -111,7 +111,9 @@ class Health:
         # Other names for this machine are refused: a page in somebody's browser could use one to read along.
         only_here = Middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"])
         routes = [Route("/metrics", self._metrics), Route("/healthz", self._healthz)]
-        async with serving(Starlette(routes=routes, middleware=[only_here]), HOST, port) as base_url:
+        listening = listener(HOST, port)
+        base_url = f"http://{HOST}:{listening.getsockname()[1]}"
+        async with serving(Starlette(routes=routes, middleware=[only_here]), listening):
             yield base_url
 
     async def _metrics(self, request: Request) -> Response:

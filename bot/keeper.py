@@ -52,6 +52,7 @@ class Keeper:
         values = {"now": now, "before_utc": now - max(retention - _ROUND_SECONDS, retention / 2)}
         async with self._store.transaction():
             changed = [await self._store.execute(name, values) for name in ("forget_posts", "forget_deliveries")]
+            await self._store.execute("forget_notes", {})
             await self._store.execute("forget_authors", {"now": now})
         if any(changed):
             log.info("store.forgot", count=changed[0])
@@ -84,6 +85,7 @@ class Keeper:
                 await self._store.execute("purge_post", {"id": id, "now": now})
                 await self._store.execute("purge_unjudged_post", {"id": id, "now": now})
                 await self._store.execute("purge_deliveries", {"id": id, "error": why, "now": now})
+            await self._store.execute("forget_notes", {})
             await self._store.execute("take_out_of_inbox", {"ids": json.dumps(list(ids))})
         log.info("store.purged", count=len(ids))
         await self._store.scrub()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import structlog
 
-from bot.alerts import REDDIT, Message, inert
+from bot.alerts import REDDIT, Message, inert, link_to
 from bot.clock import Clock, timestamp
 from bot.config import Config
 from bot.outbox import Draft, Outbox
 from bot.store import Store
 from bot.templates import MARKDOWN
-from bot.types import Delivery, DeliveryKind, DeliveryState, Planned
+from bot.types import Delivery, DeliveryKind, DeliveryState, Planned, Post
 from models.labels import Level
 
 log = structlog.get_logger()
@@ -63,11 +63,16 @@ class Notices:
             notice = dead_reply_notice(reply, why, self._clock.now())
             await self._enqueue(reply.subreddit, f"dead-{reply.id}-{reply.attempts}", notice)
 
-    async def _enqueue(self, subreddit: str, name: str, message: Message) -> None:
+    async def escalated(self, case: Post, level: Level, review_id: int) -> None:
+        """A moderator wants another pair of eyes on a post; inside the caller's transaction."""
+        notice = escalation_notice(case, self._clock.now(), self._config.reddit.base_url or REDDIT)
+        await self._enqueue(case.subreddit, f"escalated-{case.id}-{review_id}", notice, level)
+
+    async def _enqueue(self, subreddit: str, name: str, message: Message, level: Level = Level.URGENT) -> None:
         if not self._config.team(subreddit).alerts.modmail:
             return
         now = self._clock.now()
-        await self._outbox.enqueue([Draft(name, subreddit, Level.URGENT, _PLAN, message.subject, message.body, now)])
+        await self._outbox.enqueue([Draft(name, subreddit, level, _PLAN, message.subject, message.body, now)])
 
 
 def gap_notice(subreddit: str, from_utc: float, until_utc: float) -> Message:
@@ -117,6 +122,18 @@ def dead_reply_notice(reply: Delivery, why: str, at_utc: float) -> Message:
         "tries again.",
         at_utc,
         link=f"{REDDIT}/comments/{reply.post_id}",
+    )
+
+
+def escalation_notice(post: Post, at_utc: float, base_url: str = REDDIT) -> Message:
+    """That a moderator asks the others to look at a post as well. What they wrote about it stays on the page."""
+    return _notice(
+        post.subreddit,
+        f"one of you asks for another pair of eyes (t3_{post.id}, {timestamp(at_utc)})",
+        "One of you would like somebody else to look at this post as well.",
+        "Whatever they noted stands beside it on the moderators' page. Nothing is sent to its author meanwhile.",
+        at_utc,
+        link=link_to(post, base_url),
     )
 
 

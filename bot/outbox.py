@@ -15,7 +15,7 @@ from bot.clock import Clock
 from bot.errors import UsageError
 from bot.manners import Manners, Verdict
 from bot.store import Store
-from bot.types import Delivery, DeliveryKind, DeliveryState, Planned, Review, ReviewAction
+from bot.types import Delivery, DeliveryKind, DeliveryState, Planned
 from models.labels import Level
 
 # The longest that a delivery is ever put off: a day for the digest, an hour for a pause that Reddit asks for.
@@ -114,9 +114,11 @@ class Outbox:
         await self._settle("drop", deliveries, error=error)
 
     async def revive(self, delivery_id: int) -> Delivery:
-        """A dead letter is tried again; UsageError when there is none of that number, or its words are forgotten."""
-        async with self._store.transaction():
-            changed = await self._store.execute("revive", {"id": delivery_id, "now": self._clock.now()})
+        """A dead letter is tried again; in the caller's transaction.
+
+        Raises UsageError when there is none of that number, or its words are forgotten.
+        """
+        changed = await self._store.execute("revive", {"id": delivery_id, "now": self._clock.now()})
         delivery = await self.get(delivery_id)
         if delivery is None or not changed:
             raise UsageError(f"there is no dead letter {delivery_id} that could be sent again; see `nightlight status`")
@@ -130,25 +132,29 @@ class Outbox:
                     # Surely never posted, so no cooldown; after a second try nobody can be sure.
                     await self._store.execute("unnote_reply", {"delivery_id": each.id})
 
-    async def review(self, delivery_id: int, action: ReviewAction, actor: str, note: str = "") -> Delivery:
-        """A moderator's word on a held delivery, stored as an event; the delivery as it then stands.
+    async def approve(self, reply: Delivery, due_utc: float, body: str = "") -> None:
+        """A held reply may go out from `due_utc` on, with another body if one is given; in the caller's transaction.
 
-        Raises UsageError when there is no such delivery or it no longer waits for a word.
+        Raises UsageError when it no longer waits for a word.
         """
-        now = self._clock.now()
-        query = {ReviewAction.APPROVED: "approve", ReviewAction.DISMISSED: "dismiss"}[action]
-        async with self._store.transaction():
-            changed = await self._store.execute(query, {"id": delivery_id, "now": now})
-            rows = await self._store.fetch("get_delivery", {"id": delivery_id})
-            if not rows:
-                raise UsageError(f"there is no delivery {delivery_id}; see `nightlight reviews list`")
-            if not changed:
-                raise UsageError(f"delivery {delivery_id} is not waiting for a review: it is {rows[0]['state']}")
-            await self._store.execute(
-                "add_review",
-                {"delivery_id": delivery_id, "action": action, "actor": actor, "at_utc": now, "note": note},
-            )
-        return _delivery(rows[0])
+        values = {"due_utc": due_utc, "body": body or reply.body}
+        await self._say("approve", reply, "is not waiting for a review", **values)
+
+    async def dismiss(self, reply: Delivery) -> None:
+        """A held reply is never sent; in the caller's transaction. Raises UsageError when it no longer waits."""
+        await self._say("dismiss", reply, "is not waiting for a review")
+
+    async def take_back(self, reply: Delivery) -> None:
+        """What was approved or dismissed is held again; in the caller's transaction.
+
+        Raises UsageError once the first call for it was begun, or when its words are forgotten.
+        """
+        await self._say("take_back", reply, "can no longer be taken back")
+
+    async def _say(self, query: str, reply: Delivery, refusal: str, **values: object) -> None:
+        if not await self._store.execute(query, {"id": reply.id, "now": self._clock.now(), **values}):
+            now = await self.get(reply.id)
+            raise UsageError(f"reply {reply.id} {refusal}: it is {now.state if now else 'unknown'}")
 
     async def find(self, state: DeliveryState | None = None) -> list[Delivery]:
         """Deliveries in one state, or all; the most pressing first."""
@@ -162,13 +168,6 @@ class Outbox:
     async def of_post(self, post_id: str) -> list[Delivery]:
         """Every delivery that a post led to."""
         return [_delivery(row) for row in await self._store.fetch("deliveries_of_post", {"post_id": post_id})]
-
-    async def reviews(self, delivery_id: int) -> list[Review]:
-        """What moderators did with a delivery, in order."""
-        return [
-            Review(row["delivery_id"], ReviewAction(row["action"]), row["actor"], row["at_utc"], row["note"])
-            for row in await self._store.fetch("reviews_of_delivery", {"delivery_id": delivery_id})
-        ]
 
 
 def _claimed(row: sqlite3.Row) -> Delivery:

@@ -30,6 +30,11 @@ _SETTINGS: dict[Any, Any] = {
 
 def picture(draw: Callable[[Axes], None], width: int, height: int) -> str:
     """What `draw` draws on axes of so many points, as a data URI for the `src` of an <img>."""
+    return f"data:image/svg+xml;base64,{base64.b64encode(drawing(draw, width, height).encode()).decode()}"
+
+
+def drawing(draw: Callable[[Axes], None], width: int, height: int) -> str:
+    """The same as the SVG itself."""
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it speaks of its font cache at first use
     import matplotlib as mpl
     from matplotlib.figure import Figure
@@ -40,8 +45,7 @@ def picture(draw: Callable[[Axes], None], width: int, height: int) -> str:
         draw(figure.add_subplot())
         svg = io.StringIO()
         figure.savefig(svg, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    text = re.sub(r"(<svg[^>]*>)", rf"\1{_STYLE}", svg.getvalue().replace(_INK, "currentColor"), count=1)
-    return f"data:image/svg+xml;base64,{base64.b64encode(text.encode()).decode()}"
+    return re.sub(r"(<svg[^>]*>)", rf"\1{_STYLE}", svg.getvalue().replace(_INK, "currentColor"), count=1)
 
 
 def heat(axes: Axes, shares: NDArray[np.float64], cells: Sequence[Sequence[str]]) -> None:

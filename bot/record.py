@@ -15,7 +15,7 @@ from typing_extensions import TypedDict
 from bot.config import Policy, Probability
 from bot.judge import Judgement
 from bot.types import DeliveryKind, DeliveryState
-from models.assessment import Evidence, Ordinal
+from models.assessment import Assessment, Evidence, Ordinal
 from models.labels import Disorder, Level, Risk, Severity
 
 _DIGITS = 6
@@ -103,6 +103,21 @@ def to_record(judgement: Judgement, policy: Policy) -> Record:
         evidence=[_evidence(each) for each in assessment.evidence] if assessment else [],
         deliveries=[DeliveryRecord(kind=each.kind, state=each.state) for each in decision.deliveries],
         versions={**assessment.versions, **ours} if assessment else ours,
+    )
+
+
+def assessment_of(record: Mapping[str, Any]) -> Assessment | None:
+    """The assessment that a record holds, rounded as it is there; None when the post was not assessed."""
+    severity, risk = record.get("severity"), record.get("risk")
+    if not severity or not risk:
+        return None
+    return Assessment(
+        relevance=record["relevance"],
+        disorders={Disorder(label): p for label, p in record["disorders"].items()},
+        severity=Ordinal({Severity(level): p for level, p in severity["probs"].items()}),
+        risk=Ordinal({Risk(level): p for level, p in risk["probs"].items()}),
+        evidence=tuple(Evidence(**each) for each in record.get("evidence", ())),
+        versions=record.get("versions", {}),
     )
 
 

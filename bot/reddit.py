@@ -178,6 +178,12 @@ class Gateway:
                     self._me = str(account.name)
             return self._me
 
+    async def moderators(self, subreddit: str) -> frozenset[str]:
+        """The names (casefolded) of all who moderate the subreddit. Raises Transient or Permanent."""
+        async with self.reading(urgent=True) as reddit:
+            community = await reddit.subreddit(subreddit)
+            return frozenset([str(moderator.name).casefold() async for moderator in community.moderator])
+
     async def moderates(self, subreddit: str) -> bool:
         """Whether this account is among the subreddit's moderators; a yes is believed for an hour, a no is not kept.
 
@@ -187,10 +193,7 @@ class Gateway:
         confirmed = self._moderated.get(subreddit.casefold())
         if confirmed is not None and now - confirmed < _MODERATES_SECONDS:
             return True
-        me = await self.me()
-        async with self.reading(urgent=True) as reddit:
-            community = await reddit.subreddit(subreddit)
-            moderates = me in [str(moderator.name) async for moderator in community.moderator]
+        moderates = (await self.me()).casefold() in await self.moderators(subreddit)
         if moderates:
             self._moderated[subreddit.casefold()] = now
         return moderates

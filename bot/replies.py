@@ -34,7 +34,22 @@ from bot.wording import ENGLISH, LANGUAGES, REPLIED_LEVELS, Wording, best, wordi
 from models.labels import Level
 
 # More lines than these are a list to read instead of a number to call.
-_LINES_NAMED = 3
+LINES_NAMED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a reply is made of: the words for a level, lines of the catalogue by id in their order, and a directory."""
+
+    words: Level
+    lines: tuple[str, ...]
+    directory: bool
+
+
+def proposed_parts(level: Level, team: Team, catalogue: Catalogue, today: date, language: str | None = None) -> Parts:
+    """What a reply at the level crisis, urgent or watch is made of unless a moderator chooses otherwise."""
+    lines = _lines(catalogue, team.replies.country, today, best(language))
+    return Parts(level, tuple(line.id for line in lines), directory=True)
 
 
 def compose_reply(
@@ -43,30 +58,58 @@ def compose_reply(
     """The reply to a post at the level crisis, urgent or watch, in Markdown; it passes `lint`.
 
     It is in `language` (ISO 639-1) when there is a reviewed wording for that, else in English. As many crisis lines are
-    named, up to three, as there is room for. Raises NoVettedWords when the level has no words, when neither a line nor
-    a directory may be printed today, or when the outcome would break a rule of safe messaging.
+    named, up to three, as there is room for. Raises NoVettedWords as `compose` does.
     """
-    if decision.level not in REPLIED_LEVELS:
-        raise NoVettedWords(f"there are no vetted words for the level {decision.level}")
+    parts = proposed_parts(decision.level, team, catalogue, today, language)
+    for count in range(len(parts.lines), 0, -1):
+        shorter = Parts(parts.words, parts.lines[:count], parts.directory)
+        text, broken = _put_together(post, shorter, team, catalogue, today, language)
+        if {breach.rule for breach in broken} != {Rule.LENGTH}:
+            return _kept(text, broken)
+    return compose(post, Parts(parts.words, (), parts.directory), team, catalogue, today, language)
+
+
+def compose(
+    post: Post, parts: Parts, team: Team, catalogue: Catalogue, today: date, language: str | None = None
+) -> str:
+    """The reply made of these parts, in Markdown; it passes `lint`.
+
+    Raises NoVettedWords when the level has no words, when a line may not be printed today or there are too many, when
+    neither a line nor a directory is left, or when the outcome would break a rule of safe messaging.
+    """
+    return _kept(*_put_together(post, parts, team, catalogue, today, language))
+
+
+def _kept(text: str, broken: Sequence[Breach]) -> str:
+    if broken:
+        raise NoVettedWords(f"the reply {broken[0]}")
+    return text
+
+
+def _put_together(
+    post: Post, parts: Parts, team: Team, catalogue: Catalogue, today: date, language: str | None
+) -> tuple[str, list[Breach]]:
+    """The reply and what is wrong with it."""
+    if parts.words not in REPLIED_LEVELS:
+        raise NoVettedWords(f"there are no vetted words for the level {parts.words}")
+    printable = {line.id: line for line in catalogue.line if line.printable(today)}
+    if not printable.keys() >= set(parts.lines):
+        raise NoVettedWords("a crisis line that was chosen is not in the catalogue, or has expired")
     language = best(language)
-    lines = _lines(catalogue, team.replies.country, today, language)
-    directories = catalogue.directories(today)
+    lines = [in_words(printable[id], language) for id in dict.fromkeys(parts.lines)]
+    if len(lines) > LINES_NAMED:
+        raise NoVettedWords(f"a reply names {LINES_NAMED} crisis lines at most")
+    directories = catalogue.directories(today) if parts.directory else ()
     if not lines and not directories:
-        raise NoVettedWords("every crisis line and directory of the catalogue has expired")
+        raise NoVettedWords("no crisis line and no directory is left: none was chosen, or all have expired")
     community = post.subreddit if re.fullmatch(r"\w{2,21}", post.subreddit, re.ASCII) else ""
     opt_out, folder = team.replies.opt_out_url or _opt_out_url(community), team.replies.templates
-    for count in range(len(lines), -1, -1):
-        values = _values(decision.level, language, community, lines[:count], directories, opt_out)
-        try:
-            text = _template(folder, decision.level, language).render(values).strip()
-        except Exception as error:  # a team's template may hold any mistake
-            raise NoVettedWords(f"the template cannot be used: {_in_a_line(error)}") from error
-        broken = lint(text, language, lines)
-        if not broken:
-            return text
-        if {breach.rule for breach in broken} != {Rule.LENGTH}:
-            break
-    raise NoVettedWords(f"the reply {broken[0]}")
+    values = _values(parts.words, language, community, lines, directories, opt_out)
+    try:
+        text = _template(folder, parts.words, language).render(values).strip()
+    except Exception as error:  # a team's template may hold any mistake
+        raise NoVettedWords(f"the template cannot be used: {_in_a_line(error)}") from error
+    return text, lint(text, language, lines)
 
 
 def _template(folder: Path | None, level: Level, language: str) -> Template:
@@ -97,16 +140,18 @@ def _opt_out_url(community: str) -> str:
     return f"https://www.reddit.com/message/compose?{to}subject={quote('No more bot replies, please')}"
 
 
-def _lines(catalogue: Catalogue, country: str, today: date, language: str) -> list[str]:
-    """The country's lines in words, those that speak the language of the reply first."""
-    words = wording(language)
+def _lines(catalogue: Catalogue, country: str, today: date, language: str) -> list[Line]:
+    """The country's lines, at most three, those that speak the language of the reply first."""
     lines = catalogue.crisis_lines(country, today)
     if language != ENGLISH:  # many a post is in English whose author speaks another language at home
-        lines = tuple(sorted(lines, key=lambda line: words.language not in line.language))
-    return [_in_words(line, words) for line in lines[:_LINES_NAMED]]
+        spoken = wording(language).language
+        lines = tuple(sorted(lines, key=lambda line: spoken not in line.language))
+    return list(lines[:LINES_NAMED])
 
 
-def _in_words(line: Line, words: Wording) -> str:
+def in_words(line: Line, language: str = ENGLISH) -> str:
+    """A crisis line as a reply names it, in Markdown. `language` is one that there is a wording for."""
+    words = wording(language)
     ways = f", {words.line.or_} ".join(_ways(line, words))
     return " ".join(filter(None, (f"**{line.name}**{_languages(line, words)}: {ways}.", *_hours_and_note(line, words))))
 
@@ -230,7 +275,7 @@ def _situations(catalogue: Catalogue, today: date, language: str) -> Iterable[li
     """The longest lines there are of each number of lines, none included. The lines themselves are vetted already."""
     longest: dict[int, list[str]] = {0: []}
     for country in catalogue.countries(today):
-        lines = _lines(catalogue, country, today, language)
+        lines = [in_words(line, language) for line in _lines(catalogue, country, today, language)]
         longest[len(lines)] = max(longest.get(len(lines), []), lines, key=lambda each: len("".join(each)))
     return longest.values()
 

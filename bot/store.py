@@ -97,14 +97,14 @@ class Store:
     async def _migrate(self) -> None:
         migrations = _migrations()
         (version,) = await self._one("PRAGMA user_version")
-        if version > len(migrations):
+        if version > max(migrations):
             raise StoreError(f"the database {self.path} was made by a newer version of nightlight")
-        for number, script in enumerate(migrations[version:], start=version + 1):
+        for number in [number for number in migrations if number > version]:
             async with self.transaction():
                 # Asked again inside: another process may be opening the same database for the first time.
                 (version,) = await self._one("PRAGMA user_version")
                 if version < number:
-                    for statement in _statements(script):
+                    for statement in _statements(migrations[number]):
                         await self._db.execute(statement)
                     await self._db.execute(f"PRAGMA user_version = {number}")
 
@@ -203,7 +203,8 @@ def _queries() -> dict[str, str]:
     return dict(re.findall(r"^-- name: (\w+)\n(.*?;)$", text, flags=re.MULTILINE | re.DOTALL))
 
 
-def _migrations() -> list[str]:
+def _migrations() -> dict[int, str]:
+    """The scripts by number, which is the version that a database has after each, in order."""
     folder = files("bot") / "sql"
     names = sorted(entry.name for entry in folder.iterdir() if re.fullmatch(r"\d{3}_\w+\.sql", entry.name))
-    return [(folder / name).read_text(encoding="utf-8") for name in names]
+    return {int(name[:3]): (folder / name).read_text(encoding="utf-8") for name in names}

@@ -9,17 +9,24 @@ from typing import Any
 from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PackageLoader, StrictUndefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment, SandboxedEnvironment
 
-_SETTINGS: dict[str, Any] = {"undefined": StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
-_TEMPLATES = PackageLoader("bot", "templates")
+_SETTINGS: dict[str, Any] = {
+    "auto_reload": False,
+    "undefined": StrictUndefined,
+    "trim_blocks": True,
+    "lstrip_blocks": True,
+}
 
 # The texts are Markdown, not HTML. Nothing of a stranger goes into a reply, and `bot.alerts.inert` takes the place of
 # escaping in what moderators read.
-MARKDOWN = SandboxedEnvironment(autoescape=False, loader=_TEMPLATES, **_SETTINGS)
+MARKDOWN = SandboxedEnvironment(loader=PackageLoader("bot"), autoescape=False, **_SETTINGS)
 
 
-def pages() -> Environment:
-    """A new environment for HTML pages, in which every value is escaped and `number` groups digits by thousands."""
-    environment = Environment(autoescape=True, loader=_TEMPLATES, **_SETTINGS)
+def pages(package: str = "bot") -> Environment:
+    """A new environment for the HTML pages in the templates/ of a package.
+
+    Every value is escaped, and `number` groups digits by thousands.
+    """
+    environment = Environment(loader=PackageLoader(package), autoescape=True, **_SETTINGS)
     environment.filters["number"] = lambda value: f"{value:,}"
     return environment
 
@@ -35,6 +42,5 @@ def reply_templates(folder: Path | None = None) -> ImmutableSandboxedEnvironment
     return ImmutableSandboxedEnvironment(
         autoescape=False,
         loader=own if folder is None else ChoiceLoader([FileSystemLoader(folder), own]),
-        auto_reload=False,
         **_SETTINGS,
     )

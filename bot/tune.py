@@ -109,9 +109,9 @@ def tune(
     )
 
 
-def halve(rows: Sequence[Row], seed: int) -> NDArray[np.bool_]:
-    """A half of the rows to choose on, (rows,). Rows of one author, or of one text, are always in the same half."""
-    digests = [hashlib.sha256(f"{seed}:{row.key}".encode()).digest() for row in rows]
+def halve(keys: Sequence[str], seed: int) -> NDArray[np.bool_]:
+    """A half of the rows to choose on, (rows,). Rows of one key are always in the same half."""
+    digests = [hashlib.sha256(f"{seed}:{key}".encode()).digest() for key in keys]
     return np.array([digest[0] < 128 for digest in digests])
 
 

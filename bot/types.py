@@ -117,16 +117,30 @@ class Delivery:
 class ReviewAction(StrEnum):
     """What a moderator did."""
 
-    APPROVED = "approved"
-    DISMISSED = "dismissed"
+    CLAIMED = "claimed"  # took the case, so that nobody else does
+    RELEASED = "released"  # gave it back
+    EDITED = "edited"  # put the reply together from other vetted parts
+    APPROVED = "approved"  # the reply may go out
+    DISMISSED = "dismissed"  # the case is closed, and no reply goes out
+    MARKED = "marked"  # said which level it really is
+    ESCALATED = "escalated"  # asked for another pair of eyes
+    UNDONE = "undone"  # took back what they did last
+    RETRIED = "retried"  # had a dead letter sent again
 
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """One act of a moderator on one delivery: an event, never changed afterwards."""
+    """One act of a moderator on one case: an event, never changed afterwards.
 
-    delivery_id: int
+    `delivery_id` is the delivery it was about, None where there was none. `detail` is a word of ours: why a case was
+    dismissed, the level it is marked as, the parts of an edited reply, what was undone. `note` is the moderator's own
+    and is forgotten with the post.
+    """
+
+    post_id: str
+    delivery_id: int | None
     action: ReviewAction
     actor: str
     at_utc: float
+    detail: str = ""
     note: str = ""

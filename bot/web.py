@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Generator
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -21,7 +22,7 @@ class Guest(uvicorn.Server):
 
 def listener(host: str, port: int) -> socket.socket:
     """A socket bound to the address; port 0 takes a free one. Raises OSError when it is taken."""
-    listening = socket.socket()
+    listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))
@@ -33,9 +34,13 @@ def listener(host: str, port: int) -> socket.socket:
 
 
 @asynccontextmanager
-async def serving(app: ASGIApp, host: str, port: int) -> AsyncIterator[str]:
-    """Serves the application until the context ends; the base URL it has meanwhile. Raises OSError like `listener`."""
-    listening = listener(host, port)
+async def serving(
+    app: ASGIApp, listening: socket.socket, *, certificate: Path | None = None, key: Path | None = None
+) -> AsyncIterator[None]:
+    """Serves the application on a `listener` until the context ends, over TLS when there is a certificate.
+
+    Raises OSError (of which ssl.SSLError is one) when certificate or key cannot be used.
+    """
     config = uvicorn.Config(
         app,
         interface="asgi3",
@@ -46,13 +51,20 @@ async def serving(app: ASGIApp, host: str, port: int) -> AsyncIterator[str]:
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=1,
+        ssl_certfile=certificate,
+        ssl_keyfile=key,
     )
+    try:
+        config.load()
+    except BaseException:
+        listening.close()
+        raise
     server = Guest(config)
     running = asyncio.create_task(server.serve(sockets=[listening]))
     try:
         while not server.started and not running.done():  # noqa: ASYNC110 - uvicorn has no event
             await asyncio.sleep(0.005)
-        yield f"http://{host}:{listening.getsockname()[1]}"
+        yield
     finally:
         server.should_exit = True
         # A client may keep its connection open for ever; it is not waited for.

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.assessment import Classifier
+from models.document import Document
 from models.errors import DataError
 from models.evaluate import (
     Asked,
@@ -195,6 +196,26 @@ def score_stress(rows: Sequence[Row], stress: Floats, seed: int = 0) -> Scorecar
     names = (NOT_STRESSED, STRESSED)
     parts = _binary("stress", rows, everything, labels == STRESSED, stress, names, seed)
     return Scorecard(Task.STRESS, tuple(parts), {})
+
+
+def score_marked(
+    names: Sequence[str], today: str, said: Ints, decided: Ints, at_ideation: Floats, seed: int = 0
+) -> Scorecard:
+    """The scorecard of at least one post that moderators marked with a place on a scale of levels, the mildest first.
+
+    `said` and `decided` are places in `names`, (rows,); who is at `today` or above needs somebody today, which
+    `at_ideation`, P(thoughts of dying or more), is held against.
+    """
+    rows = [Row(str(at), "marked", "moderators", Document("", ""), (names[level],)) for at, level in enumerate(said)]
+    everything = np.ones(len(rows), dtype=bool)
+    parts: list[Part] = []
+    if len(np.unique(said)) > 1:
+        reached = (decided[:, np.newaxis] >= np.arange(len(names))).astype(np.float64)
+        parts += _ordinal("the level, as moderators say", rows, everything, said, reached, names, seed)
+    needed = np.asarray(said >= names.index(today))
+    sides = ("later, or never", "today")
+    parts += _binary("needs somebody today, as moderators say", rows, everything, needed, at_ideation, sides, seed)
+    return Scorecard(Task.RISK, tuple(parts), {})
 
 
 def _flagged(name: str, probabilities: Floats, seed: int) -> dict[str, Figure]:

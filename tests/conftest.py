@@ -17,6 +17,7 @@ from bot.keeper import Keeper
 from bot.manners import Manners
 from bot.outbox import Outbox
 from bot.reddit import Gateway
+from bot.review.desk import Desk
 from bot.sandbox.server import SandboxServer
 from bot.sandbox.state import CLIENT_ID, CLIENT_SECRET, PASSWORD, USERNAME, SandboxReddit
 from bot.store import Store
@@ -185,6 +186,12 @@ def outbox(store: Store, clock: HandClock) -> Outbox:
 def manners(store: Store, clock: HandClock) -> Manners:
     """Courtesy with every setting at its default."""
     return Manners(store, b"k" * 32, Config.model_validate({"deliver": {"dry_run": False}}), clock)
+
+
+@pytest.fixture
+def desk(store: Store, manners: Manners, clock: HandClock) -> Desk:
+    """The desk over that store, with every setting at its default."""
+    return Desk(store, manners, Config(), clock)
 
 
 @pytest.fixture

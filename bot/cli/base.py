@@ -79,7 +79,7 @@ def at_the_desk(path: Path, work: Callable[[Desk], Awaitable[T]]) -> T:
     from bot.review.desk import Desk
 
     async def at_the_desk(store: Store, manners: Manners, settings: Config) -> T:
-        return await work(Desk(store, manners, SystemClock()))
+        return await work(Desk(store, manners, settings, SystemClock()))
 
     return asyncio.run(with_store(path, at_the_desk))
 

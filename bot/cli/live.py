@@ -46,7 +46,7 @@ def run(config: ConfigFile = Path("config.toml")) -> None:
         stop = asyncio.Event()
         live.stop_on_signals(stop)
         secrets = Secrets.from_environment()
-        await live.run(settings, secrets, lambda: classifier_of(settings), stop, on_beat=on_beat)
+        await live.run(settings, secrets, lambda: classifier_of(settings), stop, on_beat=on_beat, on_page=_announce)
 
     try:
         asyncio.run(until_stopped())
@@ -56,6 +56,54 @@ def run(config: ConfigFile = Path("config.toml")) -> None:
         raise SystemExit(_died(group)) from None
     finally:
         faulthandler.cancel_dump_traceback_later()
+
+
+@app.command()
+def review(
+    link: Annotated[
+        bool, typer.Option("--link", help="Print a new link to the page that is served already, and serve none.")
+    ] = False,
+    config: ConfigFile = Path("config.toml"),
+) -> None:
+    """Serves the moderators' page alone, beside a running bot or without one, until it is stopped.
+
+    `nightlight run` serves it too where [review] enabled is true. Moderators sign in with Reddit, or, with sign_in =
+    "link", whoever sits at this machine by a link that works once.
+    """
+    import asyncio
+
+    from bot import app as live
+    from bot.config import Secrets
+
+    settings = settings_of(config)
+    if link:
+        typer.echo(asyncio.run(_new_link(config)))
+        return
+
+    async def until_stopped() -> None:
+        stop = asyncio.Event()
+        live.stop_on_signals(stop)
+        await live.review(settings, Secrets.from_environment(), stop, _announce)
+
+    asyncio.run(until_stopped())
+
+
+async def _new_link(path: Path) -> str:
+    from bot.clock import SystemClock
+    from bot.errors import UsageError
+    from bot.review.app import new_link, origin
+    from bot.review.sessions import Links
+
+    async def make(store: Store, manners: Manners, settings: Config) -> str:
+        if settings.review.sign_in != "link":
+            raise UsageError('there are links only with [review] sign_in = "link"')
+        return await new_link(Links(store, SystemClock()), origin(settings.review, settings.review.port))
+
+    return await with_store(path, make)
+
+
+def _announce(address: str) -> None:
+    typer.echo(f"The moderators' page: {address}")
 
 
 def _died(group: BaseExceptionGroup[Exception]) -> str:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from bot.cli.base import Annotator, OptionalConfig, classifier_of, model_errors_as_ours, settings_of
+from bot.cli.base import Annotator, OptionalConfig, classifier_of, model_errors_as_ours, settings_of, with_store
 from models.labels import Task
+
+if TYPE_CHECKING:
+    from bot.config import Config
+    from bot.manners import Manners
+    from bot.review.marks import Judged
+    from bot.store import Store
 
 # Two posts of a hundred: an assumption, for a team that has not counted its own.
 _ASSUMED_SHARE = 0.02
@@ -166,12 +172,19 @@ def train(
 
 
 Labelled = Annotated[
-    Path,
+    Path | None,
     typer.Argument(
         help="A folder of labelled posts, or one file of them, as .jsonl or .jsonl.gz.",
         metavar="DATA",
         exists=True,
         show_default=False,
+    ),
+]
+FromReviews = Annotated[
+    bool,
+    typer.Option(
+        "--from-reviews",
+        help="In place of DATA: what your moderators said of the posts that the bot judged. Needs --config.",
     ),
 ]
 Limit = Annotated[
@@ -189,8 +202,9 @@ Share = Annotated[
 
 @app.command()
 def evaluate(
-    data: Labelled,
-    task: Annotated[Task, typer.Option(help="What the rows are labelled for.", show_default=False)],
+    data: Labelled = None,
+    task: Annotated[Task | None, typer.Option(help="What the rows are labelled for.", show_default=False)] = None,
+    from_reviews: FromReviews = False,
     annotator: Annotated[Annotator, typer.Option(help="Who judges.")] = Annotator.HYBRID,
     model: Annotated[
         Path | None,
@@ -214,13 +228,15 @@ def evaluate(
     """Holds the model against labelled posts: what it gets right, how sure that is, and what its alerts would cost.
 
     Every figure has a 95 % interval. With --task risk it also shows how many of the posts at risk your policy finds and
-    how many alerts that takes. Rows that the model was trained on flatter it.
+    how many alerts that takes. Rows that the model was trained on flatter it. With --from-reviews the decisions of the
+    running bot are held against what moderators said of them on their page; no text is read for that.
 
     Example: nightlight evaluate labelled/ --task risk --out evaluation
     """
     from rich.console import Console
 
-    from bot.evaluation import Plan, check_folder, show, to_json, write
+    from bot.errors import UsageError
+    from bot.evaluation import Plan, check_folder, evaluate_marks, show, to_json, write
     from bot.evaluation import evaluate as measure
     from bot.evaluation_page import render
 
@@ -228,9 +244,15 @@ def evaluate(
     if model is not None:
         settings = settings.model_copy(update={"model": settings.model.model_copy(update={"path": model})})
     check_folder(out)
-    plan = Plan(data, task, annotator, limit, seed, share, robustness)
-    with model_errors_as_ours():
-        found = measure(plan, lambda: classifier_of(settings, annotator), settings.policy, Console(stderr=True))
+    if from_reviews:
+        database = str(settings.store.path.name)
+        found = evaluate_marks(_what_moderators_said(data, config), database, settings.policy, seed)
+    elif data is None or task is None:
+        raise UsageError("say what to evaluate on: DATA and --task, or --from-reviews")
+    else:
+        plan = Plan(data, task, annotator, limit, seed, share, robustness)
+        with model_errors_as_ours():
+            found = measure(plan, lambda: classifier_of(settings, annotator), settings.policy, Console(stderr=True))
     if out is not None:
         write(found, out, render(found))
     if as_json:
@@ -242,7 +264,8 @@ def evaluate(
 
 @app.command()
 def tune(
-    data: Labelled,
+    data: Labelled = None,
+    from_reviews: FromReviews = False,
     max_alerts_per_day: Annotated[
         float | None, typer.Option(min=0, help="No more alerts than this.", show_default=False)
     ] = None,
@@ -265,7 +288,8 @@ def tune(
 
     One bound of the policy moves: min_probability of the urgent rule on ideation. Other crisis and urgent rules are
     raised to it where they stand lower. It is chosen on one half of the labelled posts and reported on the other.
-    What single subreddits have for themselves under [overrides] stays as it is.
+    What single subreddits have for themselves under [overrides] stays as it is. With --from-reviews the posts are those
+    that the bot judged, as many a day as there were; what no moderator marked counts as an ordinary post.
 
     Exit code: 2 when no bound does what you ask; nothing is written then.
 
@@ -274,23 +298,51 @@ def tune(
     from rich.console import Console
 
     from bot.deployment import Stream
+    from bot.errors import UsageError
     from bot.evaluation import progress
     from bot.tune import halve, lines_of, read_stream, save, show, stated_goal
     from bot.tune import tune as choose
     from models.scorecard import judge_rows
 
-    goal = stated_goal(max_alerts_per_day, posts_per_day, min_recall)
     settings = settings_of(config)
-    console = Console(stderr=True)
-    with model_errors_as_ours():
-        rows = read_stream(data, limit, seed)
-        classifier = classifier_of(settings)
-        with progress(console, "judging", len(rows)) as (_, on_done):
-            stream = Stream.of(rows, judge_rows(classifier, rows, on_done))
-    tuning = choose(settings.policy, stream, halve(rows, seed), goal, share, seed)
+    if from_reviews:
+        judged = _what_moderators_said(data, config)
+        posts_per_day = posts_per_day or judged.a_day
+        stream, keys, share = judged.stream(), judged.ids, judged.share
+    goal = stated_goal(max_alerts_per_day, posts_per_day, min_recall)
+    if not from_reviews:
+        if data is None:
+            raise UsageError("say what to tune on: DATA, or --from-reviews")
+        console = Console(stderr=True)
+        with model_errors_as_ours():
+            rows = read_stream(data, limit, seed)
+            classifier = classifier_of(settings)
+            with progress(console, "judging", len(rows)) as (_, on_done):
+                stream = Stream.of(rows, judge_rows(classifier, rows, on_done))
+        keys = tuple(row.key for row in rows)
+    tuning = choose(settings.policy, stream, halve(keys, seed), goal, share, seed)
     show(tuning, share, posts_per_day, Console())
     if config is not None:
         save(config, tuning.policy)
         typer.echo(f"written to {config}")
     else:
         typer.echo(f"\nPut this into your config.toml:\n\n{lines_of(tuning.policy)}")
+
+
+def _what_moderators_said(data: Path | None, config: Path | None) -> Judged:
+    """Every post that the bot judged and its models read, with the moderators' words on them. Raises UsageError."""
+    import asyncio
+
+    from bot.errors import UsageError
+    from bot.review.marks import judged, read_judged
+
+    if data is not None or config is None:
+        raise UsageError("--from-reviews stands in place of DATA and needs --config, whose database holds the reviews")
+
+    async def read(store: Store, manners: Manners, settings: Config) -> Judged | None:
+        return judged(await read_judged(store))
+
+    found = asyncio.run(with_store(config, read))
+    if found is None:
+        raise UsageError("the bot has judged no post yet")
+    return found

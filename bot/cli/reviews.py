@@ -34,8 +34,9 @@ def list_reviews(config: ConfigFile = Path("config.toml")) -> None:
         return
     table = Table("ID", "level", "in", "post", "why")
     for case in cases:
-        why = case.reasons[0] if case.reasons else ""
-        table.add_row(str(case.delivery.id), case.level, f"r/{case.post.subreddit}", case.post.id, why)
+        why = case.reasons[0].words if case.reasons else ""
+        number = str(case.reply.id) if case.reply else ""
+        table.add_row(number, case.level, f"r/{case.post.subreddit}", case.post.id, why)
     console.print(table)
     console.print("nightlight reviews show ID, then approve ID or dismiss ID")
 
@@ -46,41 +47,40 @@ def show_review(id: Identity, config: ConfigFile = Path("config.toml")) -> None:
     from bot.alerts import visible
 
     case = at_the_desk(config, lambda desk: desk.case(id))
-    post, delivery = case.post, case.delivery
-    why = "".join(f"\n  - {reason}" for reason in case.reasons)
+    post, reply = case.post, case.reply
+    why = "".join(f"\n  - {reason.words}" for reason in case.reasons)
     said = "".join(f"\n  {each.action} by {each.actor} {each.note}".rstrip() for each in case.reviews)
     # A stranger wrote the post: without this it could send the terminal any command it knows.
     text = "\n".join(visible(line) for line in f"{post.title}\n\n{post.text}".splitlines()).strip()
-    typer.echo(
-        f"reply {delivery.id} to post {post.id} in r/{post.subreddit}: {case.level}, {delivery.state}{why}{said}"
-    )
+    which = f"reply {reply.id} to " if reply else ""
+    state = f", {reply.state}" if reply else ""
+    typer.echo(f"{which}post {post.id} in r/{post.subreddit}: {case.level}{state}{why}{said}")
     typer.echo(f"\n--- the post{post.permalink and f', {post.permalink}'}\n{text or '(its words are forgotten)'}")
-    typer.echo(f"\n--- the reply\n{delivery.body or '(its words are forgotten)'}")
+    if reply:
+        typer.echo(f"\n--- the reply\n{reply.body or '(its words are forgotten)'}")
 
 
 @app.command()
 def approve(id: Identity, actor: Actor = None, note: Note = "", config: ConfigFile = Path("config.toml")) -> None:
     """Lets a reply go out: the running bot posts it within a second or two."""
-    from bot.types import ReviewAction
-
-    delivery = at_the_desk(config, lambda desk: desk.decide(id, ReviewAction.APPROVED, actor or getuser(), note))
-    typer.echo(f"Approved: reply {delivery.id} to post {delivery.post_id} goes out.")
+    reply = at_the_desk(config, lambda desk: desk.approve(id, actor or getuser(), note=note))
+    typer.echo(f"Approved: reply {reply.id} to post {reply.post_id} goes out.")
 
 
 @app.command()
 def dismiss(id: Identity, actor: Actor = None, note: Note = "", config: ConfigFile = Path("config.toml")) -> None:
     """Says no to a reply, for good."""
-    from bot.types import ReviewAction
-
-    delivery = at_the_desk(config, lambda desk: desk.decide(id, ReviewAction.DISMISSED, actor or getuser(), note))
-    typer.echo(f"Dismissed: reply {delivery.id} to post {delivery.post_id} will not be sent.")
+    case = at_the_desk(config, lambda desk: desk.dismiss(id, actor or getuser(), note=note))
+    reply = f"reply {case.reply.id} to " if case.reply else ""
+    typer.echo(f"Dismissed: {reply}post {case.post.id}" + (" will not be sent." if case.reply else " is settled."))
 
 
 @app.command()
 def retry(
     id: Annotated[int, typer.Argument(metavar="ID", help="The number that `status` shows.", show_default=False)],
+    actor: Actor = None,
     config: ConfigFile = Path("config.toml"),
 ) -> None:
     """Tries a dead letter again: something that Reddit refused, or that could not be sent for a day."""
-    delivery = at_the_desk(config, lambda desk: desk.retry(id))
+    delivery = at_the_desk(config, lambda desk: desk.retry(id, actor or getuser()))
     typer.echo(f"Trying again: {delivery.kind} {delivery.id} about post {delivery.post_id}.")

@@ -7,7 +7,7 @@ import itertools
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,12 +20,17 @@ from bot import app, log
 from bot.clock import Clock, SystemClock
 from bot.config import Config, Log, Secrets, load
 from bot.demo import Sample, samples
+from bot.errors import SetupError
 from bot.judge import Judgement
 from bot.record import to_record
 from bot.report import Run, Tally, render
+from bot.review.app import new_link, origin
+from bot.review.sessions import Links
 from bot.sandbox.server import SandboxServer
 from bot.sandbox.state import CLIENT_ID, CLIENT_SECRET, PASSWORD, USERNAME, SandboxReddit
+from bot.store import Store
 from bot.types import Delivery, DeliveryKind
+from bot.web import listener
 from models.assessment import Classifier
 from models.labels import Level
 
@@ -49,7 +54,12 @@ path = "nightlight.db"
 dry_run = false
 [health]
 port = 0
+[review]
+enabled = true
+port = {page_port}
+sign_in = "link"
 """
+_PAGE_PORT = 8765
 
 
 @dataclass
@@ -108,13 +118,14 @@ async def show(classifier: Classifier, folder: Path, console: Console, *, port: 
                         stop,
                         on_judged=scene.on_judged,
                         on_delivery=scene.on_delivery,
+                        on_page=lambda address: console.print(_page(address), soft_wrap=True),
                     )
                 )
                 tasks.create_task(_submit(reddit, scene.posts, clock, stop))
                 await _watch(scene, console, clock, stop)
                 _sum_up(scene, folder, config, console)
                 if serve and not stop.is_set():
-                    console.print(_invitation(server.base_url, folder))
+                    console.print(await _invitation(server.base_url, folder, config, clock), soft_wrap=True)
                     await stop.wait()
                 stop.set()
     return scene.over
@@ -132,8 +143,17 @@ def _write_config(folder: Path, base_url: str) -> Config:
     for old in folder.glob("nightlight.db*"):
         old.unlink()
     path = folder / "config.toml"
-    path.write_text(_CONFIG.format(base_url=base_url, subreddits=json.dumps(_SUBREDDITS)), encoding="utf-8")
+    settings = {"base_url": base_url, "subreddits": json.dumps(_SUBREDDITS), "page_port": _free_port()}
+    path.write_text(_CONFIG.format_map(settings), encoding="utf-8")
     return load(path)
+
+
+def _free_port() -> int:
+    """The page's usual port, or another where that is taken: another demo may be running."""
+    for port in (_PAGE_PORT, 0):
+        with suppress(OSError), closing(listener("127.0.0.1", port)) as listening:
+            return int(listening.getsockname()[1])
+    raise SetupError("no port is free for the moderators' page")
 
 
 @contextmanager
@@ -230,11 +250,18 @@ def agreement(scene: Scene) -> Table:
     return table
 
 
-def _invitation(base_url: str, folder: Path) -> str:
-    config = folder / "config.toml"
+def _page(address: str) -> str:
+    return f"The moderators' page, while this runs: [link={address}]{address}[/link] (opens once, within ten minutes)"
+
+
+async def _invitation(base_url: str, folder: Path, config: Config, clock: Clock) -> str:
+    async with Store(config.store.path) as store:
+        address = await new_link(Links(store, clock), origin(config.review, config.review.port))
     return (
-        f"\nThe pretend Reddit is at [link={base_url}]{base_url}[/link], and the bot goes on. In another terminal:\n"
-        f"  nightlight reviews list --config {config}\n"
-        f"  nightlight reviews approve ID --config {config}\n"
-        "and the reply appears under the post. Ctrl-C ends it.\n"
+        f"\nThe bot goes on until Ctrl-C. You are the moderators' team now:\n"
+        f"1. Open their page: [link={address}]{address}[/link]\n"
+        f"   The link opens once, within ten minutes; a new one: nightlight review --link --config "
+        f"{folder / 'config.toml'}\n"
+        f"2. Take a case, read why it is one, and approve its reply. For a minute you can still undo it.\n"
+        f"3. Then it stands under the post, on the pretend Reddit: [link={base_url}]{base_url}[/link]\n"
     )

@@ -1,30 +1,49 @@
-"""What moderators do with the replies that wait for them."""
+"""What moderators do with cases, each act an event; and where everything stands.
+
+Whoever acts on a case must be the only one to have it: a claim is asked for in the transaction that acts.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import sqlite3
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
 
 from bot.calls import calls_today
-from bot.clock import Clock
+from bot.clock import Clock, timestamp
+from bot.config import Config
 from bot.errors import UsageError
 from bot.manners import Manners, Verdict
+from bot.notices import Notices
 from bot.outbox import Outbox
+from bot.replies import Parts, compose
+from bot.resources import Catalogue, NoVettedWords
+from bot.review.case import Case
 from bot.store import Store
-from bot.types import Delivery, DeliveryKind, DeliveryState, Post, Review, ReviewAction
+from bot.types import Delivery, DeliveryKind, DeliveryState, Review, ReviewAction
 from models.labels import Level
 
+CLAIM_SECONDS = 900.0
+# An approved reply does not leave before this is over.
+UNDO_SECONDS = 60.0
 
-@dataclass(frozen=True, slots=True)
-class Case:
-    """A proposed reply with all that a moderator needs to decide on it."""
+# In the order in which somebody is needed. At other levels nothing waits for a person.
+LEVELS = (Level.CRISIS, Level.URGENT, Level.UNASSESSED, Level.WATCH)
 
-    delivery: Delivery
-    post: Post
-    level: Level
-    reasons: tuple[str, ...]
-    reviews: tuple[Review, ...]
+
+class Why(StrEnum):
+    """Why a case is closed without the proposed reply."""
+
+    NOT_NEEDED = "not_needed"
+    ANSWERED = "answered"
+    FALSE_ALARM = "false_alarm"
+    NOT_HELPFUL = "not_helpful"
+    TAKEN_DOWN = "taken_down"
+    OTHER = "other"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,39 +81,190 @@ class Standing:
     llm_calls: int
 
 
-class Desk:
-    """Where replies lie until somebody says yes or no."""
+@dataclass(frozen=True, slots=True)
+class Undoable:
+    """The act that somebody may still take back, until a time in seconds since the epoch."""
 
-    def __init__(self, store: Store, manners: Manners, clock: Clock) -> None:
+    review: Review
+    until_utc: float
+
+
+class Desk:
+    """Where cases lie until somebody decides. Each act is one transaction.
+
+    An act raises UsageError, in words for the moderator, when the case is unknown, settled or in other hands.
+    """
+
+    def __init__(self, store: Store, manners: Manners, config: Config, clock: Clock) -> None:
         self._store = store
         self._manners = manners
+        self._config = config
         self._clock = clock
         self._outbox = Outbox(store, clock)
+        self._notices = Notices(store, self._outbox, config, clock)
 
     async def waiting(self) -> list[Case]:
-        """Every held reply, the most pressing first."""
-        return [await self._case(each) for each in await self._outbox.find(DeliveryState.HELD)]
+        """Every case with a held reply, the most pressing first."""
+        return [await self.case(each.post_id) for each in await self._outbox.find(DeliveryState.HELD)]
 
     async def case(self, identity: str) -> Case:
-        """The reply with this number, or to the post with this id; UsageError when there is none."""
-        return await self._case(await self._find(identity))
+        """The case of the post with this id, or of the reply with this number; UsageError when there is none."""
+        found = await self.find(identity)
+        # The alert in modmail names the post, `reviews list` names the number: either will do.
+        if found is None and identity.isascii() and identity.isdigit() and len(identity) < 19:
+            numbered = await self._outbox.get(int(identity))
+            if numbered is not None and numbered.kind is DeliveryKind.REPLY:
+                found = await self.find(numbered.post_id)
+        if found is None:
+            raise UsageError(f"there is no reply {identity}; see `nightlight reviews list`")
+        return found
 
-    async def decide(self, identity: str, action: ReviewAction, actor: str, note: str = "") -> Delivery:
-        """A moderator's word, stored as an event.
+    async def find(self, post_id: str) -> Case | None:
+        """The case of a post; None when it was never judged here."""
+        rows = await self._store.fetch("get_post", {"id": post_id})
+        if not rows:
+            return None
+        reviews = [_review(row) for row in await self._store.fetch("reviews_of_post", {"post_id": post_id})]
+        return Case.of(rows[0], await self._outbox.of_post(post_id), reviews, self._clock.now())
 
-        Raises UsageError when the reply no longer waits for one, or when courtesy forbids what is to be approved.
+    async def next(self, actor: str, subreddits: Collection[str]) -> Case | None:
+        """Claims the most pressing case of these subreddits that nobody has; None when there is none.
+
+        What this moderator passed on is left to the others.
         """
-        delivery = await self._find(identity)
-        if action is ReviewAction.APPROVED:
-            (row,) = await self._store.fetch("get_post", {"id": delivery.post_id})
-            ruling = await self._manners.ruling(delivery.subreddit, row["author"], row["created_utc"], delivery.id)
-            if ruling.verdict is Verdict.NEVER:
-                raise UsageError(f"reply {delivery.id} cannot go out: {ruling.words}")
-        return await self._outbox.review(delivery.id, action, actor, note)
+        now = self._clock.now()
+        among = {"actor": actor, "subreddits": json.dumps(sorted(subreddits)), "now": now}
+        async with self._store.transaction():
+            for level in LEVELS:
+                if rows := await self._store.fetch("next_case", {"level": level, **among}):
+                    return await self._claimed(rows[0]["id"], actor)
+        return None
 
-    async def retry(self, delivery_id: int) -> Delivery:
+    async def claim(self, post_id: str, actor: str) -> Case:
+        """Takes a case, or keeps it for longer, so that nobody else gets it."""
+        async with self._store.transaction():
+            return await self._claimed(post_id, actor)
+
+    async def release(self, post_id: str, actor: str) -> None:
+        """Gives a case back."""
+        async with self._store.transaction():
+            if await self._store.execute("release_case", {"id": post_id, "actor": actor}):
+                await self._note(await self.case(post_id), ReviewAction.RELEASED, actor)
+
+    async def approve(
+        self, identity: str, actor: str, *, note: str = "", undo_seconds: float = 0.0, body: str = "", parts: str = ""
+    ) -> Delivery:
+        """The proposed reply may go out once the time to undo is over, with another body if one was composed.
+
+        Also raises UsageError when courtesy forbids it.
+        """
+        async with self._deciding(identity, actor) as case:
+            reply = case.reply
+            if reply is None:
+                raise UsageError(f"no reply is proposed to post {case.post.id}")
+            ruling = await self._manners.ruling(case.post.subreddit, case.post.author, case.post.created_utc, reply.id)
+            if ruling.verdict is Verdict.NEVER:
+                raise UsageError(f"reply {reply.id} cannot go out: {ruling.words}")
+            await self._outbox.approve(reply, self._clock.now() + undo_seconds, body)
+            if body:
+                await self._note(case, ReviewAction.EDITED, actor, parts, reply=reply)
+            await self._note(case, ReviewAction.APPROVED, actor, note=note, reply=reply)
+            await self._store.execute("settle_case", {"id": case.post.id, "now": self._clock.now()})
+        return reply
+
+    async def edit_and_approve(
+        self, post_id: str, parts: Parts, catalogue: Catalogue, actor: str, *, undo_seconds: float = UNDO_SECONDS
+    ) -> Delivery:
+        """Like `approve`, with a reply that is put together from other vetted parts."""
+        case = await self.case(post_id)
+        body = self.composed(case, parts, catalogue)
+        words = json.dumps(asdict(parts))
+        return await self.approve(post_id, actor, undo_seconds=undo_seconds, body=body, parts=words)
+
+    def composed(self, case: Case, parts: Parts, catalogue: Catalogue) -> str:
+        """The reply that these parts make. Raises UsageError, in words, when they make none that may be said today."""
+        today = datetime.fromtimestamp(self._clock.now(), UTC).date()
+        try:
+            team, language = self._config.team(case.post.subreddit), case.language
+            return compose(case.post, parts, team, catalogue, today, language)
+        except NoVettedWords as error:
+            raise UsageError(str(error)) from error
+
+    async def dismiss(self, identity: str, actor: str, why: Why | None = None, note: str = "") -> Case:
+        """The case is closed; a reply that waits for a word is never sent."""
+        async with self._deciding(identity, actor) as case:
+            reply = case.reply if case.reply_can_be_stopped else None
+            if reply is not None:
+                await self._outbox.dismiss(reply)
+            await self._note(case, ReviewAction.DISMISSED, actor, why or "", note, reply)
+            await self._store.execute("settle_case", {"id": case.post.id, "now": self._clock.now()})
+        return case
+
+    async def mark(self, post_id: str, actor: str, level: Level, note: str = "") -> None:
+        """Says which level a post really has; the last word counts. It may be any post that was ever judged.
+
+        Also raises UsageError for `unassessed`, which is nobody's judgement.
+        """
+        if level is Level.UNASSESSED:
+            raise UsageError("a post is marked as crisis, urgent, watch or none")
+        async with self._store.transaction():
+            case = await self.case(post_id)
+            await self._note(case, ReviewAction.MARKED, actor, level, note)
+
+    async def escalate(self, post_id: str, actor: str, note: str = "") -> None:
+        """Asks the other moderators to look: the case goes to the top of its level, and they get a notice."""
+        async with self._deciding(post_id, actor) as case:
+            await self._store.execute("escalate_case", {"id": case.post.id, "actor": actor})
+            await self._note(case, ReviewAction.ESCALATED, actor, note=note)
+            count = len(case.reviews) + 1
+            await self._notices.escalated(case.post, case.level, count)
+
+    async def undoable(self, actor: str) -> Undoable | None:
+        """What this moderator did last, if they may still take it back."""
+        now = self._clock.now()
+        rows = await self._store.fetch("newest_decision", {"actor": actor, "after_utc": now - UNDO_SECONDS})
+        if not rows or rows[0]["action"] == ReviewAction.UNDONE:
+            return None
+        return Undoable(_review(rows[0]), rows[0]["at_utc"] + UNDO_SECONDS)
+
+    async def undo(self, post_id: str, actor: str) -> None:
+        """Takes back what this moderator did last, within a minute: the case is in their hands again.
+
+        Also raises UsageError when that was another case, or when the reply is already on its way.
+        """
+        async with self._store.transaction():
+            last = await self.undoable(actor)
+            if last is None or last.review.post_id != post_id:
+                raise UsageError("there is nothing left to undo here: it was more than a minute ago")
+            case = await self.case(post_id)
+            if last.review.action is ReviewAction.ESCALATED and (case.settled_utc or case.held_by_another(actor)):
+                raise UsageError("somebody has taken the case up in the meantime")
+            reply = case.reply if last.review.delivery_id is not None else None
+            if reply is not None:
+                await self._outbox.take_back(reply)
+            values = {
+                "id": post_id,
+                "actor": actor,
+                "until_utc": self._clock.now() + CLAIM_SECONDS,
+                "escalated": last.review.action is ReviewAction.ESCALATED,
+            }
+            await self._store.execute("reopen_case", values)
+            await self._note(case, ReviewAction.UNDONE, actor, last.review.action, reply=reply)
+
+    async def retry(self, delivery_id: int, actor: str) -> Delivery:
         """Sends a dead letter again; UsageError when there is none of that number."""
-        return await self._outbox.revive(delivery_id)
+        async with self._store.transaction():
+            delivery = await self._outbox.revive(delivery_id)
+            await self._add(delivery.post_id, delivery.subreddit, ReviewAction.RETRIED, actor, reply=delivery)
+        return delivery
+
+    async def dead(self) -> list[Delivery]:
+        """Every dead letter, the most pressing first."""
+        return await self._outbox.find(DeliveryState.DEAD)
+
+    async def gaps(self) -> list[Gap]:
+        """Every time of which posts may be missing, in the order in which they were found."""
+        return [Gap(row["subreddit"], row["from_utc"], row["until_utc"]) for row in await self._store.fetch("gaps")]
 
     async def standing(self) -> Standing:
         """Counts over everything that is stored."""
@@ -104,30 +274,87 @@ class Desk:
         return Standing(
             posts={Level(row["level"]): row["n"] for row in posts},
             deliveries={(DeliveryKind(row["kind"]), DeliveryState(row["state"])): row["n"] for row in deliveries},
-            dead=await self._outbox.find(DeliveryState.DEAD),
+            dead=await self.dead(),
             watches=[
                 Watched(row["subreddit"], row["looked_utc"], row["refusal"])
                 for row in await self._store.fetch("watches")
             ],
-            gaps=[Gap(row["subreddit"], row["from_utc"], row["until_utc"]) for row in await self._store.fetch("gaps")],
+            gaps=await self.gaps(),
             vitals={row["name"]: row["value"] for row in vitals},
             vitals_utc=max((row["at_utc"] for row in vitals), default=None),
             llm_calls=await calls_today(self._store, self._clock),
         )
 
-    async def _find(self, identity: str) -> Delivery:
-        # The alert in modmail names the post, the list names the number: either will do.
-        found = [each for each in await self._outbox.of_post(identity) if each.kind is DeliveryKind.REPLY]
-        if not found and identity.isascii() and identity.isdigit():
-            numbered = await self._outbox.get(int(identity))
-            found = [numbered] if numbered is not None and numbered.kind is DeliveryKind.REPLY else []
-        if not found:
-            raise UsageError(f"there is no reply {identity}; see `nightlight reviews list`")
-        return found[0]
+    @asynccontextmanager
+    async def _deciding(self, identity: str, actor: str) -> AsyncIterator[Case]:
+        """A transaction about an open case that nobody else has in hand."""
+        async with self._store.transaction():
+            case = await self.case(identity)
+            if case.settled_utc is not None:
+                last = next(each for each in reversed(case.reviews) if each.action in _SETTLING)
+                raise UsageError(f"{last.actor} decided on this case at {timestamp(last.at_utc)}: {last.action}")
+            if other := case.held_by_another(actor):
+                raise UsageError(f"{other.actor} has this case in hand until {timestamp(other.until_utc)}")
+            yield case
 
-    async def _case(self, delivery: Delivery) -> Case:
-        (row,) = await self._store.fetch("get_post", {"id": delivery.post_id})
-        post = Post(**{name: row[name] for name in Post.__dataclass_fields__})
-        reasons = tuple(reason["words"] for reason in json.loads(row["reasons"]))
-        reviews = tuple(await self._outbox.reviews(delivery.id))
-        return Case(delivery, post, Level(row["level"]), reasons, reviews)
+    async def _claimed(self, post_id: str, actor: str) -> Case:
+        now = self._clock.now()
+        before = await self.case(post_id)
+        values = {"id": post_id, "actor": actor, "now": now, "until_utc": now + CLAIM_SECONDS}
+        if not before.is_open or not await self._store.execute("claim_case", values):
+            other = before.held_by_another(actor)
+            why = (
+                f"{other.actor} has this case in hand until {timestamp(other.until_utc)}" if other else "it is settled"
+            )
+            raise UsageError(why)
+        if before.claim is None:
+            await self._note(before, ReviewAction.CLAIMED, actor)
+        return await self.case(post_id)
+
+    async def _note(
+        self,
+        case: Case,
+        action: ReviewAction,
+        actor: str,
+        detail: str = "",
+        note: str = "",
+        reply: Delivery | None = None,
+    ) -> None:
+        await self._add(case.post.id, case.post.subreddit, action, actor, detail, note, reply)
+
+    async def _add(
+        self,
+        post_id: str,
+        subreddit: str,
+        action: ReviewAction,
+        actor: str,
+        detail: str = "",
+        note: str = "",
+        reply: Delivery | None = None,
+    ) -> None:
+        values = {
+            "post_id": post_id,
+            "subreddit": subreddit,
+            "delivery_id": reply.id if reply is not None else None,
+            "action": action,
+            "actor": actor,
+            "now": self._clock.now(),
+            "detail": detail,
+            "note": note,
+        }
+        await self._store.execute("add_review", values)
+
+
+_SETTLING = frozenset({ReviewAction.APPROVED, ReviewAction.DISMISSED})
+
+
+def _review(row: sqlite3.Row) -> Review:
+    return Review(
+        post_id=row["post_id"],
+        delivery_id=row["delivery_id"],
+        action=ReviewAction(row["action"]),
+        actor=row["actor"],
+        at_utc=row["at_utc"],
+        detail=row["detail"],
+        note=row["note"],
+    )

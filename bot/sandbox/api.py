@@ -12,11 +12,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from bot.sandbox import shapes
+from bot.sandbox.authorise import proves
 from bot.sandbox.gate import Call, Work, answer_json, authorised, error, guarded
 from bot.sandbox.shapes import Json, listing
 from bot.sandbox.state import (
     CLIENT_ID,
     CLIENT_SECRET,
+    CODE_TOKEN_SECONDS,
     LISTING_LIMIT,
     PASSWORD,
     REFRESH_TOKEN,
@@ -60,16 +62,18 @@ def routes(reddit: SandboxReddit) -> list[Route]:
         ("GET", "/user/{name}/comments", comments_of_user),
     ]
     token = guarded(reddit, lambda request, form: access_token(reddit, request.headers.get("authorization", ""), form))
-    return [Route("/api/v1/access_token", token, methods=["POST"])] + [
-        Route(path, authorised(reddit, work), methods=[method]) for method, path, work in endpoints
-    ]
+    revoke = guarded(reddit, lambda request, form: revoke_token(reddit, request.headers.get("authorization", ""), form))
+    return [
+        Route("/api/v1/access_token", token, methods=["POST"]),
+        Route("/api/v1/revoke_token", revoke, methods=["POST"]),
+    ] + [Route(path, authorised(reddit, work), methods=[method]) for method, path, work in endpoints]
 
 
 # -- logging in
 
 
 def access_token(reddit: SandboxReddit, authorization: str, form: Mapping[str, str]) -> Response:
-    """A token for a password, a refresh token, or the application alone."""
+    """A token for a password, a refresh token, somebody's code, or the application alone."""
     if not _is_our_client(authorization):
         return error(401)
     answer: Json = {"token_type": "bearer", "expires_in": TOKEN_SECONDS, "scope": "*"}
@@ -85,9 +89,22 @@ def access_token(reddit: SandboxReddit, authorization: str, form: Mapping[str, s
             answer["refresh_token"] = REFRESH_TOKEN
         case "client_credentials":
             user = None
+        case "authorization_code":
+            code = reddit.take_code(form.get("code", ""))
+            if code is None or not proves(code, form):
+                return answer_json({"error": "invalid_grant"})
+            user, answer["scope"], answer["expires_in"] = code.account, "identity", CODE_TOKEN_SECONDS
         case _:
             return answer_json({"error": "unsupported_grant_type"})
-    return answer_json(answer | {"access_token": reddit.issue_token(user)})
+    return answer_json(answer | {"access_token": reddit.issue_token(user, answer["scope"])})
+
+
+def revoke_token(reddit: SandboxReddit, authorization: str, form: Mapping[str, str]) -> Response:
+    """Ends a token; 200 whether there was one or not."""
+    if not _is_our_client(authorization):
+        return error(401)
+    reddit.revoke_token(form.get("token", ""))
+    return Response(status_code=200)
 
 
 def _is_our_client(authorization: str) -> bool:

@@ -44,6 +44,9 @@ class Call:
         return self.user
 
 
+# What is not kept of a request.
+SECRET_FIELDS = ("password", "refresh_token", "code", "code_verifier", "token")
+
 Work = Callable[[Call], Any]
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -55,7 +58,7 @@ def guarded(reddit: SandboxReddit, work: Callable[[Request, Mapping[str, str]], 
         method, path = request.method, request.url.path
         sent = (await request.body()).decode() if method == "POST" else request.url.query
         form = dict(parse_qsl(sent, keep_blank_values=True))
-        logged = {name: value for name, value in form.items() if name not in ("password", "refresh_token")}
+        logged = {name: value for name, value in form.items() if name not in SECRET_FIELDS}
         reddit.requests.append(LoggedRequest(method, path, logged))
         fault = (reddit.faults and reddit.faults(method, path)) or Fault()
         if fault.delay_seconds:
@@ -90,6 +93,8 @@ def authorised(reddit: SandboxReddit, work: Work) -> Endpoint:
         except UnknownThing:
             # asyncprawcore reads the reason out of this header.
             return error(401, {"www-authenticate": 'Bearer realm="reddit", error="invalid_token"'})
+        if not reddit.token_reaches(token, request.url.path):
+            return error(403, {"www-authenticate": 'Bearer realm="reddit", error="insufficient_scope"'})
         try:
             result = work(Call(reddit, user, request.path_params, form))
         except (UnknownThing, HTTPException) as problem:

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from bot.sandbox import api, site
+from bot.sandbox import api, authorise, site
 from bot.sandbox.gate import WithoutLastSlash, refusal
 from bot.sandbox.state import SandboxReddit, UnknownThing
 from bot.web import Guest, listener
@@ -28,7 +28,7 @@ def create_app(reddit: SandboxReddit) -> ASGIApp:
     async def refuse(request: Request, problem: Exception) -> Response:
         return refusal(problem)
 
-    routes = api.routes(reddit) + site.routes(reddit)
+    routes = api.routes(reddit) + authorise.routes(reddit) + site.routes(reddit)
     return WithoutLastSlash(Starlette(routes=routes, exception_handlers={HTTPException: refuse, UnknownThing: refuse}))
 
 

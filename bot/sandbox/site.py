@@ -29,10 +29,12 @@ _templates.filters["day_and_time"] = lambda utc: datetime.fromtimestamp(utc, UTC
 # This preset escapes HTML and drops links that could run something.
 _templates.filters["markdown"] = lambda text: Markup(MarkdownIt("js-default").render(text))  # noqa: S704
 # Read now, so that no request waits for the disk inside the event loop.
-_PAGES = {name: _templates.get_template(f"{name}.html") for name in ("base", "front", "subreddit", "submission")}
+PAGES = {
+    name: _templates.get_template(f"{name}.html") for name in ("base", "front", "subreddit", "submission", "authorise")
+}
 
 # Posts are written by strangers: should markup ever slip through the escaping, the browser still runs none of it.
-_HEADERS = {"content-security-policy": "default-src 'none'; style-src 'unsafe-inline'"}
+HEADERS = {"content-security-policy": "default-src 'none'; style-src 'unsafe-inline'"}
 
 
 def routes(reddit: SandboxReddit) -> list[Route]:
@@ -80,7 +82,7 @@ class _Site:
         return self._page("submission", subreddit=subreddit, submission=submission, comments=comments)
 
     def _page(self, name: str, **values: Any) -> Response:
-        return HTMLResponse(_PAGES[name].render(values, view=self._view, reddit=self._reddit), headers=_HEADERS)
+        return HTMLResponse(PAGES[name].render(values, view=self._view, reddit=self._reddit), headers=HEADERS)
 
     def _public(self, request: Request) -> Subreddit:
         subreddit = self._reddit.subreddit(request.path_params["subreddit"])

@@ -22,6 +22,8 @@ PASSWORD = "sandbox"  # noqa: S105
 REFRESH_TOKEN = "sandbox-refresh"  # noqa: S105
 
 TOKEN_SECONDS = 86_400
+CODE_SECONDS = 600
+CODE_TOKEN_SECONDS = 3_600
 WINDOW_SECONDS = 600
 REDDIT_REQUESTS_PER_WINDOW = 1_000
 LISTING_LIMIT = 1_000
@@ -87,6 +89,16 @@ class Report:
     fullname: str
     reason: str
     reporter: str
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """What an account's yes on the authorise page is worth: a token for whoever was asked, at this address."""
+
+    account: str
+    redirect_uri: str
+    challenge: str
+    expires_utc: float
 
 
 @dataclass(slots=True, eq=False)
@@ -218,6 +230,8 @@ class SandboxReddit:
         self.reports: list[Report] = []
         self._accounts: dict[str, str] = {}
         self._tokens: dict[str, tuple[str | None, float]] = {}
+        self._identity_only: set[str] = set()
+        self._codes: dict[str, Code] = {}
         self._window = 0.0
         self._used = 0
         self._numbers = count(36**5)
@@ -444,11 +458,34 @@ class SandboxReddit:
 
     # -- logging in, and the allowance of requests
 
-    def issue_token(self, user: str | None) -> str:
-        """A bearer token for the account, or for the application alone."""
+    def issue_token(self, user: str | None, scope: str = "*") -> str:
+        """A bearer token for the account, or for the application alone; scope `identity` or everything."""
         token = f"sandbox-token-{len(self._tokens) + 1}"
-        self._tokens[token] = (user, self.clock.now() + TOKEN_SECONDS)
+        seconds = TOKEN_SECONDS if scope == "*" else CODE_TOKEN_SECONDS
+        self._tokens[token] = (user, self.clock.now() + seconds)
+        if scope != "*":
+            self._identity_only.add(token)
         return token
+
+    def token_reaches(self, token: str, path: str) -> bool:
+        """Whether the token's scope holds this endpoint."""
+        return token not in self._identity_only or path == "/api/v1/me"
+
+    def revoke_token(self, token: str) -> None:
+        """Refuse this token from now on."""
+        if token in self._tokens:
+            self._tokens[token] = (None, 0.0)
+
+    def issue_code(self, account: str, redirect_uri: str, challenge: str = "") -> str:
+        """What the authorise page sends an account back with; good once, for ten minutes."""
+        code = f"sandbox-code-{self._next_id()}"
+        self._codes[code] = Code(account, redirect_uri, challenge, self.clock.now() + CODE_SECONDS)
+        return code
+
+    def take_code(self, code: str) -> Code | None:
+        """The code, the first time, while it is good."""
+        found = self._codes.pop(code, None)
+        return found if found is not None and found.expires_utc > self.clock.now() else None
 
     def token_user(self, token: str) -> str | None:
         """The account behind a token, None for the application alone; UnknownThing once it has expired."""

@@ -123,17 +123,112 @@ SELECT * FROM deliveries WHERE post_id = :post_id ORDER BY id;
 SELECT kind, state, count(*) AS n FROM deliveries GROUP BY kind, state;
 
 -- name: approve
-UPDATE deliveries SET state = 'pending', due_utc = :now, since_utc = :now, changed_utc = :now
+UPDATE deliveries SET state = 'pending', body = :body, due_utc = :due_utc, since_utc = :due_utc, changed_utc = :now
 WHERE id = :id AND state = 'held';
 
 -- name: dismiss
-UPDATE deliveries SET state = 'dismissed', changed_utc = :now WHERE id = :id AND state = 'held';
+-- Also one that would go out by itself, as long as its sending was never begun.
+UPDATE deliveries SET state = 'dismissed', changed_utc = :now
+WHERE id = :id AND (state = 'held' OR (state = 'pending' AND attempts = 0));
+
+-- name: take_back
+-- A reply whose sending was never begun waits for a word again.
+UPDATE deliveries SET state = 'held', changed_utc = :now
+WHERE id = :id AND state IN ('pending', 'dismissed') AND attempts = 0 AND body <> '';
+
+-- Cases: posts that moderators look at, and what they did with them.
 
 -- name: add_review
-INSERT INTO reviews (delivery_id, action, actor, at_utc, note) VALUES (:delivery_id, :action, :actor, :at_utc, :note);
+INSERT INTO reviews (post_id, subreddit, delivery_id, action, actor, at_utc, detail, note)
+VALUES (:post_id, :subreddit, :delivery_id, :action, :actor, :now, :detail, :note);
 
--- name: reviews_of_delivery
-SELECT * FROM reviews WHERE delivery_id = :delivery_id ORDER BY id;
+-- name: reviews_of_post
+SELECT * FROM reviews WHERE post_id = :post_id ORDER BY id;
+
+-- name: newest_decision
+-- The newest act by which somebody settled a case or passed it on, after a time.
+SELECT * FROM reviews
+WHERE actor = :actor AND at_utc > :after_utc AND action IN ('approved', 'dismissed', 'escalated', 'undone')
+ORDER BY id DESC LIMIT 1;
+
+-- name: claim_case
+-- Changes no row when somebody else has it, or when there is nothing to be done any more.
+UPDATE posts SET claimed_by = :actor, claimed_until_utc = :until_utc
+WHERE id = :id AND settled_utc IS NULL
+AND (claimed_by IS NULL OR claimed_by = :actor OR claimed_until_utc <= :now);
+
+-- name: release_case
+UPDATE posts SET claimed_by = NULL, claimed_until_utc = NULL WHERE id = :id AND claimed_by = :actor;
+
+-- name: settle_case
+UPDATE posts SET settled_utc = :now, claimed_by = NULL, claimed_until_utc = NULL WHERE id = :id;
+
+-- name: escalate_case
+UPDATE posts SET escalated_by = :actor, claimed_by = NULL, claimed_until_utc = NULL WHERE id = :id;
+
+-- name: reopen_case
+-- As it was before it was settled or passed on: in the hands of whoever did that.
+UPDATE posts SET settled_utc = NULL, claimed_by = :actor, claimed_until_utc = :until_utc,
+    escalated_by = CASE WHEN :escalated THEN NULL ELSE escalated_by END
+WHERE id = :id;
+
+-- name: next_case
+-- Of one level, the one that waits longest among those nobody has; not what this person passed on.
+SELECT id FROM posts
+WHERE level = :level AND settled_utc IS NULL AND forgotten_utc IS NULL
+AND subreddit IN (SELECT value FROM json_each(:subreddits))
+AND (claimed_by IS NULL OR claimed_by = :actor OR claimed_until_utc <= :now) AND escalated_by IS NOT :actor
+ORDER BY escalated_by IS NULL, judged_utc LIMIT 1;
+
+-- name: open_cases
+-- Of one level: those somebody wants another pair of eyes for, then the oldest first.
+SELECT id, subreddit, level, reasons, judged_utc, claimed_by, claimed_until_utc, escalated_by FROM posts
+WHERE level = :level AND settled_utc IS NULL AND forgotten_utc IS NULL
+AND subreddit IN (SELECT value FROM json_each(:subreddits))
+AND (:holder IS NULL OR (claimed_by = :holder AND claimed_until_utc > :now))
+ORDER BY escalated_by IS NULL, judged_utc LIMIT :limit OFFSET :offset;
+
+-- name: count_open_cases
+-- How many wait in each subreddit, and since when the oldest does.
+SELECT level, subreddit, count(*) AS n, min(judged_utc) AS oldest_utc FROM posts
+WHERE settled_utc IS NULL AND forgotten_utc IS NULL GROUP BY level, subreddit;
+
+-- name: history
+-- The newest first; before an id, or all when it is null.
+SELECT reviews.*, posts.level FROM reviews LEFT JOIN posts ON posts.id = post_id
+WHERE reviews.subreddit IN (SELECT value FROM json_each(:subreddits)) AND (:before IS NULL OR reviews.id < :before)
+ORDER BY reviews.id DESC LIMIT :limit;
+
+-- Figures about cases.
+
+-- name: judged_by_day
+-- Posts by day since the epoch (UTC) and level.
+SELECT CAST(judged_utc / 86400 AS INTEGER) AS day, level, count(*) AS n FROM posts
+WHERE judged_utc > :after_utc AND level <> 'none' AND subreddit IN (SELECT value FROM json_each(:subreddits))
+GROUP BY day, level;
+
+-- name: first_looks
+-- How many seconds each case waited for the first act of a moderator; null where there was none.
+SELECT level, (SELECT min(at_utc) FROM reviews WHERE post_id = posts.id AND action <> 'retried') - judged_utc AS seconds
+FROM posts
+WHERE judged_utc > :after_utc AND level <> 'none' AND subreddit IN (SELECT value FROM json_each(:subreddits))
+ORDER BY judged_utc DESC LIMIT :limit;
+
+-- name: judged_between
+-- The newest posts of a span with their probabilities and the last word of a moderator on their level, if there is one.
+-- All subreddits when they are null.
+SELECT id, level, judged_utc, json_remove(record, '$.evidence', '$.reasons', '$.versions', '$.deliveries') AS record,
+    (SELECT detail FROM reviews WHERE post_id = posts.id AND action = 'marked' ORDER BY id DESC LIMIT 1) AS said
+FROM posts
+WHERE judged_utc > :after_utc AND judged_utc <= :until_utc
+AND (:subreddits IS NULL OR subreddit IN (SELECT value FROM json_each(:subreddits)))
+ORDER BY judged_utc DESC LIMIT :limit;
+
+-- name: marked_posts
+-- Every post that moderators marked: the level it was given and the last word on what it really is.
+SELECT posts.level, detail AS said FROM reviews JOIN posts ON posts.id = post_id
+WHERE action = 'marked' AND reviews.subreddit IN (SELECT value FROM json_each(:subreddits)) AND judged_utc > :after_utc
+AND reviews.id = (SELECT max(id) FROM reviews AS newer WHERE newer.post_id = posts.id AND newer.action = 'marked');
 
 -- name: begin_watch
 -- Keeps the first beginning when the subreddit was watched before.
@@ -206,7 +301,11 @@ SELECT count(*) AS n FROM deliveries
 WHERE kind = 'reply' AND subreddit = :subreddit AND state IN ('sending', 'sent') AND changed_utc > :since_utc;
 
 -- name: approvals
-SELECT count(*) AS n FROM reviews WHERE delivery_id = :delivery_id AND action = 'approved';
+-- Approvals that were not taken back.
+SELECT count(*) AS n FROM reviews AS approval WHERE delivery_id = :delivery_id AND action = 'approved'
+AND NOT EXISTS (
+    SELECT 1 FROM reviews WHERE delivery_id = :delivery_id AND action = 'undone' AND id > approval.id
+);
 
 -- Forgetting. What stays of a post is its id, its level, its numbers and its reasons, none of which quote it.
 
@@ -224,6 +323,9 @@ SET error = CASE WHEN state IN ('held', 'pending', 'sending') THEN 'nobody decid
     state = CASE state WHEN 'held' THEN 'dismissed' WHEN 'pending' THEN 'dead' WHEN 'sending' THEN 'dead' ELSE state END,
     body = '', changed_utc = :now
 WHERE body <> '' AND created_utc < :before_utc;
+
+-- name: forget_notes
+UPDATE reviews SET note = '' WHERE note <> '' AND post_id IN (SELECT id FROM posts WHERE forgotten_utc IS NOT NULL);
 
 -- name: forget_authors
 DELETE FROM authors WHERE expires_utc <= :now;
@@ -259,3 +361,39 @@ UNION SELECT id FROM inbox WHERE author = :name COLLATE NOCASE;
 
 -- name: remembered_posts
 SELECT id FROM posts WHERE forgotten_utc IS NULL UNION SELECT id FROM inbox;
+
+-- name: begin_session
+INSERT INTO sessions (secret_hash, name, way, begun_utc, seen_utc, expires_utc)
+VALUES (:hash, :name, :way, :now, :now, :expires_utc);
+
+-- name: find_session
+SELECT * FROM sessions WHERE secret_hash = :hash AND expires_utc > :now AND seen_utc > :idle_since_utc;
+
+-- name: see_session
+UPDATE sessions SET seen_utc = :now WHERE id = :id;
+
+-- name: open_sessions
+-- Those that hold, of one person or (no name) of everybody, the latest first.
+SELECT * FROM sessions
+WHERE expires_utc > :now AND seen_utc > :idle_since_utc AND (:name IS NULL OR name = :name COLLATE NOCASE)
+ORDER BY seen_utc DESC, id DESC;
+
+-- name: end_session
+-- Of one person or (no name) of anybody.
+DELETE FROM sessions WHERE id = :id AND (:name IS NULL OR name = :name COLLATE NOCASE);
+
+-- name: end_sessions
+DELETE FROM sessions WHERE name = :name COLLATE NOCASE;
+
+-- name: forget_old_sessions
+DELETE FROM sessions WHERE expires_utc <= :now OR seen_utc <= :idle_since_utc;
+
+-- name: add_sign_in_link
+INSERT INTO sign_in_links (secret_hash, name, expires_utc) VALUES (:hash, :name, :expires_utc);
+
+-- name: sign_in_link
+SELECT name FROM sign_in_links WHERE secret_hash = :hash AND expires_utc > :now;
+
+-- name: use_sign_in_link
+-- The link, and with it all that have expired.
+DELETE FROM sign_in_links WHERE secret_hash = :hash OR expires_utc <= :now;

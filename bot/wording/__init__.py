@@ -131,3 +131,8 @@ def wording(language: str) -> Wording:
 def best(language: str | None) -> str:
     """The language to answer in: this one when there is a reviewed wording for it, else English."""
     return language if language in LANGUAGES and wording(language).review == "reviewed" else ENGLISH
+
+
+def language_of(reply: str) -> str:
+    """The language in which a reply was put together, English when it is none of ours or its words are forgotten."""
+    return next((language for language in LANGUAGES if wording(language).needed.bot in reply), ENGLISH)

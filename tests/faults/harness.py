@@ -213,13 +213,15 @@ async def _post(run: Run, reddit: SandboxReddit, chance: random.Random) -> None:
 async def _review(run: Run, config: Config, chance: random.Random) -> None:
     """Moderators approve half of what waits and dismiss a quarter, while the bot runs."""
     async with Store(config.store.path) as store:
-        desk = Desk(store, Manners(store, load_key(key_path(config.store.path)), config, SystemClock()), SystemClock())
+        manners = Manners(store, load_key(key_path(config.store.path)), config, SystemClock())
+        desk = Desk(store, manners, config, SystemClock())
         for case in await desk.waiting():
             word = chance.choice([ReviewAction.APPROVED, ReviewAction.APPROVED, ReviewAction.DISMISSED, None])
             if word is None:
                 continue
             try:
-                await desk.decide(case.post.id, word, "mod_anna")
+                act = desk.approve if word is ReviewAction.APPROVED else desk.dismiss
+                await act(case.post.id, "mod_anna")
             except UsageError:
                 continue  # its author took the post back in the meantime
             (run.approved if word is ReviewAction.APPROVED else run.dismissed).add(case.post.id)

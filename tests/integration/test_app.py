@@ -19,7 +19,7 @@ from bot.judge import Judgement
 from bot.outbox import Outbox
 from bot.sandbox.state import Fault, SandboxReddit
 from bot.store import Store
-from bot.types import DeliveryKind, DeliveryState, Post, ReviewAction
+from bot.types import DeliveryKind, DeliveryState, Post
 from models.assessment import Assessment
 from models.document import Document
 from tests.conftest import HandClock, KeywordClassifier
@@ -89,7 +89,8 @@ async def test_an_approved_reply_appears_under_the_post_once(
         async with Store(config.store.path) as store:
             outbox = Outbox(store, clock)
             (held,) = await outbox.find(DeliveryState.HELD)
-            await outbox.review(held.id, ReviewAction.APPROVED, "mod_anna")
+            async with store.transaction():
+                await outbox.approve(held, clock.now())
         await until(lambda: len(reddit.comments_on(post_id)) == 1, "the reply")
         assert reddit.comments_on(post_id)[0].body == held.body
     assert len(reddit.comments_on(post_id)) == 1

@@ -11,7 +11,7 @@ from bot.errors import UsageError
 from bot.manners import Manners
 from bot.outbox import Draft, Outbox
 from bot.store import Store
-from bot.types import Delivery, DeliveryKind, DeliveryState, Planned, ReviewAction
+from bot.types import Delivery, DeliveryKind, DeliveryState, Planned
 from models.labels import Level
 from tests.conftest import HandClock
 
@@ -55,27 +55,51 @@ async def test_a_held_reply_is_never_claimed(store: Store, outbox: Outbox, manne
     assert await outbox.claim(manners) == ()
 
 
-async def test_approval_makes_a_reply_due_and_is_remembered(store: Store, outbox: Outbox, manners: Manners) -> None:
-    """An approved reply can be claimed, and who approved it is an event."""
+async def test_approval_makes_a_reply_due(store: Store, outbox: Outbox, manners: Manners, clock: HandClock) -> None:
+    """An approved reply can be claimed once the time it was approved for has come, and no sooner."""
     await enqueue(store, outbox, draft(kind=DeliveryKind.REPLY, state=DeliveryState.HELD))
     (held,) = await outbox.find(DeliveryState.HELD)
-    await outbox.review(held.id, ReviewAction.APPROVED, "mod_anna")
-    assert (await outbox.claim(manners))[0].id == held.id
-    (review,) = await outbox.reviews(held.id)
-    assert (review.actor, review.action) == ("mod_anna", ReviewAction.APPROVED)
+    async with store.transaction():
+        await outbox.approve(held, clock.now() + 60, "other words")
+    clock.advance(59)
+    assert await outbox.claim(manners) == ()
+    clock.advance(1)
+    (claimed,) = await outbox.claim(manners)
+    assert (claimed.id, claimed.body) == (held.id, "other words")
+
+
+async def test_what_was_never_begun_can_be_taken_back(
+    store: Store, outbox: Outbox, manners: Manners, clock: HandClock
+) -> None:
+    """An approved or dismissed reply waits again; one that is being sent does not come back."""
+    await enqueue(store, outbox, draft(kind=DeliveryKind.REPLY, state=DeliveryState.HELD))
+    (held,) = await outbox.find(DeliveryState.HELD)
+    async with store.transaction():
+        await outbox.approve(held, clock.now())
+        await outbox.take_back(held)
+        await outbox.dismiss(held)
+        await outbox.take_back(held)
+    assert [each.state for each in await outbox.find()] == [DeliveryState.HELD]
+    async with store.transaction():
+        await outbox.approve(held, clock.now())
+    assert len(await outbox.claim(manners)) == 1
+    with pytest.raises(UsageError, match="sending"):
+        async with store.transaction():
+            await outbox.take_back(held)
 
 
 async def test_a_dismissed_reply_is_never_sent_and_cannot_be_approved_later(
     store: Store, outbox: Outbox, manners: Manners
 ) -> None:
-    """No is final, and a second word on it is a clear error that leaves no event."""
+    """No is final, and a second word on it is a clear error."""
     await enqueue(store, outbox, draft(kind=DeliveryKind.REPLY, state=DeliveryState.HELD))
     (held,) = await outbox.find(DeliveryState.HELD)
-    await outbox.review(held.id, ReviewAction.DISMISSED, "mod_anna")
+    async with store.transaction():
+        await outbox.dismiss(held)
     assert await outbox.claim(manners) == ()
     with pytest.raises(UsageError, match="dismissed"):
-        await outbox.review(held.id, ReviewAction.APPROVED, "mod_ben")
-    assert len(await outbox.reviews(held.id)) == 1
+        async with store.transaction():
+            await outbox.approve(held, 0.0)
 
 
 async def test_a_delivery_is_due_only_at_its_time(
@@ -151,9 +175,9 @@ async def test_no_order_of_events_sends_twice_or_wakes_the_dead(
                 case "bury" if claimed:
                     await outbox.bury(claimed, "no")
                 case "approve" | "dismiss":
-                    action = ReviewAction.APPROVED if act == "approve" else ReviewAction.DISMISSED
                     try:
-                        await outbox.review(before.id, action, "mod")
+                        async with store.transaction():
+                            await (outbox.approve(before, clock.now()) if act == "approve" else outbox.dismiss(before))
                         approved = approved or act == "approve"
                     except UsageError:
                         assert before.state is not DeliveryState.HELD

@@ -23,8 +23,9 @@ from bot.keeper import Keeper
 from bot.manners import Manners
 from bot.notices import Notices
 from bot.outbox import Draft, Outbox
+from bot.review.desk import UNDO_SECONDS, Desk
 from bot.store import Store
-from bot.types import DeliveryKind, DeliveryState, Planned, Post, ReviewAction
+from bot.types import Delivery, DeliveryKind, DeliveryState, Planned, Post
 from models.labels import Level
 from tests.conftest import HandClock
 
@@ -92,6 +93,7 @@ class Life(RuleBasedStateMachine):
         keeper = Keeper(self.store, manners, config, self.clock)
         notices = Notices(self.store, self.outbox, config, self.clock)
         self.worker = Worker(self.outbox, self.reddit, manners, keeper, notices, Deliver(), self.clock)
+        self.desk = Desk(self.store, manners, config, self.clock)
         self.run(self.outbox.reclaim())
 
     @rule()
@@ -161,18 +163,34 @@ class Life(RuleBasedStateMachine):
             self.end()
 
     @precondition(lambda self: self.judged())
-    @rule(data=st.data(), actions=st.lists(st.sampled_from(ReviewAction), min_size=1, max_size=2))
-    def review(self, data: st.DataObject, actions: list[ReviewAction]) -> None:
-        """A moderator says yes or no to some reply, and perhaps another one after that."""
+    @rule(data=st.data(), acts=st.lists(st.sampled_from(["approve", "dismiss", "undo"]), min_size=1, max_size=3))
+    def review(self, data: st.DataObject, acts: list[str]) -> None:
+        """A moderator says yes or no to some reply, another one does after that, or the first takes it back."""
         id = data.draw(st.sampled_from(sorted(self.judged())))
-        (reply,) = (each for each in self.run(self.outbox.of_post(id)) if each.kind is DeliveryKind.REPLY)
-        for action in actions:
+        for act in acts:
+            before = self.reply_to(id)
             try:
-                self.run(self.outbox.review(reply.id, action, "mod"))
+                match act:
+                    case "approve":
+                        self.run(self.desk.approve(id, "mod", undo_seconds=UNDO_SECONDS))
+                        self.approved.add(id)
+                    case "dismiss":
+                        self.run(self.desk.dismiss(id, "mod"))
+                        if self.reply_to(id).state is DeliveryState.DISMISSED:
+                            self.approved.discard(id)
+                            self.dismissed.add(id)
+                    case "undo":
+                        self.run(self.desk.undo(id, "mod"))
+                        if before.state is not self.reply_to(id).state:
+                            self.approved.discard(id)
+                            self.dismissed.discard(id)
             except UsageError:
-                assert id in self.approved | self.dismissed
-            else:
-                (self.approved if action is ReviewAction.APPROVED else self.dismissed).add(id)
+                assert self.reply_to(id) == before
+
+    def reply_to(self, id: str) -> Delivery:
+        """The reply to a post, as it stands."""
+        (reply,) = (each for each in self.run(self.outbox.of_post(id)) if each.kind is DeliveryKind.REPLY)
+        return reply
 
     def judged(self) -> set[str]:
         """The posts that were judged."""

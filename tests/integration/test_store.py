@@ -208,8 +208,13 @@ INSERT INTO posts (id, subreddit, author, title, text, created_utc, permalink, l
 VALUES ('p1', 'testsub', 'ann', 'a title', 'a text', 1.0, '/r/testsub/comments/p1/', 'crisis', '[]', '{}', 2.0);
 INSERT INTO deliveries (post_id, subreddit, kind, state, priority, subject, body, due_utc, created_utc, changed_utc)
 VALUES ('p1', 'testsub', 'reply', 'held', 4, '', 'words', 3.0, 2.0, 2.0);
-INSERT INTO reviews (delivery_id, action, actor, at_utc) VALUES (1, 'approved', 'mod_anna', 4.0);
 INSERT INTO watches (subreddit, since_utc) VALUES ('testsub', 5.0);
+"""
+BEFORE_CASES = "INSERT INTO reviews (delivery_id, action, actor, at_utc) VALUES (1, 'approved', 'mod_anna', 4.0);"
+SINCE_CASES = """
+INSERT INTO reviews (post_id, subreddit, delivery_id, action, actor, at_utc)
+VALUES ('p1', 'testsub', 1, 'approved', 'mod_anna', 4.0);
+UPDATE posts SET settled_utc = 4.0;
 """
 SINCE_THE_SECOND = """
 UPDATE posts SET fetched_utc = 2.0, checked_utc = 2.0;
@@ -225,12 +230,13 @@ async def test_every_earlier_database_is_brought_up_to_date_with_its_rows(tmp_pa
     for name in MIGRATIONS[:version]:
         connection.executescript((files("bot") / "sql" / name).read_text(encoding="utf-8"))
     since = SINCE_THE_SECOND if version >= 2 else ""
+    since += SINCE_CASES if version >= 4 else BEFORE_CASES
     connection.executescript(f"{ROWS} {since} PRAGMA user_version = {version};")
     connection.close()
     async with Store(old) as store, Store(new) as fresh:
         (post,) = await store.fetch("get_post", {"id": "p1"})
         (delivery,) = await store.fetch("deliveries_of_post", {"post_id": "p1"})
-        (review,) = await store.fetch("reviews_of_delivery", {"delivery_id": 1})
+        (review,) = await store.fetch("reviews_of_post", {"post_id": "p1"})
         (watch,) = await store.fetch("watches")
         schema = "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name"
         assert [tuple(row) for row in await store._db.execute_fetchall(schema)] == [
@@ -238,4 +244,5 @@ async def test_every_earlier_database_is_brought_up_to_date_with_its_rows(tmp_pa
         ]
     assert (post["text"], post["fetched_utc"], post["checked_utc"], post["forgotten_utc"]) == ("a text", 2.0, 2.0, None)
     assert (delivery["state"], delivery["body"], delivery["since_utc"]) == ("held", "words", 3.0)
+    assert (review["delivery_id"], review["at_utc"], post["settled_utc"]) == (1, 4.0, 4.0)
     assert (review["actor"], watch["since_utc"], watch["refused_utc"]) == ("mod_anna", 5.0, None)

@@ -16,8 +16,9 @@ from bot.keeper import Keeper
 from bot.manners import Manners
 from bot.notices import Notices
 from bot.outbox import Outbox
+from bot.review.desk import Desk
 from bot.store import Store
-from bot.types import Delivery, DeliveryKind, DeliveryState, Post, ReviewAction
+from bot.types import Delivery, DeliveryKind, DeliveryState, Post
 from models.labels import Level
 from tests.conftest import HandClock
 from tests.integration.test_outbox import draft, enqueue
@@ -249,13 +250,14 @@ async def test_what_cannot_be_sent_for_a_day_becomes_a_dead_letter(
     (row,) = await outbox.of_post("p1")
     assert (row.state, row.error) == (DeliveryState.DEAD, "503")
     office.trouble.clear()
-    await outbox.revive(row.id)
+    async with store.transaction():
+        await outbox.revive(row.id)
     await deliver_all(worker, clock)
     assert len(office.arrived) == 1
 
 
 async def test_a_second_reply_to_an_author_waits_for_a_person(
-    store: Store, outbox: Outbox, manners: Manners, hire: Hire, clock: HandClock
+    store: Store, outbox: Outbox, manners: Manners, hire: Hire, desk: Desk, clock: HandClock
 ) -> None:
     """Within the cooldown it is held, however it was planned; a moderator's approval sends it."""
     office = PostOffice()
@@ -266,7 +268,7 @@ async def test_a_second_reply_to_an_author_waits_for_a_person(
     assert [letter.post_id for letter in office.arrived] == ["p1"]
     (second,) = await outbox.of_post("p2")
     assert (second.state, "30 days" in (second.error or "")) == (DeliveryState.HELD, True)
-    await outbox.review(second.id, ReviewAction.APPROVED, "mod_anna")
+    await desk.approve("p2", "mod_anna")
     await deliver_all(worker, clock)
     assert [letter.post_id for letter in office.arrived] == ["p1", "p2"]
 
@@ -280,7 +282,8 @@ async def test_an_author_who_opted_out_is_never_answered(
     await enqueue(store, outbox, draft("p1", DeliveryKind.REPLY, DeliveryState.HELD))
     await manners.opt_out("u/Ann")
     (reply,) = await outbox.of_post("p1")
-    await outbox.review(reply.id, ReviewAction.APPROVED, "mod_anna")
+    async with store.transaction():
+        await outbox.approve(reply, clock.now())
     await deliver_all(hire(office), clock)
     assert office.arrived == []
     assert [each.state for each in await outbox.of_post("p1")] == [DeliveryState.DISMISSED]

@@ -40,6 +40,7 @@ def test_an_unforeseen_error_ends_it_loudly_without_quoting_a_post(
     "command",
     [
         "run",
+        "review",
         "purge",
         "optout",
         "status",

@@ -1,0 +1,164 @@
+"""Who may enter the moderators' page, and as what."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from bot.clock import Clock
+from bot.config import Review
+from bot.errors import BadCredentials, Forbidden, Gone, RedditError, Transient
+from bot.review.identity import Identity
+from bot.review.moderator import Moderator, Role
+from bot.review.sessions import Session, Way, hashed, new_secret
+
+# A list of moderators is asked for again when it is so old, and is believed for an hour: one answer that does not come
+# locks nobody out, and nobody who was removed stays for longer than the hour.
+_ASK_SECONDS = 2700.0
+_BELIEVE_SECONDS = 3600.0
+# When somebody is on no list: they may have become a moderator since.
+_ASK_STRANGER_SECONDS = 60.0
+_REST_SECONDS = 30.0
+
+_SIGN_IN_SECONDS = 600.0
+# More than `Patience` lets begin in that time, so that nobody's is pushed out by others.
+_SIGN_INS_AT_ONCE = 2000
+
+
+@dataclass(slots=True)
+class _Team:
+    """One subreddit's moderators (casefolded names), when they were last told (monotonic), and when asking failed."""
+
+    names: frozenset[str] = frozenset()
+    told_at: float | None = None
+    failed_at: float | None = None
+
+
+class Teams:
+    """Who moderates which of the configured subreddits, as Reddit said within the last hour."""
+
+    def __init__(
+        self, subreddits: Sequence[str], ask: Callable[[str], Awaitable[frozenset[str]]], clock: Clock
+    ) -> None:
+        self._ask = ask
+        self._clock = clock
+        self._teams = {subreddit.casefold(): _Team() for subreddit in subreddits}
+        self._asking = asyncio.Lock()
+
+    async def of(self, name: str) -> frozenset[str]:
+        """The subreddits (casefolded) that an account moderates; Transient when Reddit does not say."""
+        found = await self._among(name, _ASK_SECONDS)
+        return found or await self._among(name, _ASK_STRANGER_SECONDS)
+
+    async def _among(self, name: str, max_age: float) -> frozenset[str]:
+        # One question at a time: those who come while it is asked wait for its answer instead of asking it again.
+        async with self._asking:
+            for subreddit, team in self._teams.items():
+                await self._ask_again(subreddit, team, max_age)
+        return frozenset(subreddit for subreddit, team in self._teams.items() if name.casefold() in team.names)
+
+    async def _ask_again(self, subreddit: str, team: _Team, max_age: float) -> None:
+        now = self._clock.monotonic()
+        age = None if team.told_at is None else now - team.told_at
+        if age is not None and age < max_age:
+            return
+        resting = team.failed_at is not None and now - team.failed_at < _REST_SECONDS
+        try:
+            if resting:
+                raise Transient("Reddit gave no answer a moment ago")
+            team.names = await self._ask(subreddit)
+        except (Forbidden, Gone) as error:
+            if isinstance(error, BadCredentials):
+                raise Transient("Reddit does not know the bot itself any more") from error
+            team.names = frozenset()  # a community that shows itself to the bot no more lets nobody in
+        except RedditError:
+            if not resting:
+                team.failed_at = now
+            if age is None or age >= _BELIEVE_SECONDS:
+                team.names, team.told_at = frozenset(), None
+                raise
+            return
+        team.told_at, team.failed_at = now, None
+
+
+@dataclass(frozen=True, slots=True)
+class _SignIn:
+    """A sign-in that was begun: in which browser, with which secret for Reddit, where it leads, and until when."""
+
+    browser_hash: str
+    verifier: str
+    leads_to: str
+    expires_at: float
+
+
+class Door:
+    """Lets in moderators of the configured subreddits, each to what is theirs."""
+
+    def __init__(
+        self, review: Review, subreddits: Sequence[str], identity: Identity | None, teams: Teams | None, clock: Clock
+    ) -> None:
+        """`identity` and `teams` are there when people sign in with Reddit."""
+        self._owners = {name.casefold() for name in review.owners}
+        self._observers = {name.casefold() for name in review.observers}
+        self._every = frozenset(subreddit.casefold() for subreddit in subreddits)
+        self._identity = identity
+        self._teams = teams
+        self._clock = clock
+        self._begun: dict[str, _SignIn] = {}
+
+    @property
+    def way(self) -> Way:
+        """How people come in."""
+        return Way.LINK if self._teams is None else Way.REDDIT
+
+    async def admit(self, session: Session) -> Moderator | None:
+        """Whoever is behind the session, with what they may see now; None when that is nothing any more.
+
+        Raises Transient when Reddit was last asked more than an hour ago and does not answer.
+        """
+        if session.way is not self.way:
+            return None  # the team has changed how one signs in
+        if self._teams is None:
+            return Moderator(session.name, Role.OWNER, self._every)
+        subreddits = await self._teams.of(session.name)
+        return Moderator(session.name, self._role(session.name), subreddits) if subreddits else None
+
+    def begin(self, browser: str, leads_to: str) -> str:
+        """Begins a sign-in with Reddit in this browser (its secret); the page of Reddit's to go to."""
+        if self._identity is None:
+            raise LookupError("nobody signs in with Reddit here")
+        now = self._clock.monotonic()
+        self._begun = {state: begun for state, begun in self._begun.items() if begun.expires_at > now}
+        while len(self._begun) >= _SIGN_INS_AT_ONCE:
+            del self._begun[next(iter(self._begun))]
+        state, verifier = new_secret(), new_secret()
+        self._begun[state] = _SignIn(hashed(browser), verifier, leads_to, now + _SIGN_IN_SECONDS)
+        return self._identity.authorise_url(state, verifier)
+
+    async def finish(self, browser: str, state: str, code: str) -> tuple[str, str] | None:
+        """Ends a sign-in: the name of a moderator and where they wanted to go; None for whoever may not enter.
+
+        A state counts once, for ten minutes, in the browser in which it was made: a link with somebody else's code in
+        it signs nobody in. Raises BadCredentials or Transient like `Identity.name` and `Teams.of`.
+        """
+        begun = self._begun.pop(state, None)
+        if (
+            begun is None
+            or self._identity is None
+            or self._teams is None
+            or begun.expires_at <= self._clock.monotonic()
+            or begun.browser_hash != hashed(browser)
+        ):
+            raise UnknownSignIn
+        name = await self._identity.name(code, begun.verifier)
+        return (name, begun.leads_to) if await self._teams.of(name) else None
+
+    def _role(self, name: str) -> Role:
+        if name.casefold() in self._owners:
+            return Role.OWNER
+        return Role.OBSERVER if name.casefold() in self._observers else Role.MODERATOR
+
+
+class UnknownSignIn(Exception):
+    """No sign-in of this state was begun in this browser within the last ten minutes."""

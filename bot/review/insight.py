@@ -1,0 +1,201 @@
+"""The pages to read: numbers, settings in force, resources and how long they hold, health, and care."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from bot.deployment import BOUNDS
+from bot.pictures import NARROW, WIDE, drawing
+from bot.replies import in_words
+from bot.resources import Line, Record
+from bot.review.frame import Frame, Handler, Problem, Rooms, moderator_of
+from bot.review.moderator import Moderator, Role
+from bot.review.numbers import Numbers, count, draw_curve, draw_days, draw_drift, read_rows
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Numbers this old, in seconds, are new enough; counting them takes a moment.
+_FRESH_SECONDS = 300.0
+_HEIGHTS = {WIDE: 220, NARROW: 200}
+# A bot that is well writes its figures down every few seconds.
+_SILENT_SECONDS = 180.0
+_SOON_DAYS = 30
+
+# Sections that every owner may read; the names of other teams' communities in them are left out.
+_COMMON = ("reddit", "store", "deliver", "model", "llm", "health", "log")
+_NAMES = "subreddits"
+
+
+def routes(rooms: Rooms, frame: Frame) -> list[BaseRoute]:
+    """The pages that change nothing."""
+    insight = _Insight(rooms, frame)
+    shown: dict[str, Handler] = {
+        "/numbers": insight.numbers,
+        "/numbers/{chart}.svg": insight.chart,
+        "/settings": insight.settings,
+        "/resources": insight.resources,
+        "/health": insight.health,
+        "/care": insight.care,
+    }
+    return [Route(path, frame.told(handler), methods=["GET"]) for path, handler in shown.items()]
+
+
+@dataclass(frozen=True, slots=True)
+class _Setting:
+    name: str
+    value: str
+    meaning: str
+
+
+class _Insight:
+    def __init__(self, rooms: Rooms, frame: Frame) -> None:
+        self._rooms = rooms
+        self._frame = frame
+        self._counted: dict[frozenset[str], tuple[float, Numbers]] = {}
+        self._counting = asyncio.Lock()
+
+    async def numbers(self, request: Request) -> Response:
+        """Figures of the last weeks, and what another bound would have done."""
+        numbers, tried = await self._numbers(moderator_of(request)), _bound(request)
+        return await self._frame.page(
+            request,
+            "numbers.html",
+            numbers=numbers,
+            tried=numbers.what_if(tried) if tried else None,
+            wide=WIDE,
+        )
+
+    async def chart(self, request: Request) -> Response:
+        """One picture; `?narrow` for a telephone."""
+        numbers, tried = await self._numbers(moderator_of(request)), _bound(request)
+        charts: Mapping[str, Callable[[Axes], None]] = {
+            "days": partial(draw_days, numbers),
+            "curve": partial(draw_curve, numbers, chosen=tried),
+            "drift": partial(draw_drift, numbers),
+        }
+        name = request.path_params["chart"]
+        if name not in charts or (name == "drift" and not numbers.weeks):
+            raise Problem(404, "not_found")
+        width = NARROW if "narrow" in request.query_params else WIDE
+        async with self._counting:  # matplotlib's settings belong to the whole process
+            svg = await asyncio.to_thread(drawing, charts[name], width, _HEIGHTS[width])
+        return Response(svg, media_type="image/svg+xml", headers={"cache-control": "private, max-age=300"})
+
+    async def _numbers(self, moderator: Moderator) -> Numbers:
+        now = self._rooms.clock.monotonic()
+        async with self._counting:
+            at, found = self._counted.get(moderator.subreddits, (float("-inf"), None))
+            if found is None or now - at > _FRESH_SECONDS:
+                rows = await read_rows(self._rooms.store, self._rooms.clock, moderator.subreddits)
+                # Teams may have tables of their own; where somebody sees several, the common one is moved.
+                one = next(iter(moderator.subreddits)) if len(moderator.subreddits) == 1 else None
+                policy = self._rooms.config.team(one).policy if one else self._rooms.config.policy
+                found = await asyncio.to_thread(count, rows, policy)
+                self._counted = {**self._counted, moderator.subreddits: (now, found)}
+        return found
+
+    async def settings(self, request: Request) -> Response:
+        """What is set, for owners."""
+        moderator, config = moderator_of(request), self._rooms.config
+        if moderator.role is not Role.OWNER:
+            raise Problem(403, "not_yours")
+        common = [(name, _settings(getattr(config, name), moderator)) for name in _COMMON]
+        teams = [
+            (
+                name,
+                [
+                    (part, _settings(getattr(config.team(name), part), moderator))
+                    for part in ("alerts", "replies", "policy")
+                ],
+            )
+            for name in sorted(moderator.subreddits)
+        ]
+        return await self._frame.page(request, "settings.html", common=common, teams=teams)
+
+    async def resources(self, request: Request) -> Response:
+        """Every line of the catalogue: where it comes from, and until when it may be named."""
+        catalogue, today = self._rooms.catalogue, self._frame.today()
+        own = self._countries(moderator_of(request))
+        records: Sequence[Record] = (*catalogue.line, *catalogue.directory)
+        soon = [each for each in records if each.review == "reviewed" and (each.expires_on - today).days <= _SOON_DAYS]
+        by_country: dict[str, list[Line]] = {}
+        for line in catalogue.line:
+            by_country.setdefault(line.country, []).append(line)
+        return await self._frame.page(
+            request,
+            "resources.html",
+            own=own,
+            countries=dict(sorted(by_country.items())),
+            directories=catalogue.directory,
+            soon=sorted(soon, key=lambda each: each.expires_on),
+            today=today,
+            in_words=in_words,
+        )
+
+    async def health(self, request: Request) -> Response:
+        """Whether the bot is at work, as far as this team is concerned."""
+        moderator, standing = moderator_of(request), await self._rooms.desk.standing()
+        now = self._rooms.clock.now()
+        return await self._frame.page(
+            request,
+            "health.html",
+            watches=[each for each in standing.watches if moderator.may_see(each.subreddit)],
+            vitals=standing.vitals,
+            vitals_utc=standing.vitals_utc,
+            silent=standing.vitals_utc is None or now - standing.vitals_utc > _SILENT_SECONDS,
+            dead=sum(moderator.may_see(each.subreddit) for each in standing.dead),
+            gaps=sum(moderator.may_see(each.subreddit) for each in standing.gaps),
+            llm_calls=standing.llm_calls,
+        )
+
+    async def care(self, request: Request) -> Response:
+        """For those who read all this: when to stop, and who is there for them."""
+        catalogue, today = self._rooms.catalogue, self._frame.today()
+        lines = [
+            line for code in self._countries(moderator_of(request)) for line in catalogue.crisis_lines(code, today)
+        ]
+        return await self._frame.page(
+            request, "care.html", lines=[in_words(line) for line in lines], directories=catalogue.directories(today)
+        )
+
+    def _countries(self, moderator: Moderator) -> list[str]:
+        teams = (self._rooms.config.team(name) for name in moderator.subreddits)
+        return sorted({team.replies.country for team in teams} - {""})
+
+
+def _bound(request: Request) -> float | None:
+    """The bound that somebody tries; None when it is none of those that can be tried."""
+    try:
+        asked = round(float(request.query_params.get("bound", "")), 2)
+    except (ValueError, OverflowError):
+        return None
+    return asked if asked in BOUNDS else None
+
+
+def _settings(section: BaseModel, moderator: Moderator) -> list[_Setting]:
+    found = []
+    for name, info in type(section).model_fields.items():
+        value: Any = getattr(section, name)
+        if name == _NAMES:
+            value = tuple(each for each in value if moderator.may_see(each))
+        found.append(_Setting(name, _words(value), info.description or ""))
+    return found
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, BaseModel):
+        stated = value.model_dump(mode="json", exclude_unset=True)
+        return ", ".join(f"{name} {each}" for name, each in stated.items())
+    if isinstance(value, tuple | list | frozenset):
+        return "; ".join(_words(each) for each in value)
+    return "" if value is None else str(value)

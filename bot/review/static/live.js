@@ -1,0 +1,20 @@
+// Keeps the counts at the top up to date, and says when there is something new. The page works without it.
+"use strict";
+
+const shown = document.querySelector("[data-live]");
+if (shown && "EventSource" in window) {
+  const changed = document.querySelector("[data-changed]");
+  let before = null;
+  const events = new EventSource("/events");
+  events.addEventListener("waiting", (event) => {
+    const { count, levels } = JSON.parse(event.data);
+    for (const place of shown.querySelectorAll("[data-level]")) {
+      const words = levels[place.dataset.level];
+      if (words !== undefined && place.textContent !== words) place.textContent = words;
+    }
+    if (before !== null && count > before) changed.hidden = false;
+    before = count;
+  });
+  // A page that is left must not keep its connection: a browser has few for one host.
+  addEventListener("pagehide", () => events.close());
+}

@@ -1,0 +1,249 @@
+"""What moderators do with cases: alone with each, each act an event, and a minute to think again."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Awaitable, Callable
+from datetime import date
+
+import pytest
+
+from bot.config import Config
+from bot.errors import UsageError
+from bot.keeper import Keeper
+from bot.manners import Manners
+from bot.outbox import Outbox
+from bot.replies import Parts
+from bot.review.desk import CLAIM_SECONDS, UNDO_SECONDS, Desk, Why
+from bot.store import Store
+from bot.types import DeliveryKind, DeliveryState, ReviewAction
+from models.labels import Level
+from tests.cases import CATALOGUE, file_case
+from tests.conftest import HandClock, KeywordClassifier
+
+File = Callable[..., Awaitable[None]]
+HERE = frozenset({"testsub"})
+
+
+@pytest.fixture
+def file(store: Store, clock: HandClock) -> File:
+    """Stores a case: `await file("p1", "ideation")`."""
+    return lambda id, text="ideation", **more: file_case(store, clock, KeywordClassifier(), id, text, **more)
+
+
+async def acts(desk: Desk, id: str) -> list[tuple[str, ReviewAction]]:
+    """Who did what with a case."""
+    found = await desk.find(id)
+    assert found is not None
+    return [(each.actor, each.action) for each in found.reviews]
+
+
+async def test_the_next_case_is_the_most_pressing_one_that_waits_longest(
+    desk: Desk, file: File, clock: HandClock
+) -> None:
+    """Highest level first, oldest first within a level; each goes to one moderator, and then there is none."""
+    for id, text in (("w", "struggle"), ("u1", "severe"), ("c1", "attempt"), ("u2", "severe"), ("c2", "ideation")):
+        await file(id, text)
+        clock.advance(1)
+    await file("x", "attempt", subreddit="elsewhere")
+    given = []
+    for number in range(6):
+        case = await desk.next(f"mod_{number}", HERE)
+        given.append(case.post.id if case else None)
+    assert given == ["c1", "c2", "u1", "u2", "w", None]
+
+
+async def test_no_two_moderators_get_the_same_case_however_they_hurry(desk: Desk, file: File) -> None:
+    """Twenty who ask at once for twelve cases get twelve different ones."""
+    for number in range(12):
+        await file(f"p{number}")
+    found = await asyncio.gather(*(desk.next(f"mod_{number}", HERE) for number in range(20)))
+    ids = [case.post.id for case in found if case]
+    assert (len(ids), len(set(ids))) == (12, 12)
+
+
+async def test_a_claim_keeps_others_away_until_it_expires(desk: Desk, file: File, clock: HandClock) -> None:
+    """Nobody else can take or settle a case in somebody's hands; once the time is over they can."""
+    await file("p1")
+    await desk.claim("p1", "mod_anna")
+    for act in (desk.claim, desk.approve, desk.dismiss, desk.escalate):
+        with pytest.raises(UsageError, match="mod_anna has this case"):
+            await act("p1", "mod_ben")
+    assert await desk.next("mod_ben", HERE) is None
+    clock.advance(CLAIM_SECONDS)
+    assert (await desk.claim("p1", "mod_ben")).claim is not None
+    assert await acts(desk, "p1") == [("mod_anna", ReviewAction.CLAIMED), ("mod_ben", ReviewAction.CLAIMED)]
+
+
+async def test_a_case_that_is_given_back_is_anybodys(desk: Desk, file: File) -> None:
+    """Giving back what is not in one's hands changes nothing."""
+    await file("p1")
+    await desk.claim("p1", "mod_anna")
+    await desk.release("p1", "mod_ben")
+    with pytest.raises(UsageError):
+        await desk.claim("p1", "mod_ben")
+    await desk.release("p1", "mod_anna")
+    await desk.claim("p1", "mod_ben")
+    assert [action for _, action in await acts(desk, "p1")] == ["claimed", "released", "claimed"]
+
+
+async def test_an_approved_reply_leaves_after_a_minute_and_not_sooner(
+    desk: Desk, file: File, outbox: Outbox, manners: Manners, clock: HandClock
+) -> None:
+    """Until then it can be taken back; afterwards it is on its way."""
+    await file("p1")
+    await desk.approve("p1", "mod_anna", undo_seconds=UNDO_SECONDS)
+    clock.advance(UNDO_SECONDS - 1)
+    claimed = [each.kind for each in await outbox.claim(manners)]
+    assert (claimed, await outbox.claim(manners)) == ([DeliveryKind.ALERT], ())
+    clock.advance(1)
+    assert [each.kind for each in await outbox.claim(manners)] == [DeliveryKind.REPLY]
+    with pytest.raises(UsageError, match="nothing left to undo"):
+        await desk.undo("p1", "mod_anna")
+
+
+async def test_an_approval_that_was_undone_is_none(
+    desk: Desk, file: File, outbox: Outbox, manners: Manners, clock: HandClock
+) -> None:
+    """The reply waits again, in the same hands, never goes out by itself, and can be decided on anew."""
+    await file("p1")
+    await desk.approve("p1", "mod_anna", undo_seconds=UNDO_SECONDS)
+    with pytest.raises(UsageError):
+        await desk.undo("p1", "mod_ben")
+    await desk.undo("p1", "mod_anna")
+    assert await desk.undoable("mod_anna") is None
+    clock.advance(3600)
+    assert [each.kind for each in await outbox.claim(manners)] == [DeliveryKind.ALERT]
+    assert await outbox.claim(manners) == ()
+    case = await desk.find("p1")
+    assert case is not None and case.reply is not None
+    assert (case.is_open, case.reply.state) == (True, DeliveryState.HELD)
+    await desk.dismiss("p1", "mod_anna", Why.NOT_HELPFUL)
+    assert [action for _, action in await acts(desk, "p1")] == ["approved", "undone", "dismissed"]
+
+
+async def test_a_closed_case_can_be_opened_again_within_a_minute(desk: Desk, file: File, clock: HandClock) -> None:
+    """With its reply; a minute later it stays closed."""
+    await file("p1")
+    await desk.dismiss("p1", "mod_anna", Why.OTHER)
+    await desk.undo("p1", "mod_anna")
+    case = await desk.find("p1")
+    assert case is not None and case.reply_waits and case.claim is not None
+    await desk.dismiss("p1", "mod_anna", Why.OTHER)
+    clock.advance(UNDO_SECONDS)
+    with pytest.raises(UsageError):
+        await desk.undo("p1", "mod_anna")
+
+
+async def test_a_settled_case_is_settled(desk: Desk, file: File) -> None:
+    """A second word on it is a clear error that names the first, and leaves no event."""
+    await file("p1")
+    await desk.dismiss("p1", "mod_anna", Why.NOT_NEEDED)
+    for act in (desk.approve, desk.dismiss, desk.escalate, desk.claim):
+        with pytest.raises(UsageError):
+            await act("p1", "mod_ben")
+    assert await acts(desk, "p1") == [("mod_anna", ReviewAction.DISMISSED)]
+
+
+async def test_a_case_without_a_reply_can_be_closed(desk: Desk, file: File) -> None:
+    """Watch posts, which only stand in the summary, leave the queue as well."""
+    await file("w", "struggle")
+    with pytest.raises(UsageError, match="no reply"):
+        await desk.approve("w", "mod_anna")
+    await desk.dismiss("w", "mod_anna", Why.ANSWERED)
+    assert await desk.next("mod_anna", HERE) is None
+
+
+async def test_closing_stops_a_reply_that_would_go_out_by_itself(
+    desk: Desk, file: File, outbox: Outbox, manners: Manners
+) -> None:
+    """Where the team lets crisis replies go out without approval, a moderator who is faster can still say no."""
+    await file("p1", config=Config.model_validate({"replies": {"auto": ["crisis"]}}))
+    await desk.dismiss("p1", "mod_anna", Why.TAKEN_DOWN)
+    assert [each.kind for each in await outbox.claim(manners)] == [DeliveryKind.ALERT]
+    assert await outbox.claim(manners) == ()
+
+
+async def test_another_pair_of_eyes(desk: Desk, file: File, outbox: Outbox, clock: HandClock) -> None:
+    """What somebody passes on stands first in its level for the others, is not given back to them, and is announced."""
+    await file("p1")
+    clock.advance(10)
+    await file("p2")
+    await desk.escalate("p2", "mod_anna", "a note")
+    anna, ben = await desk.next("mod_anna", HERE), await desk.next("mod_ben", HERE)
+    assert (anna and anna.post.id, ben and ben.post.id) == ("p1", "p2")
+    (notice,) = (each for each in await outbox.find() if each.post_id.startswith("escalated-"))
+    assert "another pair of eyes" in notice.subject
+    assert "a note" not in notice.body
+    with pytest.raises(UsageError, match="taken the case up"):
+        await desk.undo("p2", "mod_anna")
+
+
+async def test_a_reply_is_put_together_from_vetted_parts_only(
+    desk: Desk, file: File, outbox: Outbox, clock: HandClock
+) -> None:
+    """Other parts make another reply, kept with who chose them; what is not in the catalogue makes none."""
+    await file("p1")
+    lines = CATALOGUE.crisis_lines("GB", date(2026, 11, 24))
+    with pytest.raises(UsageError):
+        await desk.edit_and_approve("p1", Parts(Level.CRISIS, ("made-up",), True), CATALOGUE, "mod_anna")
+    clock.set(1_796_000_000.0)
+    await file("p2")
+    await desk.edit_and_approve("p2", Parts(Level.WATCH, (lines[0].id,), False), CATALOGUE, "mod_anna")
+    (reply,) = (each for each in await outbox.of_post("p2") if each.kind is DeliveryKind.REPLY)
+    assert lines[0].name in reply.body
+    assert [action for _, action in await acts(desk, "p2")] == ["edited", "approved"]
+
+
+async def test_the_last_word_on_a_level_counts(desk: Desk, file: File) -> None:
+    """Any post that was judged can be marked, also one in which the bot saw nothing; `unassessed` is no mark."""
+    await file("n", "a cake")
+    await desk.mark("n", "mod_anna", Level.WATCH)
+    await desk.mark("n", "mod_ben", Level.CRISIS)
+    case = await desk.find("n")
+    assert case is not None and case.marked is not None
+    assert (case.marked.detail, case.marked.actor) == ("crisis", "mod_ben")
+    with pytest.raises(UsageError):
+        await desk.mark("n", "mod_ben", Level.UNASSESSED)
+
+
+async def test_events_are_only_ever_added(store: Store, desk: Desk, file: File) -> None:
+    """The database itself refuses to change or remove one, whoever asks it."""
+    await file("p1")
+    await desk.dismiss("p1", "mod_anna", Why.OTHER, "a note")
+    connection = sqlite3.connect(store.path)
+    for statement in ("DELETE FROM reviews", "UPDATE reviews SET actor = 'x'", "UPDATE reviews SET note = 'x'"):
+        with pytest.raises(sqlite3.IntegrityError, match="only ever added to"):
+            connection.execute(statement)
+    connection.close()
+
+
+async def test_notes_are_forgotten_with_their_post(
+    store: Store, desk: Desk, file: File, keeper: Keeper, clock: HandClock
+) -> None:
+    """What a moderator wrote about a post does not outlast it; that they did something does."""
+    await file("p1")
+    await file("p2")
+    await desk.dismiss("p1", "mod_anna", Why.OTHER, "a note")
+    await desk.dismiss("p2", "mod_anna", Why.OTHER, "a note")
+    await keeper.purge(["p2"], "the post was deleted")
+    rows = [(await store.fetch("reviews_of_post", {"post_id": id}))[0]["note"] for id in ("p1", "p2")]
+    assert rows == ["a note", ""]
+    clock.advance(48 * 3600)
+    await keeper.forget()
+    (review,) = await store.fetch("reviews_of_post", {"post_id": "p1"})
+    assert (review["note"], review["detail"], review["actor"]) == ("", "other", "mod_anna")
+
+
+async def test_a_dead_letter_is_tried_again_in_somebodys_name(
+    desk: Desk, file: File, outbox: Outbox, manners: Manners
+) -> None:
+    """The act is an event as well."""
+    await file("p1")
+    claimed = await outbox.claim(manners)
+    await outbox.bury(claimed, "403")
+    await desk.retry(claimed[0].id, "mod_anna")
+    assert await acts(desk, "p1") == [("mod_anna", ReviewAction.RETRIED)]
+    with pytest.raises(UsageError):
+        await desk.retry(claimed[0].id, "mod_anna")

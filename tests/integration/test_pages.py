@@ -1,0 +1,398 @@
+"""The moderators' pages over HTTP: what matters first, nothing that acts, nothing of another team's."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from html.parser import HTMLParser
+
+import httpx2
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bot.config import Config
+from bot.manners import Manners
+from bot.outbox import Outbox
+from bot.review.case import excerpts
+from bot.review.desk import CLAIM_SECONDS, UNDO_SECONDS, Desk, Why
+from bot.review.pages import Rooms, routes
+from bot.store import Store
+from bot.types import DeliveryKind, DeliveryState
+from models.assessment import Evidence
+from models.labels import Level
+from tests.cases import ANNA, BEN, CATALOGUE, CSRF, OLGA, STRANGER, browsing, file_case
+from tests.conftest import HandClock, KeywordClassifier
+
+File = Callable[..., Awaitable[None]]
+Browser = httpx2.AsyncClient
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "<svg/onload=alert(1)>",
+    "javascript:alert(1)",
+    "[click](javascript:alert(1)) ![x](data:text/html;base64,PHNjcmlwdD4=)",
+    "{{ 7 * 7 }} {% raw %} ${7*7}",
+    "</div></details><form action=https://evil.example><button>Approve this reply</button></form>",
+    "\u202egnp.exe\u2066 \u200b\u0000\x1b[31m",
+    "<style>*{display:none}</style><base href=//evil.example>",
+    "A" * 40_000,
+    "&lt;script&gt; &#60;script&#62; 😀 <!-- --> ]]>",
+    "' OR 1=1; DROP TABLE posts; --",
+]
+
+
+@pytest.fixture
+def rooms(store: Store, desk: Desk, clock: HandClock) -> Rooms:
+    """Everything the pages are made from, over the test's own store."""
+    return Rooms(store, desk, Config(), CATALOGUE, clock)
+
+
+@pytest.fixture
+def file(store: Store, clock: HandClock) -> File:
+    """Stores a case: `await file("p1", "ideation")`."""
+    return lambda id, text="ideation", **more: file_case(store, clock, KeywordClassifier(), id, text, **more)
+
+
+@pytest.fixture
+async def anna(rooms: Rooms) -> AsyncIterator[Browser]:
+    """The browser of a moderator of testsub."""
+    async with browsing(rooms, ANNA) as client:
+        yield client
+
+
+@pytest.fixture
+async def ben(rooms: Rooms) -> AsyncIterator[Browser]:
+    """The browser of an owner of testsub and quietcorner."""
+    async with browsing(rooms, BEN) as client:
+        yield client
+
+
+async def post(browser: Browser, address: str, **fields: str | list[str]) -> httpx2.Response:
+    """Sends a form."""
+    return await browser.post(address, data={"csrf": CSRF, **fields})
+
+
+class Page(HTMLParser):
+    """The tags of a page with their attributes, and its text."""
+
+    def __init__(self, response: httpx2.Response) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(response.text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Notes a tag."""
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        """Notes some text."""
+        self.text += data
+
+    def all(self, name: str, attribute: str) -> list[str]:
+        """An attribute of every tag of a name."""
+        return [attrs[attribute] or "" for tag, attrs in self.tags if tag == name and attribute in attrs]
+
+
+async def test_the_queue_shows_the_gravest_first_and_buries_no_level(
+    anna: Browser, file: File, clock: HandClock
+) -> None:
+    """Every level has its place and its oldest age in sight, however many stand above it; ages are in plain words."""
+    await file("w1", "struggle")
+    clock.advance(2 * 3600)
+    for number in range(30):
+        await file(f"c{number:02}", "attempt")
+        clock.advance(60)
+    page = Page(await anna.get("/"))
+    cases = [each.removeprefix("/case/") for each in page.all("a", "href") if each.startswith("/case/")]
+    assert cases == [*(f"c{number:02}" for number in range(10)), "w1"]
+    assert "30 wait, oldest 30 minutes" in page.text
+    assert "1 waits, oldest 2 hours" in page.text
+    assert "All 30 of them" in page.text
+
+
+async def test_one_level_is_shown_whole_page_by_page(anna: Browser, file: File, clock: HandClock) -> None:
+    """In the same order; a page that does not exist is empty and no error."""
+    for number in range(60):
+        await file(f"c{number:02}", "attempt")
+        clock.advance(1)
+    found = []
+    for number in ("1", "2", "3", "99999999", "-1", "x"):
+        page = Page(await anna.get("/", params={"level": "crisis", "page": number}))
+        found.append([each for each in page.all("a", "href") if each.startswith("/case/")])
+    assert [len(each) for each in found] == [50, 10, 0, 0, 50, 50]
+    assert found[0][0] == "/case/c00"
+    assert found[1][-1] == "/case/c59"
+
+
+async def test_filters_and_search(ben: Browser, file: File, clock: HandClock) -> None:
+    """By community, by what is in one's own hands, by id or link; what is not found is not repeated to the reader."""
+    await file("p1")
+    clock.advance(1)
+    await file("p2", subreddit="quietcorner")
+    await post(ben, "/case/p2/claim")
+    for query, expected in (
+        ("subreddit=quietcorner", ["p2"]),
+        ("mine=1", ["p2"]),
+        ("", ["p1", "p2"]),
+        ("level=urgent", []),
+    ):
+        page = Page(await ben.get(f"/?{query}"))
+        assert [each for each in page.all("a", "href") if each.startswith("/case/")] == [
+            f"/case/{id}" for id in expected
+        ]
+    for words in ("p1", " t3_p1 ", "https://www.reddit.com/r/testsub/comments/p1/a_title/", "https://redd.it/p1"):
+        assert (await ben.get("/search", params={"q": words})).headers["location"] == "/case/p1"
+    lost = await ben.get("/search", params={"q": "xylophonist"})
+    assert (lost.status_code, "xylophonist" in lost.text) == (404, False)
+
+
+async def test_a_case_is_decided_in_two_taps(anna: Browser, file: File, outbox: Outbox, clock: HandClock) -> None:
+    """The next case, and yes: the reply leaves a minute later. Until then every page offers to undo it."""
+    await file("p1")
+    taken = await post(anna, "/next")
+    assert (taken.status_code, taken.headers["location"]) == (303, "/case/p1")
+    done = await post(anna, "/case/p1/approve")
+    assert (done.status_code, done.headers["location"]) == (303, "/")
+    page = Page(await anna.get("/"))
+    assert "/case/p1/undo" in page.all("form", "action")
+    (reply,) = (each for each in await outbox.of_post("p1") if each.kind is DeliveryKind.REPLY)
+    assert (reply.state, reply.due_utc) == (DeliveryState.PENDING, clock.now() + UNDO_SECONDS)
+    await post(anna, "/case/p1/undo")
+    assert "This case is yours" in Page(await anna.get("/case/p1")).text
+    clock.advance(UNDO_SECONDS + 1)
+    assert "/case/p1/undo" not in Page(await anna.get("/")).all("form", "action")
+
+
+async def test_somebody_elses_case_can_be_read_and_not_touched(
+    anna: Browser, ben: Browser, file: File, clock: HandClock
+) -> None:
+    """No button but the verdict's, and an act by hand is refused in words; when the claim expires they come back."""
+    await file("p1")
+    await post(anna, "/case/p1/claim")
+    page = Page(await ben.get("/case/p1"))
+    assert "mod_anna has this case" in page.text
+    assert page.all("form", "action") == ["/case/p1/mark"]
+    refused = await post(ben, "/case/p1/approve")
+    assert (refused.status_code, "mod_anna has this case" in refused.text) == (409, True)
+    clock.advance(CLAIM_SECONDS)
+    assert "/case/p1/approve" in Page(await ben.get("/case/p1")).all("form", "action")
+
+
+async def test_the_case_says_why_and_how_sure_and_hides_the_post_until_asked(anna: Browser, file: File) -> None:
+    """Reasons with who gives them, likelihoods in words, the reply with its sources; the post in a closed <details>."""
+    await file("p1", "they wrote about ideation & <b>more</b>", title="a heading")
+    response = await anna.get("/case/p1")
+    page = Page(response)
+    assert "thoughts of dying or of self-harm" in page.text
+    assert "your team's table" in page.text
+    assert "very likely, 100%" in page.text
+    assert "I am a bot run by the moderators of r/testsub" in page.text
+    assert re.search(
+        r'<details class="post">\s*<summary>.*?It may speak of thoughts of dying', response.text, re.DOTALL
+    )
+    assert "open" not in [attribute for tag, attrs in page.tags if tag == "details" for attribute in attrs]
+    assert "<mark>a heading\n\nthey wrote about ideation &amp; &lt;b&gt;more&lt;/b&gt;</mark>" in response.text
+    assert any(each.startswith("https://www.reddit.com/r/testsub/comments/p1/") for each in page.all("a", "href"))
+
+
+async def test_a_reply_is_edited_by_choosing_and_never_by_writing(
+    anna: Browser, file: File, outbox: Outbox, clock: HandClock
+) -> None:
+    """Parts are ticked, the outcome is shown first, and what is sent is what was shown; free text has no place."""
+    await file("p1")
+    page = Page(await anna.get("/case/p1/reply"))
+    assert "textarea" not in [tag for tag, _ in page.tags]
+    assert {"radio", "checkbox"} <= set(page.all("input", "type"))
+    line = CATALOGUE.line[0]
+    asked = {"chosen": "1", "words": "watch", "country": line.country, "line": line.id}
+    shown = Page(await anna.get("/case/p1/reply", params=asked))
+    assert line.name in shown.text
+    done = await post(anna, "/case/p1/edit", words="watch", line=line.id, body="my own words")
+    assert done.status_code == 303
+    (reply,) = (each for each in await outbox.of_post("p1") if each.kind is DeliveryKind.REPLY)
+    assert (line.name in reply.body, "my own words" in reply.body) == (True, False)
+    assert reply.due_utc == clock.now() + UNDO_SECONDS
+    await file("p2")
+    for fields in ({"words": "none"}, {"words": "watch", "line": "made-up"}, {}, {"words": "watch"}):
+        assert (await post(anna, "/case/p2/edit", **fields)).status_code in (400, 409)
+
+
+async def test_every_act_is_an_event_in_the_history(anna: Browser, file: File) -> None:
+    """With its actor, newest first, and in the case as well."""
+    await file("p1")
+    await post(anna, "/case/p1/claim")
+    await post(anna, "/case/p1/mark", level="urgent")
+    await post(anna, "/case/p1/dismiss", why="false_alarm", note="a note <b>")
+    for address in ("/history", "/case/p1"):
+        text = Page(await anna.get(address)).text
+        assert "mod_anna took the case" in text
+        assert "mod_anna says that it is really: Urgent" in text
+        assert "mod_anna closed the case: The bot was wrong about this post" in text
+        assert "a note <b>" in text
+
+
+@pytest.mark.parametrize("note", ["=HYPERLINK(1)", "+1", "-1", "@SUM(A1)", "＝1"])
+async def test_the_history_is_a_table_in_which_no_formula_runs(anna: Browser, file: File, note: str) -> None:
+    """A note that a spreadsheet would run is text there; the rest of the table is what happened."""
+    await file("p1")
+    await post(anna, "/case/p1/dismiss", why="other", note=note)
+    response = await anna.get("/history.csv")
+    assert response.headers["content-type"].startswith("text/csv")
+    (row,) = csv.DictReader(io.StringIO(response.text))
+    assert (row["note"], row["moderator"], row["action"]) == (f"'{note}", "mod_anna", "dismissed")
+    assert (row["time_utc"], row["post"], row["level"]) == ("2026-01-01T12:00:00+00:00", "p1", "crisis")
+
+
+async def test_what_the_bot_could_not_do_has_a_place_of_its_own(
+    anna: Browser, file: File, store: Store, outbox: Outbox, manners: Manners, clock: HandClock
+) -> None:
+    """Posts it could not read, times it may have missed, and dead letters, which can be sent again."""
+    await file("p1", "poison")
+    dead = await outbox.claim(manners)
+    await outbox.bury(dead, "403 <b>")
+    async with store.transaction():
+        times = {"from_utc": 1.0, "until_utc": 2.0, "now": clock.now()}
+        await store.execute("add_gap", {"subreddit": "testsub", **times})
+        await store.execute("add_gap", {"subreddit": "elsewhere", **times})
+    page = Page(await anna.get("/aside"))
+    assert "/case/p1" in page.all("a", "href")
+    assert ("In r/testsub, posts written between" in page.text, "elsewhere" in page.text) == (True, False)
+    assert "403 <b>" in page.text
+    assert (await post(anna, f"/delivery/{dead[0].id}/retry")).status_code == 303
+    assert (await post(anna, f"/delivery/{dead[0].id}/retry")).status_code == 404
+
+
+async def test_another_teams_case_is_as_if_it_were_not_there(
+    rooms: Rooms, file: File, outbox: Outbox, manners: Manners
+) -> None:
+    """On no page, under no address and by no act; not even that it exists is told."""
+    await file("p1", "ideation xylophonist", title="xylophonist")
+    await outbox.bury(await outbox.claim(manners), "no")
+    (dead,) = await outbox.find(DeliveryState.DEAD)
+    async with browsing(rooms, STRANGER) as browser:
+        for address in ("/", "/?level=crisis", "/?subreddit=testsub", "/aside", "/history", "/history.csv"):
+            answer = await browser.get(address)
+            assert (answer.status_code, "p1" in answer.text, "xylophonist" in answer.text) == (200, False, False)
+        missing = (await browser.get("/case/nothing")).text
+        assert (await browser.get("/case/p1")).text.replace("p1", "nothing") == missing.replace("p1", "nothing")
+        acts = ("claim", "release", "approve", "edit", "dismiss", "mark", "escalate", "undo")
+        for address in (*(f"/case/p1/{act}" for act in acts), f"/delivery/{dead.id}/retry"):
+            assert (await post(browser, address, words="watch", why="other", level="none")).status_code == 404
+        assert (await browser.get("/search", params={"q": "p1"})).status_code == 404
+        assert (await post(browser, "/next")).headers["location"] == "/"
+    assert (await rooms.desk.case("p1")).reviews == ()
+
+
+async def test_an_observer_looks_and_does_nothing(rooms: Rooms, file: File) -> None:
+    """No button is shown, and none works."""
+    await file("p1")
+    async with browsing(rooms, OLGA) as browser:
+        assert Page(await browser.get("/case/p1")).all("form", "action") == []
+        for act in ("claim", "release", "approve", "edit", "dismiss", "mark", "escalate", "undo"):
+            assert (await post(browser, f"/case/p1/{act}", level="none", why="other")).status_code == 403
+        assert (await post(browser, "/next")).status_code == 403
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+async def test_nothing_in_a_post_acts_on_the_page(anna: Browser, file: File, text: str) -> None:
+    """As title, text and author: no tag, no attribute and no hidden character of a stranger's reaches the page."""
+    await file("calm", "ideation")
+    calm = Page(await anna.get("/case/calm"))
+    await file("p1", f"ideation {text}", title=text[:300], author=text[:20])
+    response = await anna.get("/case/p1")
+    page = Page(response)
+    assert response.status_code == 200
+    assert [tag for tag, _ in page.tags] == [tag for tag, _ in calm.tags]
+    assert {name for _, attrs in page.tags for name in attrs} == {name for _, attrs in calm.tags for name in attrs}
+    assert not set("\u202e\u2066\u200b\x00\x1b") & set(response.text)
+    for address in ("/", "/history", "/aside"):
+        assert text[:20] not in (await anna.get(address)).text.replace("p1", "")
+
+
+async def test_what_the_browser_sends_never_breaks_a_page(anna: Browser, file: File) -> None:
+    """A form without its fields or with nonsense in them is a page that says so, and nothing has happened."""
+    await file("p1")
+    for act in ("dismiss", "mark", "edit"):
+        for fields in (
+            {},
+            {"why": "<b>", "level": "<b>", "words": "<b>"},
+            {"level": "unassessed", "why": "", "words": ""},
+        ):
+            answer = await post(anna, f"/case/p1/{act}", **fields)
+            assert answer.status_code in (400, 409)
+            assert "<b>" not in answer.text
+    assert (await anna.get("/case/p1")).status_code == 200
+
+
+ADDRESSES = ["/", "/search", "/aside", "/history", "/history.csv", "/case/p1/reply"]
+PARAMETERS = ["level", "subreddit", "mine", "page", "q", "before", "words", "country", "line", "directory", "chosen"]
+
+
+@given(
+    st.sampled_from(ADDRESSES),
+    st.dictionaries(
+        st.sampled_from(PARAMETERS),
+        st.text(max_size=40) | st.sampled_from(["crisis", "watch", "testsub", "1", "p1", "US", *HOSTILE[:8]]),
+        max_size=4,
+    ),
+)
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+async def test_no_parameter_breaks_a_page_or_comes_back(
+    anna: Browser, desk: Desk, file: File, address: str, parameters: dict[str, str]
+) -> None:
+    """Whatever stands in an address: an answer below 500 that does not repeat it."""
+    if await desk.find("p1") is None:
+        await file("p1")
+    marked = {name: f"{value}zqzq" if name in ("q", "line", "country") else value for name, value in parameters.items()}
+    answer = await anna.get(address, params=marked)
+    assert answer.status_code < 500
+    assert "zqzq" not in answer.text
+
+
+async def test_live_updates_tell_of_changes_once(anna: Browser, file: File) -> None:
+    """The stream begins with how things stand, is silent while nothing changes, and ends so that it is asked again."""
+    await file("p1")
+    lines = (await anna.get("/events")).text.splitlines()
+    (data,) = (json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: "))
+    assert data["count"] == 1
+    assert data["levels"]["crisis"] == "1 waits, oldest less than a minute"
+    assert lines[0] == "retry: 3000"
+
+
+@given(
+    st.text(max_size=60),
+    st.lists(st.tuples(st.integers(-5, 70), st.integers(-5, 70)), max_size=6),
+)
+def test_evidence_cuts_a_text_and_loses_nothing_of_it(text: str, spans: list[tuple[int, int]]) -> None:
+    """The pieces together are the text, and each character is marked by exactly the spans around it."""
+    evidence = [Evidence(start, end, "ideation", "rules") for start, end in spans]
+    plain = "".join(character if character.isalnum() else "x" for character in text)
+    pieces = excerpts(plain, evidence)
+    assert "".join(piece.text for piece in pieces) == plain
+    at = 0
+    for piece in pieces:
+        for _ in piece.text:
+            assert piece.inside == tuple(number for number, (start, end) in enumerate(spans) if start <= at < end)
+            at += 1
+
+
+def test_every_route_has_a_name_for_whoever_mounts_it(rooms: Rooms) -> None:
+    """GET and POST only, and no address twice for one method."""
+    found = [(each.path, method) for each in routes(rooms) for method in each.methods - {"HEAD"}]  # type: ignore[attr-defined]
+    assert len(found) == len(set(found))
+    assert {method for _, method in found} == {"GET", "POST"}
+
+
+def test_every_reason_to_close_a_case_has_words() -> None:
+    """So has every level; a word that is missing would break a page."""
+    from bot.review.words import Words
+
+    say = Words.load()
+    assert all(say(f"close.reason.{why}") for why in Why)
+    assert all(say(f"level.{level}") and say(f"level_means.{level}") for level in Level)

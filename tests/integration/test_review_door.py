@@ -1,0 +1,573 @@
+"""The door of the moderators' page, over HTTP, with Reddit played by the sandbox."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sqlite3
+import ssl
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx2
+import pytest
+import structlog
+import trustme
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.routing import BaseRoute, Route
+
+from bot.config import Config, Secrets
+from bot.review.sessions import IDLE_SECONDS, LINK_SECONDS, Links
+from bot.sandbox.state import Fault, SandboxReddit
+from bot.store import Store
+from bot.web import listener
+from tests.conftest import NEVER_LOGGED, HandClock
+from tests.review import authorise, browser, csrf, post, serving, sign_in, with_review
+
+EVERYWHERE = {
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "x-frame-options": "DENY",
+    "cross-origin-opener-policy": "same-origin",
+}
+
+
+def rooms() -> list[BaseRoute]:
+    """Pages that show what the door hands on."""
+
+    async def front(request: Request) -> Response:
+        who = request.state.moderator
+        return PlainTextResponse(f"{who.name} {who.role} {' '.join(sorted(who.subreddits))}")
+
+    async def echo(request: Request) -> Response:
+        return PlainTextResponse(str((await request.form())["word"]))
+
+    async def broken(request: Request) -> Response:
+        raise KeyError(NEVER_LOGGED)
+
+    async def events(request: Request) -> Response:
+        async def each() -> AsyncIterator[bytes]:
+            while True:
+                yield b"data: tick\n\n"
+                await asyncio.sleep(0.01)
+
+        return StreamingResponse(each(), media_type="text/event-stream")
+
+    return [
+        Route("/", front),
+        Route("/echo", echo, methods=["POST"]),
+        Route("/broken", broken),
+        Route("/events", events),
+    ]
+
+
+@pytest.fixture
+def reddit(clock: HandClock) -> SandboxReddit:
+    """Two communities: anna and olga moderate the first, bert the second."""
+    reddit = SandboxReddit(clock)
+    reddit.add_subreddit("testsub", ("nightlight_bot", "Anna", "olga", "oscar"))
+    reddit.add_subreddit("quietcorner", ("nightlight_bot", "bert", "olga"))
+    return reddit
+
+
+@pytest.fixture
+def set_up(config: Config) -> Config:
+    """Both are configured; olga owns, oscar observes."""
+    both = config.reddit.model_copy(update={"subreddits": ("testsub", "QuietCorner")})
+    return with_review(config.model_copy(update={"reddit": both}), owners=["Olga"], observers=["oscar"])
+
+
+@pytest.fixture
+async def page(set_up: Config, secrets: Secrets, store: Store, clock: HandClock) -> AsyncIterator[str]:
+    """The page, where people sign in with Reddit."""
+    async with serving(set_up, secrets, store, rooms(), clock) as address:
+        yield address
+
+
+@pytest.fixture
+async def link_page(set_up: Config, secrets: Secrets, store: Store, clock: HandClock) -> AsyncIterator[str]:
+    """The page, where one signs in by a link: its address is the first."""
+    async with serving(with_review(set_up, sign_in="link"), secrets, store, rooms(), clock) as address:
+        yield address
+
+
+@pytest.fixture
+async def client(page: str) -> AsyncIterator[httpx2.AsyncClient]:
+    """A browser."""
+    async with browser(page) as client:
+        yield client
+
+
+# -- with Reddit
+
+
+@pytest.mark.parametrize(
+    ("account", "shown"),
+    [
+        ("Anna", "Anna moderator testsub"),
+        ("bert", "bert moderator quietcorner"),
+        ("olga", "olga owner quietcorner testsub"),
+        ("oscar", "oscar observer testsub"),
+    ],
+)
+async def test_a_moderator_comes_in_with_their_role_to_their_own_communities(
+    client: httpx2.AsyncClient, account: str, shown: str
+) -> None:
+    """Signing in with Reddit opens the communities that the account moderates, and no other."""
+    arrived = await sign_in(client, account)
+    assert (arrived.status_code, arrived.headers["location"]) == (303, "/")
+    assert (await client.get("/")).text == shown
+
+
+async def test_whoever_moderates_nothing_stays_outside(client: httpx2.AsyncClient, store: Store) -> None:
+    """An account that Reddit vouches for, but that moderates no configured community, gets no session."""
+    refused = await sign_in(client, "stranger")
+    assert refused.status_code == 403
+    assert "moderates none" in refused.text
+    assert (await client.get("/")).status_code == 303
+    assert await sessions_in(store) == 0
+
+
+async def test_only_the_name_is_asked_for_and_the_token_is_given_back(
+    client: httpx2.AsyncClient, reddit: SandboxReddit
+) -> None:
+    """The scope is `identity`; after the name the token is revoked, and nothing of it is in the log of requests."""
+    begun = await client.get("/sign-in/reddit")
+    asked = httpx2.URL(begun.headers["location"]).params
+    assert (asked["scope"], asked["duration"], asked["code_challenge_method"]) == ("identity", "temporary", "S256")
+    assert len(asked["state"]) >= 43
+    await client.get(await authorise(begun.headers["location"], "Anna"))
+    own = [r for r in reddit.requests if r.path in ("/api/v1/me", "/api/v1/revoke_token")]
+    assert [r.path for r in own][:2] == ["/api/v1/me", "/api/v1/revoke_token"]
+    with pytest.raises(LookupError):
+        reddit.token_user("sandbox-token-1")
+
+
+async def test_an_answer_counts_once_soon_and_in_the_browser_that_asked(
+    page: str, client: httpx2.AsyncClient, clock: HandClock, store: Store
+) -> None:
+    """A state is refused in another browser, a second time, after ten minutes, and when nobody made it."""
+    begun = (await client.get("/sign-in/reddit")).headers["location"]
+    back = await authorise(begun, "Anna")
+    async with browser(page) as other:
+        await other.get("/sign-in/reddit")
+        assert (await other.get(back)).status_code == 403
+    assert (await client.get(back)).status_code == 403  # that state is used up
+
+    late = await authorise((await client.get("/sign-in/reddit")).headers["location"], "Anna")
+    clock.advance(601)
+    assert (await client.get(late)).status_code == 403
+    assert (await client.get("/sign-in/reddit/done?state=made_up&code=made_up")).status_code == 403
+    assert await sessions_in(store) == 0
+
+    arrived = await sign_in(client, "Anna")
+    assert arrived.status_code == 303
+    assert (await client.get(arrived.request.url)).status_code == 403
+    assert await sessions_in(store) == 1
+
+
+async def test_a_code_that_reddit_does_not_know_lets_nobody_in(client: httpx2.AsyncClient) -> None:
+    """A good state with a made-up code is refused, and so is a no on Reddit's page."""
+    begun = await client.get("/sign-in/reddit")
+    back = httpx2.URL(await authorise(begun.headers["location"], "Anna")).copy_set_param("code", "made-up")
+    assert (await client.get(back)).status_code == 403
+    assert (await sign_in(client, "")).status_code == 403
+    assert (await client.get("/")).status_code == 303
+
+
+async def test_a_removed_moderator_is_out_within_the_hour(
+    client: httpx2.AsyncClient, reddit: SandboxReddit, clock: HandClock, store: Store
+) -> None:
+    """Reddit is asked again every hour: whoever moderates no more loses the session."""
+    await sign_in(client, "Anna")
+    reddit.demote("testsub", "Anna")
+    clock.advance(3601)
+    assert (await client.get("/")).headers["location"] == "/sign-in"
+    assert await sessions_in(store) == 0
+
+
+async def test_a_new_moderator_need_not_wait(
+    client: httpx2.AsyncClient, reddit: SandboxReddit, clock: HandClock
+) -> None:
+    """Somebody who was no moderator a minute ago and is one now comes in."""
+    assert (await sign_in(client, "newcomer")).status_code == 403
+    reddit.promote("testsub", "newcomer")
+    clock.advance(61)
+    assert (await sign_in(client, "newcomer")).status_code == 303
+
+
+async def test_reddits_silence_locks_nobody_out_at_once_and_lets_nobody_stay(
+    client: httpx2.AsyncClient, reddit: SandboxReddit, clock: HandClock
+) -> None:
+    """One failed question changes nothing; after an hour without an answer the page is shut until there is one."""
+    await sign_in(client, "Anna")
+    reddit.faults = lambda method, path: Fault(status=503) if "moderators" in path else None
+    clock.advance(2800)
+    assert (await client.get("/")).status_code == 200
+    clock.advance(801)
+    assert (await client.get("/")).status_code == 503
+    reddit.faults = None
+    clock.advance(31)
+    assert (await client.get("/")).status_code == 200
+
+
+async def test_a_community_that_shuts_the_bot_out_lets_nobody_in(
+    client: httpx2.AsyncClient, reddit: SandboxReddit, clock: HandClock
+) -> None:
+    """Where the bot may not ask, nobody is believed; the other community goes on."""
+    await sign_in(client, "olga")
+    reddit.close("quietcorner")
+    clock.advance(3601)
+    assert (await client.get("/")).text == "olga owner testsub"
+
+
+@pytest.mark.parametrize(
+    ("asked", "leads"),
+    [
+        ("/case/abc123", "/case/abc123"),
+        ("//evil.example", "/"),
+        ("https://evil.example", "/"),
+        ("/\\evil.example", "/"),
+        ("/a?b=%0d%0aset-cookie:x", "/"),
+        ("javascript:alert(1)", "/"),
+        ("", "/"),
+    ],
+)
+async def test_a_sign_in_leads_to_pages_of_ours_alone(client: httpx2.AsyncClient, asked: str, leads: str) -> None:
+    """The link in an alert is found again after the sign-in; another site never is."""
+    assert (await sign_in(client, "Anna", asked)).headers["location"] == leads
+
+
+async def test_signing_in_changes_the_secret(client: httpx2.AsyncClient) -> None:
+    """What somebody put into the browser before is worth nothing after (session fixation)."""
+    await client.get("/sign-in/reddit")
+    before = client.cookies["nightlight"]
+    await sign_in(client, "Anna")
+    assert client.cookies["nightlight"] != before
+    assert (await client.get("/", headers={"cookie": f"nightlight={before}"})).status_code == 303
+
+
+async def test_sign_ins_are_counted_by_address(page: str, client: httpx2.AsyncClient) -> None:
+    """The eleventh try of a minute is refused, with whatever cookie and whatever it says of its address."""
+    for _ in range(10):
+        assert (await client.get("/sign-in/reddit")).status_code == 303
+    async with browser(page, headers={"x-forwarded-for": "203.0.113.9"}) as other:
+        assert (await other.get("/sign-in/reddit")).status_code == 429
+
+
+async def test_behind_a_proxy_the_address_is_what_the_proxy_says(
+    set_up: Config, secrets: Secrets, store: Store, clock: HandClock
+) -> None:
+    """The proxy's own entry in X-Forwarded-For is counted, not what a client put before it."""
+    here = f"http://127.0.0.1:{(port := free_port())}"
+    proxied = with_review(set_up, behind_proxy=True, public_url="https://mods.example.org", port=port)
+    async with (
+        serving(proxied, secrets, store, rooms(), clock) as address,
+        browser(here, headers={"host": "mods.example.org"}) as client,
+    ):
+        assert address == "https://mods.example.org"
+        for number in range(10):
+            said = {"x-forwarded-for": f"192.0.2.{number}, 203.0.113.9"}
+            assert (await client.get("/sign-in/reddit", headers=said)).status_code == 303
+        said = {"x-forwarded-for": "192.0.2.77, 203.0.113.9"}
+        assert (await client.get("/sign-in/reddit", headers=said)).status_code == 429
+        said = {"x-forwarded-for": "203.0.113.9, 192.0.2.77"}
+        begun = await client.get("/sign-in/reddit", headers=said)
+        assert begun.status_code == 303
+        assert begun.headers["set-cookie"].startswith("__Host-nightlight=")
+        assert "Secure" in begun.headers["set-cookie"]
+        assert "max-age" in begun.headers["strict-transport-security"]
+        assert (await client.get("/", headers={"host": "127.0.0.1"})).status_code == 400
+
+
+async def test_over_tls_the_cookie_never_travels_in_the_clear(
+    set_up: Config, secrets: Secrets, store: Store, clock: HandClock, tmp_path: Path
+) -> None:
+    """With a certificate the page speaks TLS alone, and its cookie is Secure and bound to the host."""
+    authority = trustme.CA()
+    issued = authority.issue_cert("127.0.0.1")
+    certificate, key = tmp_path / "page.pem", tmp_path / "page.key"
+    issued.private_key_and_cert_chain_pem.write_to_path(certificate)
+    issued.private_key_pem.write_to_path(key)
+    trusted = ssl.create_default_context()
+    authority.configure_trust(trusted)
+    tls = with_review(set_up, tls_certificate=certificate, tls_key=key)
+    async with serving(tls, secrets, store, rooms(), clock) as address:
+        assert address.startswith("https://127.0.0.1:")
+        async with browser(address, verify=trusted) as client:
+            arrived = await sign_in(client, "Anna")
+            assert arrived.headers["set-cookie"].startswith("__Host-nightlight=")
+            assert "Secure" in arrived.headers["set-cookie"]
+            assert "max-age" in arrived.headers["strict-transport-security"]
+            assert (await client.get("/")).text == "Anna moderator testsub"
+            with pytest.raises(httpx2.HTTPError):
+                await client.get(f"http{address.removeprefix('https')}/sign-in")
+
+
+async def test_a_certificate_that_cannot_be_used_is_an_error(
+    set_up: Config, secrets: Secrets, store: Store, clock: HandClock, tmp_path: Path
+) -> None:
+    """Nothing is served in its place."""
+    (tmp_path / "page.pem").write_text("no certificate", encoding="utf-8")
+    tls = with_review(set_up, tls_certificate=tmp_path / "page.pem", tls_key=tmp_path / "nothing.key", port=free_port())
+    with pytest.raises(OSError):
+        async with serving(tls, secrets, store, rooms(), clock):
+            pass
+    listener(tls.review.host, tls.review.port).close()  # the port was let go
+
+
+# -- by a link
+
+
+async def test_a_link_works_once(link_page: str, store: Store) -> None:
+    """The first to follow it is in, as the owner of every community; a look (HEAD) does not use it up."""
+    async with browser(link_page) as first, browser(link_page) as second:
+        assert (await first.head(link_page)).status_code == 405
+        assert (await first.get(link_page)).status_code == 303
+        assert "owner quietcorner testsub" in (await first.get("/")).text
+        assert (await second.get(link_page)).status_code == 403
+        assert (await second.get("/")).status_code == 303
+        assert (await second.get(f"{link_page[:-1]}x")).status_code == 403
+        assert (await second.get("/sign-in/reddit")).status_code == 404
+
+
+async def test_a_link_is_short_lived(link_page: str, store: Store, clock: HandClock) -> None:
+    """After ten minutes it opens nothing; a new one does."""
+    clock.advance(LINK_SECONDS)
+    async with browser(link_page) as client:
+        assert (await client.get(link_page)).status_code == 403
+        fresh = await Links(store, clock).make("somebody")
+        assert (await client.get(f"/sign-in/link/{fresh}")).status_code == 303
+
+
+async def test_of_two_who_follow_a_link_at_once_one_comes_in(link_page: str) -> None:
+    """Single use holds under a race."""
+    async with browser(link_page) as first, browser(link_page) as second:
+        answers = await asyncio.gather(first.get(link_page), second.get(link_page))
+    assert sorted(answer.status_code for answer in answers) == [303, 403]
+
+
+async def test_sessions_by_link_end_where_one_signs_in_with_reddit(
+    link_page: str, set_up: Config, secrets: Secrets, store: Store, clock: HandClock
+) -> None:
+    """A team that goes over to Reddit leaves no old way in open."""
+    async with browser(link_page) as client:
+        await client.get(link_page)
+        cookie = {"cookie": f"nightlight={client.cookies['nightlight']}"}
+    async with serving(set_up, secrets, store, rooms(), clock) as page, browser(page) as other:
+        assert (await other.get("/", headers=cookie)).status_code == 303
+
+
+# -- sessions
+
+
+async def test_the_cookie_is_for_this_page_alone_and_the_store_cannot_lend_it(
+    client: httpx2.AsyncClient, store: Store
+) -> None:
+    """HttpOnly, SameSite, an end; the database holds its hash and never the secret."""
+    arrived = await sign_in(client, "Anna")
+    cookie = arrived.headers["set-cookie"].lower()
+    assert "httponly" in cookie
+    assert "samesite=lax" in cookie
+    assert "max-age=43200" in cookie
+    secret = client.cookies["nightlight"]
+    assert not any(secret in line for line in await asyncio.to_thread(dump, store.path))
+
+
+@pytest.mark.parametrize("seconds", [IDLE_SECONDS, 12 * 3600])
+async def test_a_session_ends_by_itself(client: httpx2.AsyncClient, clock: HandClock, seconds: float) -> None:
+    """Three hours after the last request, and twelve after the first, whatever was asked in between."""
+    await sign_in(client, "Anna")
+    step = IDLE_SECONDS if seconds == IDLE_SECONDS else 3600.0
+    passed = 0.0
+    while passed + step < seconds:
+        clock.advance(step)
+        passed += step
+        assert (await client.get("/")).status_code == 200
+    clock.advance(seconds - passed)
+    assert (await client.get("/")).status_code == 303
+
+
+async def test_a_page_that_was_left_open_is_nobody(client: httpx2.AsyncClient, clock: HandClock) -> None:
+    """The stream of events, which a browser asks for by itself again and again, keeps no session alive."""
+    await sign_in(client, "Anna")
+    for _ in range(6):
+        clock.advance(IDLE_SECONDS / 6)
+        async with client.stream("GET", "/events", headers={"accept": "text/event-stream"}) as stream:
+            status = stream.status_code
+    assert status == 401
+
+
+async def test_one_ends_ones_own_sessions_and_nobody_elses(page: str, client: httpx2.AsyncClient) -> None:
+    """A moderator sees and ends what is theirs; an owner sees and ends all."""
+    async with browser(page) as phone, browser(page) as bert, browser(page) as olga:
+        await sign_in(client, "Anna")
+        await sign_in(phone, "anna")
+        await sign_in(bert, "bert")
+        await sign_in(olga, "olga")
+        listed = (await client.get("/sessions")).text
+        assert "bert" not in listed
+        assert (await post(client, "/sessions/end", id="3")).status_code == 404
+        assert (await bert.get("/")).status_code == 200
+        assert (await post(client, "/sessions/end", id="2")).status_code == 303
+        assert (await phone.get("/")).status_code == 303
+        assert "bert" in (await olga.get("/sessions")).text
+        assert (await post(olga, "/sessions/end", id="3")).status_code == 303
+        assert (await bert.get("/")).status_code == 303
+        for id in ("", "x", "-1", "9" * 30, "٣"):
+            assert (await post(client, "/sessions/end", id=id)).status_code in (400, 404)
+        assert (await post(client, "/sessions/end-all")).status_code == 303
+        assert (await client.get("/")).status_code == 303
+        assert (await olga.get("/")).status_code == 200
+
+
+async def test_signing_out_ends_the_session_itself(client: httpx2.AsyncClient, store: Store) -> None:
+    """A cookie that somebody copied before is worth nothing after."""
+    await sign_in(client, "Anna")
+    copied = {"cookie": f"nightlight={client.cookies['nightlight']}"}
+    assert (await post(client, "/sign-out")).status_code == 303
+    assert (await client.get("/", headers=copied)).status_code == 303
+    assert await sessions_in(store) == 0
+
+
+async def test_a_stream_ends_with_its_session(page: str, client: httpx2.AsyncClient, clock: HandClock) -> None:
+    """An answer that goes on for ever stops within a minute of the session's end, and knocks nobody in meanwhile."""
+    await sign_in(client, "Anna")
+    async with client.stream("GET", "/events") as stream:
+        events = stream.aiter_bytes()
+        assert await anext(events)
+        clock.advance(61)
+        for _ in range(10):
+            assert await anext(events)
+        assert (await post(client, "/sign-out")).status_code == 303
+        clock.advance(61)
+        async with asyncio.timeout(20):
+            async for _ in events:
+                pass
+    assert (await client.get("/events", headers={"accept": "text/event-stream"})).status_code == 401
+
+
+# -- forms
+
+
+async def test_a_form_needs_the_token_of_its_own_session(page: str, client: httpx2.AsyncClient) -> None:
+    """No token, an old one, another's, two at once: refused. The right one: the handler reads the whole form."""
+    await sign_in(client, "Anna")
+    old = await csrf(client)
+    await sign_in(client, "Anna")
+    async with browser(page) as bert:
+        await sign_in(bert, "bert")
+        others = await csrf(bert)
+    own = await csrf(client)
+    for fields in ({}, {"csrf": ""}, {"csrf": old}, {"csrf": others}, {"csrf": [own, own]}, {"csrf": own[:-1]}):
+        assert (await client.post("/echo", data={"word": "hello", **fields})).status_code == 403
+    answer = await client.post("/echo", data={"word": "héllo & wörld", "csrf": own})
+    assert (answer.status_code, answer.text) == (200, "héllo & wörld")
+
+
+async def test_only_small_forms_of_this_site_are_read(client: httpx2.AsyncClient) -> None:
+    """Other kinds of body, long ones, and what the browser says comes from elsewhere are refused."""
+    await sign_in(client, "Anna")
+    own = await csrf(client)
+    form = {"csrf": own, "word": "hello"}
+    assert (await client.post("/echo", json=form)).status_code == 415
+    assert (await client.post("/echo", files={"word": b"x"}, data={"csrf": own})).status_code == 415
+    assert (await client.post("/echo", data={**form, "word": "x" * 70_000})).status_code == 413
+    assert (await client.post("/echo", content=b"\xff\xfe", headers=FORM)).status_code == 403
+    assert (await client.post("/echo", content=b"a=1&" * 1000, headers=FORM)).status_code == 403
+    for site in ("cross-site", "same-site", "none"):
+        assert (await client.post("/echo", data=form, headers={"sec-fetch-site": site})).status_code == 403
+    for method in ("PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "MADEUP"):
+        assert (await client.request(method, "/echo")).status_code in (403, 405, 415)
+    assert (await client.post("/echo", data=form, headers={"sec-fetch-site": "same-origin"})).status_code == 200
+
+
+FORM = {"content-type": "application/x-www-form-urlencoded"}
+
+
+# -- every answer
+
+
+async def test_every_answer_is_hardened(client: httpx2.AsyncClient) -> None:
+    """Pages, refusals, redirects, static files and errors all carry the headers; no page is kept by a cache."""
+    await sign_in(client, "Anna")
+    answers = [
+        await client.get("/"),
+        await client.get("/sign-in"),
+        await client.get("/nothing-here"),
+        await client.get("/broken"),
+        await client.get("/static/page.css"),
+        await client.get("/static/../app.py"),
+        await client.get("/", headers={"host": "evil.example"}),
+        await client.post("/echo", data={"word": "hello"}),
+    ]
+    assert [answer.status_code for answer in answers] == [200, 303, 404, 500, 200, 404, 400, 403]
+    for answer in answers:
+        assert EVERYWHERE.items() <= dict(answer.headers).items()
+        policy = answer.headers["content-security-policy"]
+        assert "default-src 'self'" in policy
+        assert "frame-ancestors 'none'" in policy
+        assert "unsafe" not in policy
+        static = answer.request.url.path.startswith("/static/") and answer.status_code == 200
+        assert answer.headers["cache-control"] == ("no-cache" if static else "no-store")
+        assert "server" not in answer.headers
+
+
+async def test_an_error_quotes_nothing(client: httpx2.AsyncClient) -> None:
+    """What a page failed over is in neither the answer nor the log; where it failed is in the log."""
+    await sign_in(client, "Anna")
+    with structlog.testing.capture_logs() as lines:
+        answer = await client.get("/broken")
+    assert NEVER_LOGGED not in answer.text + str(lines)
+    assert [line["error"].partition(" ")[0] for line in lines if line["event"] == "review.failed"] == ["KeyError"]
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "evil.example:80", "", "a b", "[::2]"])
+async def test_another_name_for_this_machine_is_refused(client: httpx2.AsyncClient, host: str) -> None:
+    """A name that somebody pointed at this machine (DNS rebinding) opens nothing, not even with a session."""
+    await sign_in(client, "Anna")
+    assert (await client.get("/", headers={"host": host})).status_code == 400
+
+
+async def test_localhost_leads_to_the_address_that_reddit_answers_to(page: str, client: httpx2.AsyncClient) -> None:
+    """The cookie and Reddit's answer meet under one name."""
+    port = httpx2.URL(page).port
+    answer = await client.get("/sign-in", headers={"host": f"localhost:{port}"})
+    assert (answer.status_code, answer.headers["location"]) == (303, f"{page}/sign-in")
+
+
+async def test_without_a_session_there_is_only_the_sign_in(client: httpx2.AsyncClient) -> None:
+    """Routes that exist, and routes that do not, look the same from outside."""
+    for path in ("/echo", "/broken", "/sessions", "/nothing-here"):
+        assert (await client.get(path)).headers["location"] == f"/sign-in?next={path}"
+        assert (await client.post(path, data={"csrf": "x"})).status_code == 401
+    assert (await client.get('/"><script>')).headers["location"] == "/sign-in"
+
+
+async def test_a_cookie_of_nonsense_is_no_error(client: httpx2.AsyncClient) -> None:
+    """Whatever a browser sends as its cookie, it is nobody's."""
+    for value in ("", "x", "x" * 43, "x" * 5000, '"', "a;nightlight=b", "\x7f"):
+        assert (await client.get("/", headers={"cookie": f"nightlight={value}"})).status_code == 303
+
+
+# -- helpers
+
+
+async def sessions_in(store: Store) -> int:
+    """How many sessions the database holds."""
+    rows = await store._db.execute_fetchall("SELECT count(*) FROM sessions")
+    return int(next(iter(rows))[0])
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
+def dump(path: Path) -> list[str]:
+    """The whole database as SQL."""
+    with sqlite3.connect(path) as connection:
+        return list(connection.iterdump())
