@@ -259,19 +259,11 @@ def draw_drift(numbers: Numbers, axes: Axes) -> None:
     """How likelihoods of thoughts of dying lie week by week."""
     positions = range(len(numbers.weeks))
     for at, (style, key) in enumerate(((":", "quarter"), ("-", "half"), ("--", "most"), ("-.", "nearly"))):
-        axes.plot(
-            positions, [week.quantiles[at] for week in numbers.weeks], style, color=_BLUE, marker="o", markersize=3
-        )
-        axes.annotate(
-            say(f"numbers.drift.{key}"),
-            (len(numbers.weeks) - 1, numbers.weeks[-1].quantiles[at]),
-            (5, -3),
-            textcoords="offset points",
-            fontsize="small",
-        )
+        label, heights = say(f"numbers.drift.{key}"), [week.quantiles[at] for week in numbers.weeks]
+        axes.plot(positions, heights, style, color=_BLUE, marker="o", markersize=3, label=label)
     axes.set_xticks(list(positions), [f"{datetime.fromtimestamp(week.start_utc, UTC):%d %b}" for week in numbers.weeks])
-    axes.set_xlim(-0.3, len(numbers.weeks) - 0.2 + 0.25 * len(numbers.weeks))
     axes.set_ylim(bottom=0)
+    axes.legend(frameon=False, fontsize="small", ncols=2, loc="lower left", bbox_to_anchor=(0, 1), handlelength=3)
 
 
 def _rgb(color: str) -> tuple[float, float, float]:
