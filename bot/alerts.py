@@ -237,10 +237,11 @@ def _advice(post: Post, counsel: Counsel, catalogue: Catalogue) -> Iterator[_Adv
         basis = catalogue.guideline_names(record) if isinstance(record, Advice) else ""
         not_for = record.not_for if isinstance(record, Step | Therapy) else ""
         reason = inert(counsel.model_reasons.get(each.id, ""), _REASON_LENGTH)
-        yield _Advice(_what(record), basis, not_for, each.reason, _quote(each, text), reason)
+        yield _Advice(advice_words(record), basis, not_for, each.reason, _quote(each, text), reason)
 
 
-def _what(record: object) -> str:
+def advice_words(record: object) -> str:
+    """A recommended record as moderators read it; empty for what nobody recommends."""
     match record:
         case Line():
             return f"A line to name: {record.name}. {_ways(record)}"

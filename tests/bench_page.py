@@ -19,7 +19,7 @@ from bot.manners import Manners
 from bot.review.desk import LEVELS, Desk
 from bot.review.pages import Rooms, routes
 from bot.store import Store
-from bot.web import serving
+from bot.web import listener, serving
 from tests.cases import ANNA, CATALOGUE, SignedIn, file_case
 from tests.conftest import KeywordClassifier
 
@@ -36,16 +36,18 @@ async def measure(cases: int, requests: int, readers: int) -> bool:
             desk = Desk(store, Manners(store, b"k" * 32, Config(), clock), Config(), clock)
             rooms = Rooms(store, desk, Config(), CATALOGUE, clock)
             app = SignedIn(Starlette(routes=routes(rooms)), ANNA)
+            listening = listener("127.0.0.1", 0)
+            base_url = f"http://127.0.0.1:{listening.getsockname()[1]}"
             limits = httpx2.Limits(max_connections=readers + 4)
             async with (
-                serving(app, "127.0.0.1", 0) as base_url,
+                serving(app, listening),
                 httpx2.AsyncClient(base_url=base_url, trust_env=False, limits=limits, timeout=60) as client,
             ):
-                listening = [asyncio.create_task(client.get("/events")) for _ in range(readers)]
+                watching = [asyncio.create_task(client.get("/events")) for _ in range(readers)]
                 slowest = [await timed(client, address, requests, cases) for address in ADDRESSES]
-                for each in listening:
+                for each in watching:
                     each.cancel()
-                await asyncio.gather(*listening, return_exceptions=True)
+                await asyncio.gather(*watching, return_exceptions=True)
     return max(slowest) < MOST_SECONDS
 
 

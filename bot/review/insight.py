@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from starlette.routing import BaseRoute, Route
 from bot.deployment import BOUNDS
 from bot.pictures import NARROW, WIDE, drawing
 from bot.replies import in_words
-from bot.resources import Line, Record
+from bot.resources import Line
 from bot.review.frame import Frame, Handler, Problem, Rooms, moderator_of
 from bot.review.moderator import Moderator, Role
 from bot.review.numbers import Numbers, count, draw_curve, draw_days, draw_drift, read_rows
@@ -123,11 +124,9 @@ class _Insight:
         return await self._frame.page(request, "settings.html", common=common, teams=teams)
 
     async def resources(self, request: Request) -> Response:
-        """Every line of the catalogue: where it comes from, and until when it may be named."""
+        """Every line of the catalogue, with its sources and until when it holds; first what must be looked at again."""
         catalogue, today = self._rooms.catalogue, self._frame.today()
         own = self._countries(moderator_of(request))
-        records: Sequence[Record] = (*catalogue.line, *catalogue.directory)
-        soon = [each for each in records if each.review == "reviewed" and (each.expires_on - today).days <= _SOON_DAYS]
         by_country: dict[str, list[Line]] = {}
         for line in catalogue.line:
             by_country.setdefault(line.country, []).append(line)
@@ -137,7 +136,7 @@ class _Insight:
             own=own,
             countries=dict(sorted(by_country.items())),
             directories=catalogue.directory,
-            soon=sorted(soon, key=lambda each: each.expires_on),
+            soon=catalogue.due(today + timedelta(days=_SOON_DAYS)),
             today=today,
             in_words=in_words,
         )

@@ -220,26 +220,24 @@ def draw_days(numbers: Numbers, axes: Axes) -> None:
     """Cases a day, stacked by level."""
     positions = np.arange(len(numbers.days))
     below = np.zeros(len(numbers.days))
-    for level in (Level.CRISIS, Level.URGENT, Level.UNASSESSED, Level.WATCH):
+    drawn = []
+    for level in _HATCHES:
         heights = np.array([levels.get(level, 0) for _, levels in numbers.days], dtype=float)
         some = heights > 0 if heights.any() else positions == 0  # one bar of nothing, for the legend
-        axes.bar(
-            positions[some],
-            heights[some],
-            bottom=below[some],
-            width=0.85,
-            facecolor=(*_rgb(_BLUE), _SHADES[level]),
-            hatch=_HATCHES[level],
-            edgecolor="#7d8590",
-            linewidth=0.4,
-            label=say(f"level.{level}"),
+        where, tall, foot = positions[some], heights[some], below[some]
+        # The hatching lies on top: in one bar it would be as pale as the shade.
+        shade = axes.bar(where, tall, 0.85, foot, facecolor=(*_rgb(_BLUE), _SHADES[level]), linewidth=0)
+        lines = axes.bar(
+            where, tall, 0.85, foot, facecolor="none", hatch=_HATCHES[level], edgecolor="#7d8590", linewidth=0.4
         )
+        drawn.append((shade, lines))
         below += heights
     shown = positions[::-7][::-1]
     axes.set_xticks(shown, [f"{numbers.days[at][0]:%d %b}" for at in shown])
     axes.set_ylim(0, max(1.0, float(below.max()) * 1.1))
     axes.locator_params(axis="y", integer=True, nbins=5)
-    axes.legend(frameon=False, fontsize="small", ncols=2, loc="lower left", bbox_to_anchor=(0, 1))
+    names = [say(f"level.{level}") for level in _HATCHES]
+    axes.legend(drawn, names, frameon=False, fontsize="small", ncols=2, loc="lower left", bbox_to_anchor=(0, 1))
 
 
 def draw_curve(numbers: Numbers, axes: Axes, chosen: float | None = None) -> None:
@@ -259,19 +257,13 @@ def draw_drift(numbers: Numbers, axes: Axes) -> None:
     """How likelihoods of thoughts of dying lie week by week."""
     positions = range(len(numbers.weeks))
     for at, (style, key) in enumerate(((":", "quarter"), ("-", "half"), ("--", "most"), ("-.", "nearly"))):
-        axes.plot(
-            positions, [week.quantiles[at] for week in numbers.weeks], style, color=_BLUE, marker="o", markersize=3
-        )
-        axes.annotate(
-            say(f"numbers.drift.{key}"),
-            (len(numbers.weeks) - 1, numbers.weeks[-1].quantiles[at]),
-            (5, -3),
-            textcoords="offset points",
-            fontsize="small",
-        )
-    axes.set_xticks(list(positions), [f"{datetime.fromtimestamp(week.start_utc, UTC):%d %b}" for week in numbers.weeks])
-    axes.set_xlim(-0.3, len(numbers.weeks) - 0.2 + 0.25 * len(numbers.weeks))
+        label, heights = say(f"numbers.drift.{key}"), [week.quantiles[at] for week in numbers.weeks]
+        axes.plot(positions, heights, style, color=_BLUE, marker="o", markersize=3, label=label)
+    shown = positions[::-3]
+    starts = [datetime.fromtimestamp(numbers.weeks[at].start_utc, UTC) for at in shown]
+    axes.set_xticks(list(shown), [f"{start:%d %b}" for start in starts])
     axes.set_ylim(bottom=0)
+    axes.legend(frameon=False, fontsize="small", ncols=2, loc="lower left", bbox_to_anchor=(0, 1), handlelength=3)
 
 
 def _rgb(color: str) -> tuple[float, float, float]:

@@ -18,9 +18,11 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
-from bot.alerts import REDDIT, link_to, visible
+from bot.alerts import REDDIT, advice_words, link_to, visible
 from bot.errors import UsageError
+from bot.judge import document_of
 from bot.policy import RISK_WORDS, SEVERITY_WORDS
+from bot.recommendations import counsel
 from bot.replies import LINES_NAMED, Parts, in_words, proposed_parts
 from bot.resources import Line
 from bot.review import insight
@@ -30,6 +32,7 @@ from bot.review.frame import Frame, Handler, Problem, Rooms, moderator_of, say
 from bot.review.history import History
 from bot.review.moderator import Moderator
 from bot.review.queue import Entry
+from bot.review.rendering import templates
 from bot.types import Reason
 from models.assessment import Assessment, Evidence
 from models.labels import Disorder, Level, Risk, Severity
@@ -66,6 +69,7 @@ class _Chosen:
 
 def routes(rooms: Rooms) -> list[BaseRoute]:
     """Every page and every act, for whoever `request.state.moderator` names."""
+    templates()  # now, so that no request waits for the disk inside the event loop
     frame = Frame(rooms)
     pages = _Pages(rooms, frame)
     shown: dict[str, Handler] = {
@@ -163,6 +167,10 @@ class _Pages:
     async def case(self, request: Request) -> Response:
         """One case with all that there is to know and to do."""
         case, moderator = await self._case(request), moderator_of(request)
+        helping = None
+        if not case.forgotten:
+            today = self._frame.today()
+            helping = counsel(document_of(case.post), case.assessment, case.level, self._catalogue, today)
         return await self._frame.page(
             request,
             "case.html",
@@ -171,6 +179,8 @@ class _Pages:
             link=link_to(case.post, self._config.reddit.base_url or REDDIT),
             named=_named,
             speaks=_speaks(case.assessment),
+            helping=helping,
+            advice=lambda each: advice_words(self._catalogue.find(each.id)),
             meaning=self._meaning,
             named_lines=self._lines_in(case),
             likelihoods=self._likelihoods(case.assessment),

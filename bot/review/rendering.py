@@ -17,7 +17,8 @@ from bot.templates import pages
 
 
 @cache
-def _templates() -> dict[str, Any]:
+def templates() -> dict[str, Any]:
+    """Every template by name. Reads and compiles them at the first call, which is best made before anybody waits."""
     environment = pages("bot.review")
     environment.globals["say"] = Words.load()
     environment.globals["span"] = Words.load().span
@@ -28,7 +29,6 @@ def _templates() -> dict[str, Any]:
     environment.filters["percent"] = lambda share: f"{share:.0%}"
     # For our own vetted replies. This preset escapes HTML and drops links that could run something.
     environment.filters["markdown"] = lambda text: Markup(MarkdownIt("js-default").render(text))  # noqa: S704
-    # Read now, so that no request waits for the disk inside the event loop.
     return {name: environment.get_template(name) for name in environment.list_templates()}
 
 
@@ -42,4 +42,4 @@ def page(request: Request, name: str, status: int = 200, **values: object) -> HT
         "waiting": None,
         "undoable": None,
     }
-    return HTMLResponse(_templates()[name].render(common | values), status)
+    return HTMLResponse(templates()[name].render(common | values), status)
