@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from bot.cli import app
-from bot.config import Config, Health, Store
+from bot.config import Config, Health, Review, Store
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -67,7 +67,8 @@ def test_health_is_asked_where_it_answers() -> None:
     check = " ".join(last_stage("HEALTHCHECK"))
     assert f"'{address}'" in check
     assert "'/healthz'" in check
-    assert set(re.findall(r"127\.0\.0\.1:\d+", (DEPLOY / "README.md").read_text(encoding="utf-8"))) == {address}
+    page = f"{Review().host}:{Review().port}"
+    assert set(re.findall(r"127\.0\.0\.1:\d+", (DEPLOY / "README.md").read_text(encoding="utf-8"))) == {address, page}
 
 
 def test_a_stalled_time_in_the_notes_is_the_default() -> None:
