@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 SUDO := $(shell test "$$(id -u)" = 0 || echo sudo)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check audit bench soak picture clean
+.PHONY: help demo test check audit bench soak picture screens clean
 
 help:  ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## */  make \1\t/' | expand -t 14
@@ -45,6 +45,9 @@ soak: $(BIN)/ready  ## 200 runs under faults and kill -9, then 100,000 posts; ab
 
 picture: $(BIN)/ready  ## docs/demo.png, drawn anew (needs chromium)
 	$(BIN)/python tests/picture.py
+
+screens: $(BIN)/ready  ## docs/page-*.png, the moderators' page drawn anew (needs chromium)
+	$(BIN)/python -m tests.screens
 
 clean:  ## forget the virtual environment and what was built
 	rm -rf $(VENV) build dist *.egg-info

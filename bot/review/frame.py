@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
@@ -52,11 +52,13 @@ class Frame:
         self._clock = rooms.clock
         self.queue = Queue(rooms.store, rooms.clock)
 
-    async def page(self, request: Request, name: str, status: int = 200, **values: object) -> HTMLResponse:
-        """The template of this name, with what waits above it."""
+    async def page(
+        self, request: Request, name: str, status: int = 200, waiting: Sequence[Waiting] = (), **values: object
+    ) -> HTMLResponse:
+        """The template of this name, with what waits above it, which is asked for unless it is given."""
         moderator = moderator_of(request)
         common = {
-            "waiting": await self.queue.waiting(moderator.subreddits),
+            "waiting": waiting or await self.queue.waiting(moderator.subreddits),
             "undoable": await self._desk.undoable(moderator.name),
             "standing": self.standing,
             "now": self._clock.now(),

@@ -230,7 +230,7 @@ def draw_days(numbers: Numbers, axes: Axes) -> None:
         lines = axes.bar(
             where, tall, 0.85, foot, facecolor="none", hatch=_HATCHES[level], edgecolor="#7d8590", linewidth=0.4
         )
-        drawn.append((shade, lines))
+        drawn.append((shade.patches[0], lines.patches[0]))
         below += heights
     shown = positions[::-7][::-1]
     axes.set_xticks(shown, [f"{numbers.days[at][0]:%d %b}" for at in shown])

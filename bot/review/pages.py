@@ -118,7 +118,8 @@ class _Pages:
         chosen = _chosen(request.query_params, moderator)
         among = frozenset({chosen.subreddit}) if chosen.subreddit else moderator.subreddits
         holder = moderator.name if chosen.mine else None
-        waiting = {each.level: each for each in await self._frame.queue.waiting(among)}
+        counted = await self._frame.queue.waiting(among)
+        waiting = {each.level: each for each in counted}
         number = _number(request.query_params.get("page"))
         size = _A_PAGE if chosen.level or chosen.mine else _SHOWN
         offset = (number - 1) * size if chosen.level else 0
@@ -135,6 +136,7 @@ class _Pages:
             request,
             "queue.html",
             404 if lost else 200,
+            () if chosen.subreddit else counted,
             sections=sections,
             chosen=chosen,
             levels=LEVELS,
