@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bot.errors import UsageError
-from bot.lessons import read_lessons
+from bot.lessons import read_opinions
 from models.document import Document
 
 
@@ -23,11 +23,11 @@ def test_a_post_teaches_what_was_said_of_it(tmp_path: Path) -> None:
         {"id": "elsewhere", "status": "ok", "relevance": "other"},
     ]
     (tmp_path / "l.jsonl").write_text("".join(json.dumps(line) + "\n" for line in labels), encoding="utf-8")
-    lessons = read_lessons(tmp_path / "p.jsonl", tmp_path / "l.jsonl")
+    lessons = read_opinions(tmp_path / "p.jsonl", tmp_path / "l.jsonl")
     assert [(lesson.source, lesson.document, lesson.labels.relevance) for lesson in lessons] == [
         ("majority", Document("a title", "text 0"), 0.25),
         ("me", Document("a title", "text 2"), 1.0),
     ]
     (tmp_path / "p.jsonl").write_text('{"id": "q", "title": "other"}\n', encoding="utf-8")
     with pytest.raises(UsageError, match="has no labels for any post"):
-        read_lessons(tmp_path / "p.jsonl", tmp_path / "l.jsonl")
+        read_opinions(tmp_path / "p.jsonl", tmp_path / "l.jsonl")
