@@ -149,7 +149,9 @@ def fit_heads(posts: Sequence[Encoded], targets: Floats, weights: Floats, bag: B
 
     A task that no post teaches gives one half for everything. `bag` is that of these posts when it is left out.
     """
-    bag = count_words(posts, POSTS_PER_WORD) if bag is None else bag
+    if bag is None:
+        # Of less than a hundred posts hardly any word stands in ten.
+        bag = count_words(posts, min(POSTS_PER_WORD, max(1, len(posts) // 10)))
     fitted = {}
     for task, columns in TASKS.items():
         taught = np.flatnonzero(~np.isnan(targets[:, columns]).all(axis=1)).tolist()
