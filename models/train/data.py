@@ -99,7 +99,8 @@ def load(folder: Path, seed: int, lessons: Sequence[Lesson] = ()) -> list[Exampl
 def folds(documents: Sequence[Document], authors: Sequence[str], seed: int) -> list[int]:
     """The fold of every post, 0 to `FOLDS` - 1; which one depends on the seed and on the posts' own content.
 
-    Drawn independently of `load`: the posts that it keeps apart, with the same seed, are spread over all folds. Posts of one author ("" is nobody), or with one text, are in one fold.
+    Drawn independently of `load`: the posts that it keeps apart, with the same seed, are spread over all folds. Posts
+    of one author ("" is nobody), or with one text, are in one fold.
     """
     rows = [
         {"title": document.title, "text": document.body, "author_hash": author}
