@@ -71,7 +71,7 @@ class ModelSettings(_Section):
     """A kind of model that is trained on the labels of each annotator in turn."""
 
     name: Name = Field(description="what the report calls this model")
-    learner: Literal["heads", "words"] = Field(
+    learner: Literal["fine-tuned", "heads", "words"] = Field(
         description="heads: linear heads over a frozen encoder; words: weighed words and logistic regression"
     )
     base: Path | None = Field(

@@ -102,15 +102,16 @@ def load(folder: Path, seed: int, opinions: Sequence[Opinion] = ()) -> list[Exam
 
 
 def folds(documents: Sequence[Document], authors: Sequence[str], seed: int) -> list[int]:
-    """The fold of every post, 0 to `FOLDS` - 1, drawn as `load` does but with nothing kept apart.
+    """The fold of every post, 0 to `FOLDS` - 1; which one depends on the seed and on the posts' own content.
 
-    Posts of one author ("" is nobody), or with one text, are in one fold.
+    Drawn independently of `load`: the posts that it keeps apart, with the same seed, are spread over all folds. Posts
+    of one author ("" is nobody), or with one text, are in one fold.
     """
     rows = [
         Row("", "", "", document, ("",), author_hash=author)
         for document, author in zip(documents, authors, strict=True)
     ]
-    return [fold for group in _groups(rows) if (fold := _fold(group, seed, test_share=0)) is not None]
+    return [fold for group in _groups(rows) if (fold := _fold(f"fold {group}", seed, test_share=0)) is not None]
 
 
 def _fold(group: str, seed: int, test_share: float) -> int | None:

@@ -65,7 +65,8 @@ def fit_heads(posts: Sequence[Encoded], targets: Floats, weights: Floats) -> Hea
 
     A task that no post teaches gives one half for everything.
     """
-    bag = count_words(posts, POSTS_PER_WORD)
+    # Of less than a hundred posts hardly any word stands in ten.
+    bag = count_words(posts, min(POSTS_PER_WORD, max(1, len(posts) // 10)))
     fitted = [_taught(task, posts, targets, weights, bag) for task in TASKS]
     outputs = [columns.stop - columns.start for columns in TASKS.values()]
     return uncalibrated(

@@ -192,7 +192,7 @@ class FineTuner:
         ]
         bag = count_words(
             [Encoded(np.zeros((1, 1), np.float32), lesson.windows) for lesson in lessons],
-            min(POSTS_PER_WORD, len(lessons)),
+            min(POSTS_PER_WORD, max(1, len(lessons) // 10)),
         )
         plan = Plan(self._blueprint.base_sha256, "", seed, depth=self._blueprint.depth, most_rise=1.0)
         with TemporaryDirectory() as run:

@@ -21,7 +21,7 @@ from models.labels import Disorder, Risk
 from models.onnx_export import Blueprint
 from models.soft import SoftLabels
 from models.train.calibrate import best_threshold, best_weights, fit_line
-from models.train.data import FILES, INVENTED, OPINIONS, Example, Opinion, load
+from models.train.data import FILES, INVENTED, OPINIONS, Example, Opinion, folds, load
 from models.train.fit import Recipe, count_words, fit
 from models.train.lessons import Lesson, lessons_of
 from models.train.network import misfit
@@ -63,6 +63,14 @@ def test_the_split_depends_on_content_alone(tmp_path: Path) -> None:
     write(tmp_path, relevance=rows[::-1])
     assert folds == {row.row.document.body: row.fold for row in labelled(tmp_path, 1)}
     assert 0.08 < sum(fold is None for fold in folds.values()) / len(folds) < 0.22
+
+
+def test_what_is_kept_apart_has_five_folds_of_its_own(tmp_path: Path) -> None:
+    """An experiment on the rows that training keeps apart, with the same seed, is no experiment on one fold."""
+    write(tmp_path, relevance=[{"text": f"made-up post number {number}", "label": "not_mh"} for number in range(800)])
+    apart = [example.row.document for example in labelled(tmp_path, 20) if example.fold is None]
+    counts = np.bincount(folds(apart, [""] * len(apart), 20), minlength=5)
+    assert counts.min() > len(apart) / 12
 
 
 def test_a_row_teaches_only_what_it_says(tmp_path: Path) -> None:
