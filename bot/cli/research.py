@@ -164,6 +164,13 @@ def train(
         int, typer.Option(min=0, max=5, help="Cross-validate with so many folds (2 to 5) instead of making a model.")
     ] = 0,
     seed: Annotated[int, typer.Option(help="Fixes the splits, the order and the start.")] = 20,
+    frozen: Annotated[
+        bool,
+        typer.Option("--frozen", help="Leave the encoder as it is, fit heads alone: minutes, not half an hour."),
+    ] = False,
+    skim: Annotated[
+        bool, typer.Option("--skim", help="Add a first look that passes over what is plainly ordinary.")
+    ] = False,
     archive: Annotated[
         Path | None, typer.Option(help="More posts to learn from, whose labels are in --labels.", show_default=False)
     ] = None,
@@ -197,7 +204,9 @@ def train(
     if (archive is None) != (labels is None):
         raise UsageError("--archive and --labels belong together: the posts, and what was said of them")
     opinions = read_opinions(archive, labels) if archive and labels else []
-    course = Course(data, out, run or out.with_name(f"{out.name}-run"), base, teacher, depth, passes, seed)
+    course = Course(
+        data, out, run or out.with_name(f"{out.name}-run"), base, teacher, depth, passes, seed, frozen, skim
+    )
     console = Console(stderr=True)
     columns = (TextColumn("learning"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[loss]}"))
     with model_errors_as_ours(), Progress(*columns, TimeRemainingColumn(), console=console) as bar:

@@ -72,10 +72,11 @@ class ModelSettings(_Section):
 
     name: Name = Field(description="what the report calls this model")
     learner: Literal["fine-tuned", "heads", "words"] = Field(
-        description="heads: linear heads over a frozen encoder; words: weighed words and logistic regression"
+        description="fine-tuned: an encoder whose layers learn too; heads: linear heads over a frozen encoder; "
+        "words: weighed words and logistic regression"
     )
     base: Path | None = Field(
-        None, description="heads: the folder of a Hugging Face encoder; left out: the one in the box"
+        None, description="the folder of a Hugging Face encoder for the first two; left out: the one in the box"
     )
 
 

@@ -102,7 +102,7 @@ def _cards(classifier: Classifier, rows: Sequence[Row]) -> list[Scorecard]:
 
 
 def write(
-    folder: Path, measured: Measured, skims: tuple[object, object], examples: Sequence[Example], seed: int
+    folder: Path, measured: Measured, skims: tuple[object, object] | None, examples: Sequence[Example], seed: int
 ) -> str:
     """The card as Markdown: `cards/template.md` with the tables of this run."""
     template = (resources.files("models") / "cards" / "template.md").read_text(encoding="utf-8")
@@ -123,8 +123,8 @@ def write(
         base_sha256=manifest.base_sha256,
         depth=manifest.features[0].split()[1],
         disorders=len(Disorder),
-        skim_learned=skims[0],
-        skim_apart=skims[1],
+        skims=skims,
+        tuned=bool(manifest.layers_sha256),
         seed=seed,
         **tables,
     )

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
+from models.document import Document
 from models.encoder import LAYERS_FILE, SHIPPED_BASE, Encoder, Manifest, Reader, base_folder
 from models.heads import OUTPUTS, Bag, Encoded, Heads
 from models.labels import Risk, Severity
@@ -22,7 +23,7 @@ from models.scorecard import CSSRS
 from models.train import card, record
 from models.train.calibrate import Sheet, calibrate
 from models.train.data import FOLDS, INVENTED, OPINIONS, Example, Opinion, load
-from models.train.fit import POSTS_PER_WORD, count_words, uncalibrated
+from models.train.fit import FEATURES, POSTS_PER_WORD, WINDOW_TOKENS, count_words, fit_heads, uncalibrated
 from models.train.lessons import Lesson, lessons_of
 from models.train.skim import add_skim
 from models.train.tuning import OnStep, Plan, sharpness_of, tune
@@ -40,7 +41,8 @@ class Course:
 
     `base` is the folder of a Hugging Face encoder, None the one in the box, whose first `depth` layers are fine-tuned.
     `teacher` is a model folder, or None, whose judgement of the same posts is learned beside their labels. `run` is the
-    folder of checkpoints and records. `passes` multiplies how often every post is read.
+    folder of checkpoints and records. `passes` multiplies how often every post is read. `frozen` leaves the encoder as
+    it is and fits heads alone, which takes minutes. `skim` adds a first look (see `models.skim`).
     """
 
     data: Path
@@ -51,6 +53,8 @@ class Course:
     depth: int = 6
     passes: float = 1.0
     seed: int = 20
+    frozen: bool = False
+    skim: bool = False
 
 
 def train(course: Course, progress: Progress, on_step: OnStep, opinions: Sequence[Opinion] = ()) -> None:
@@ -64,8 +68,10 @@ def train(course: Course, progress: Progress, on_step: OnStep, opinions: Sequenc
     """
     examples = _read(course, progress, opinions)
     _fit(course, examples, HELD_FOLD, course.out, course.run, progress, on_step)
-    progress("Fitting the skim")
-    skims = add_skim(course.out, [example for example in examples if example.set_name not in _UNMEASURED])
+    skims = None
+    if course.skim:
+        progress("Fitting the skim")
+        skims = add_skim(course.out, [example for example in examples if example.set_name not in _UNMEASURED])
     progress("Measuring on the rows kept apart")
     measured = card.measure(course.out, [e for e in examples if e.fold is None and e.set_name not in _UNMEASURED])
     record.write(course.run, measured)
@@ -107,25 +113,15 @@ def _fit(
     progress: Progress,
     on_step: OnStep,
 ) -> None:
-    """Fine-tunes on the folds but `held_fold`, calibrates on that, and writes the model folder."""
+    """Learns from the folds but `held_fold`, calibrates on that, and writes the model folder."""
     base = course.base or base_folder()
-    features = (f"mean {course.depth}",)
-    blueprint = Blueprint(base, sha256_of(base / "model.safetensors"), features)
-    plan = Plan(base=blueprint.base_sha256, lessons="", seed=course.seed, depth=course.depth, passes=course.passes)
-    windows = Windows(base / "tokenizer.json", plan.window_tokens)
+    windows = Windows(base / "tokenizer.json", WINDOW_TOKENS)
     learning = [example for example in examples if example.fold not in (None, held_fold)]
-    lessons = lessons_of(learning, windows)
-    if course.teacher is not None:
-        progress("Asking the teacher")
-        lessons = taught(lessons, course.teacher, learning)
-    bag = count_words([Encoded(np.zeros((1, 1), np.float32), lesson.windows) for lesson in lessons], POSTS_PER_WORD)
-    plan = replace(plan, lessons=_digest(lessons))
-    tuned = tune(plan, lessons, blueprint, windows, bag, run, on_step)
-    record.losses(run, tuned.losses)
-
     out.mkdir(parents=True, exist_ok=True)
-    layers = {name: tensor.half().contiguous() for name, tensor in tuned.network.encoder.encoder.state_dict().items()}  # type: ignore[union-attr]
-    save_file(layers, out / LAYERS_FILE)
+    if course.frozen:
+        blueprint, heads = _on_frozen_layers(base, learning, windows, progress)
+    else:
+        blueprint, heads = _on_tuned_layers(course, base, learning, windows, out, run, progress, on_step)
     if course.base is not None:
         for name in ("config.json", "tokenizer.json", "model.safetensors"):
             shutil.copyfile(base / name, out / name)
@@ -135,17 +131,66 @@ def _fit(
         package=SHIPPED_BASE if course.base is None else None,
         base_sha256=blueprint.base_sha256,
         tokenizer_sha256=sha256_of(base / "tokenizer.json"),
-        layers_sha256=sha256_of(out / LAYERS_FILE),
-        features=features,
-        window_tokens=plan.window_tokens,
+        layers_sha256=blueprint.layers_sha256,
+        features=blueprint.features,
+        window_tokens=WINDOW_TOKENS,
         rule_precision=rule_precision(learning, Rules.load()),
     )
     (out / "nightlight.json").write_text(json.dumps(manifest.as_json(), indent=2) + "\n", encoding="utf-8")
     progress("Calibrating on rows it did not learn from")
-    heads = _heads(tuned.network.dense, tuned.network.words, bag, plan)
-    reader = Reader(windows, onnx_file(manifest.blueprint(out), progress))
+    reader = Reader(windows, onnx_file(blueprint, progress))
     held = [example for example in examples if example.fold == held_fold and example.set_name not in _UNMEASURED]
     calibrate(heads, _sheet(heads, reader, held)).save(out / "heads.safetensors")
+
+
+def _on_tuned_layers(
+    course: Course,
+    base: Path,
+    learning: Sequence[Example],
+    windows: Windows,
+    out: Path,
+    run: Path,
+    progress: Progress,
+    on_step: OnStep,
+) -> tuple[Blueprint, Heads]:
+    """Layers and heads learned together; the layers lie in `out` afterwards."""
+    blueprint = Blueprint(base, sha256_of(base / "model.safetensors"), (f"mean {course.depth}",))
+    lessons = lessons_of(learning, windows)
+    if course.teacher is not None:
+        progress("Asking the teacher")
+        lessons = taught(lessons, course.teacher, learning)
+    bag = count_words([Encoded(np.zeros((1, 1), np.float32), lesson.windows) for lesson in lessons], POSTS_PER_WORD)
+    plan = Plan(blueprint.base_sha256, _digest(lessons), course.seed, depth=course.depth, passes=course.passes)
+    tuned = tune(plan, lessons, blueprint, windows, bag, run, on_step)
+    record.losses(run, tuned.losses)
+    layers = {name: tensor.half().contiguous() for name, tensor in tuned.network.encoder.encoder.state_dict().items()}  # type: ignore[union-attr]
+    save_file(layers, out / LAYERS_FILE)
+    heads = _heads(tuned.network.dense, tuned.network.words, bag, plan)
+    return replace(blueprint, layers=out / LAYERS_FILE, layers_sha256=sha256_of(out / LAYERS_FILE)), heads
+
+
+def _on_frozen_layers(
+    base: Path, learning: Sequence[Example], windows: Windows, progress: Progress
+) -> tuple[Blueprint, Heads]:
+    """Heads over the base as it is."""
+    blueprint = Blueprint(base, sha256_of(base / "model.safetensors"), FEATURES)
+    reader = Reader(windows, onnx_file(blueprint, progress))
+    documents = list(dict.fromkeys(document for example in learning for document in example.documents))
+    encoded: dict[Document, Encoded] = {}
+    for start in range(0, len(documents), _POSTS_AT_ONCE):
+        batch = documents[start : start + _POSTS_AT_ONCE]
+        encoded.update(zip(batch, reader.read([document.text for document in batch]), strict=True))
+        if start % (20 * _POSTS_AT_ONCE) == 0:
+            progress(f"Encoded {start:,} of {len(documents):,} posts")
+    posts = [_as_one([encoded[document] for document in example.documents]) for example in learning]
+    progress("Fitting the heads")
+    targets, weights = (np.stack([getattr(example, name) for example in learning]) for name in ("targets", "weights"))
+    return blueprint, fit_heads(posts, targets, weights)
+
+
+def _as_one(posts: Sequence[Encoded]) -> Encoded:
+    """The posts of a user as the windows of one."""
+    return Encoded(np.concatenate([post.vectors for post in posts]), [part for post in posts for part in post.tokens])
 
 
 def _heads(dense: torch.nn.Linear, words: torch.nn.EmbeddingBag, bag: Bag, plan: Plan) -> Heads:

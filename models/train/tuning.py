@@ -54,7 +54,6 @@ class Plan:
     lessons: str
     seed: int
     depth: int = 6
-    window_tokens: int = 128
     passes: float = 1.0
     posts_per_step: int = 32
     windows_per_post: int = 2
