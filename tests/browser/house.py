@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 
 from playwright.async_api import Browser, ConsoleMessage, Page, Request
 
-from bot.clock import SystemClock
 from bot.config import Config
 from bot.demo import samples
 from bot.demo.show import demo_secrets
@@ -23,22 +22,12 @@ from bot.review.sessions import Links
 from bot.store import Store
 from models.labels import Level
 from models.rules import Rules
-from tests.cases import CATALOGUE, file_case
+from tests.cases import CATALOGUE, Earlier, file_case
 from tests.conftest import KeywordClassifier
 from tests.review import serving
 
 TEAM = "testsub"
 _DAY, _SAMPLES = 86_400.0, 24
-
-
-class Earlier(SystemClock):
-    """The machine's clock, some time ago."""
-
-    ago = 0.0
-
-    def now(self) -> float:
-        """Seconds since the epoch, less `ago`."""
-        return super().now() - self.ago
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from bot.types import DeliveryKind, DeliveryState
 from tests.browser.conftest import Visit
 from tests.browser.house import House
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+# A browser on a busy machine may take its time.
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 
 # Elements in the order in which they stand, as far as Tab stops at them: of radio buttons at one of each group.
 STOPS = """

@@ -10,7 +10,8 @@ from playwright.async_api import Page
 
 from tests.browser.house import Visitor
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+# A browser on a busy machine may take its time.
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 
 # The criteria of WCAG 2.2 at levels A and AA; the size of targets is looked at only when it is asked for. In the dark
 # nothing but the colours is another.
