@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 SUDO := $(shell test "$$(id -u)" = 0 || echo sudo)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check audit bench soak picture screens clean
+.PHONY: help demo browser test check audit bench soak picture screens clean
 
 help:  ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## */  make \1\t/' | expand -t 14
@@ -21,6 +21,10 @@ $(BIN)/ready: pyproject.toml constraints.txt Makefile
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
+# Debian's chromium, for what has to be seen in a browser. Where apt cannot bring it, the tests say so and are skipped.
+browser:
+	@command -v chromium >/dev/null || { command -v apt-get >/dev/null && $(SUDO) apt-get update -q && $(SUDO) apt-get install -q -y chromium; } || echo "There is no chromium, and apt did not bring it."
+
 demo: $(BIN)/ready  ## watch the bot work on a pretend Reddit, about a minute
 	$(BIN)/nightlight demo
 
@@ -29,7 +33,7 @@ check: $(BIN)/ready  ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy bot models prompts
 
-test: check  ## the checks and every test
+test: check browser  ## the checks and every test
 	$(BIN)/python -m pytest
 
 audit: $(BIN)/ready  ## what is pinned, held against the known holes (asks PyPI)
@@ -43,10 +47,10 @@ soak: $(BIN)/ready  ## 200 runs under faults and kill -9, then 100,000 posts; ab
 	NIGHTLIGHT_FAULT_RUNS=200 $(BIN)/python -m pytest tests/faults
 	$(BIN)/python -m tests.soak
 
-picture: $(BIN)/ready  ## docs/demo.png, drawn anew (needs chromium)
+picture: $(BIN)/ready browser  ## docs/demo.png, drawn anew
 	$(BIN)/python tests/picture.py
 
-screens: $(BIN)/ready  ## docs/page-*.png, the moderators' page drawn anew (needs chromium)
+screens: $(BIN)/ready browser  ## docs/page-*.png, the moderators' page drawn anew
 	$(BIN)/python -m tests.screens
 
 clean:  ## forget the virtual environment and what was built

@@ -12,7 +12,7 @@ import httpx2
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from bot.clock import Clock
+from bot.clock import Clock, SystemClock
 from bot.config import Config
 from bot.judge import judge
 from bot.outbox import Draft, Outbox
@@ -32,6 +32,16 @@ ANNA = Moderator("mod_anna", Role.MODERATOR, frozenset({"testsub"}))
 BEN = Moderator("mod_ben", Role.OWNER, frozenset({"testsub", "quietcorner"}))
 OLGA = Moderator("olga", Role.OBSERVER, frozenset({"testsub"}))
 STRANGER = Moderator("somebody", Role.OWNER, frozenset({"elsewhere"}))
+
+
+class Earlier(SystemClock):
+    """The machine's clock, some time ago."""
+
+    ago = 0.0
+
+    def now(self) -> float:
+        """Seconds since the epoch, less `ago`."""
+        return super().now() - self.ago
 
 
 async def file_case(

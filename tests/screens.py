@@ -13,7 +13,6 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
-from bot.clock import SystemClock
 from bot.config import Config
 from bot.demo import samples
 from bot.manners import Manners
@@ -22,7 +21,7 @@ from bot.review.pages import Rooms, routes
 from bot.store import Store
 from bot.web import listener, serving
 from models.rules import Rules
-from tests.cases import BEN, CATALOGUE, SignedIn, file_case
+from tests.cases import BEN, CATALOGUE, Earlier, SignedIn, file_case
 
 ROOT = Path(__file__).parents[1]
 DARK = "--blink-settings=preferredColorScheme=0"
@@ -37,16 +36,6 @@ class Screen:
     address: str
     size: str
     flags: tuple[str, ...] = ()
-
-
-class Earlier(SystemClock):
-    """The machine's clock, some time ago."""
-
-    ago = 0.0
-
-    def now(self) -> float:
-        """Seconds since the epoch, less `ago`."""
-        return super().now() - self.ago
 
 
 async def main() -> None:
