@@ -229,6 +229,8 @@ class Encoder:
 
     def stress(self, documents: Sequence[Document]) -> list[float]:
         """How likely it is that each author is stressed, in order; no label that moderators see. Raises ModelError."""
+        if not self._heads.judges("stress"):
+            raise ModelError("this model was not trained to judge stress; name one that was with --model")
         published = self._heads.decided(self.probabilities(documents))
         return [float(each) for each in published[:, TASKS["stress"].start]]
 

@@ -87,7 +87,7 @@ class Heads:
     slope: Floats  # (OUTPUTS,), above 0
     offset: Floats  # (OUTPUTS,)
     threshold: Floats  # (OUTPUTS,), in (0.03, 0.97); those of a scale are not used
-    weights: Mapping[str, Floats]  # by ordinal task, one above 0 for each level
+    weights: Mapping[str, Floats]  # by ordinal task, one above 0 for each level; a scale without is published as it is
 
     def judge(self, posts: Sequence[Encoded]) -> Floats:
         """Probabilities to publish, float32 (posts, OUTPUTS): what they say at 0.5 is what is decided.
@@ -135,21 +135,32 @@ class Heads:
         """
         columns = [bend(column, float(at)) for column, at in zip(probabilities.T, self.threshold, strict=True)]
         published = np.stack(columns, axis=1)
-        risk = distribution(probabilities[:, TASKS["risk"]])
-        published[:, TASKS["risk"]] = reaching(settle(risk, decide(risk, self.weights["risk"])))
-        severity, weights = self.severity(probabilities)
-        published[:, TASKS["severity"]] = reaching(settle(severity, decide(severity, weights)))
+        risk, severity = distribution(probabilities[:, TASKS["risk"]]), self.severity(probabilities)
+        if "risk" in self.weights:
+            risk = settle(risk, decide(risk, self.weights["risk"]))
+        if "severity" in self.weights:
+            severity = settle(severity, decide(severity, self._severity_weights(probabilities)))
+        published[:, TASKS["risk"]], published[:, TASKS["severity"]] = reaching(risk), reaching(severity)
         return published
 
-    def severity(self, probabilities: Floats) -> tuple[Floats, Floats]:
-        """Of calibrated probabilities, the mixture of the two schemes and of the weights of their levels: both
-        (posts, levels). Between weights the mixture is the geometric one, since they are factors."""
+    def judges(self, task: str) -> bool:
+        """Whether it ever learned the task."""
+        return bool(self.dense[:, TASKS[task]].any())
+
+    def severity(self, probabilities: Floats) -> Floats:
+        """Of calibrated probabilities, the mixture of the two schemes, (posts, levels)."""
         whole = probabilities[:, TASKS["scheme"]]
         mixture = (1 - whole) * distribution(probabilities[:, TASKS["severity"]])
         mixture[:, list(ORDINAL["whole_severity"])] += whole * distribution(probabilities[:, TASKS["whole_severity"]])
+        return mixture
+
+    def _severity_weights(self, probabilities: Floats) -> Floats:
+        """The geometric mixture of the weights of the two schemes, since weights are factors."""
+        whole = probabilities[:, TASKS["scheme"]]
         weights = (1 - whole) * np.log(self.weights["severity"])
         weights[:, list(ORDINAL["whole_severity"])] += whole * np.log(self.weights["whole_severity"])
-        return mixture, np.exp(weights)
+        mixed: Floats = np.exp(weights)
+        return mixed
 
     def save(self, file: Path) -> None:
         """Write the heads as safetensors, weights in half precision."""
@@ -163,7 +174,7 @@ class Heads:
             "slope": self.slope,
             "offset": self.offset,
             "threshold": self.threshold,
-            **{f"weights.{task}": self.weights[task] for task in ORDINAL},
+            **{f"weights.{task}": weights for task, weights in self.weights.items()},
         }
         save_file({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}, file)
 
@@ -181,7 +192,7 @@ class Heads:
                 slope=tensors["slope"],
                 offset=tensors["offset"],
                 threshold=tensors["threshold"],
-                weights={task: tensors[f"weights.{task}"] for task in ORDINAL},
+                weights={task: tensors[f"weights.{task}"] for task in ORDINAL if f"weights.{task}" in tensors},
             )
         except (OSError, SafetensorError, KeyError) as error:
             raise ModelError(f"cannot read the model's heads in {file}: {error}") from error

@@ -85,14 +85,15 @@ def test_a_model_is_trained_recorded_and_used(tmp_path: Path, data: Path, base: 
     config.write_text(f'[model]\npath = "{out}"\n', encoding="utf-8")
     judged = subprocess.run(
         [sys.executable, "-m", "bot", "classify", "--config", str(config)],
-        input=f"{SEA} {SEA} {SEA} {SEA}",
+        input="".join(f"{json.dumps({'id': words, 'text': words * 4})}\n" for words in (SEA, BREAD)),
         capture_output=True,
         text=True,
         timeout=60,
         check=True,
         env={**os.environ, "NIGHTLIGHT_CACHE_DIR": str(tmp_path / "cache")},
     )
-    assert json.loads(judged.stdout)["relevance"] > 0.5
+    sea, bread = (json.loads(line)["relevance"] for line in judged.stdout.splitlines())
+    assert sea > bread
 
 
 def test_folds_measure_and_keep_no_model(tmp_path: Path, data: Path, base: Path) -> None:
@@ -105,7 +106,7 @@ def test_folds_measure_and_keep_no_model(tmp_path: Path, data: Path, base: Path)
     assert not (tmp_path / "mine").exists()
 
 
-@pytest.mark.parametrize(("argument", "words"), [("--data", "lacks"), ("--base", "cannot read")])
+@pytest.mark.parametrize(("argument", "words"), [("--data", "lacks"), ("--base", "cannot load")])
 def test_what_cannot_be_read_is_one_line(tmp_path: Path, data: Path, base: Path, argument: str, words: str) -> None:
     """A folder without the files is named, with exit code 2 or 1 and no traceback."""
     empty = tmp_path / "empty"
