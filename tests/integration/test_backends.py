@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from bot.cli.base import Annotator, classifier_of, settings_of
 from bot.demo import samples
 from models.document import Document
 from models.encoder import Encoder, Manifest, Reader, shipped_folder
-from models.evaluate import macro_binary_f1, macro_f1
 from models.heads import Encoded
 from models.judged import judge_stress
 from models.labelled import Row
@@ -91,26 +91,21 @@ def card(encoder: Encoder, task: Task, rows: Sequence[Row]) -> Scorecard:
     return score(task, rows, judge_rows(encoder, rows))
 
 
-def test_int8_loses_nothing_on_invented_posts(float32: Reader) -> None:
-    """Macro-F1 of relevance, disorders, severity and risk drops by at most 0.01 on the labelled posts in the box."""
+def test_int8_decides_as_float32_does_on_invented_posts(float32: Reader) -> None:
+    """No head decides otherwise about more than 3 % of the invented posts; labelled ones show what that costs."""
     served = Encoder.load()
-    posts = samples()
-    documents = [Document(post.title, post.selftext) for post in posts]
-    truth = [post.expect for post in posts]
 
-    def figures(encoder: Encoder) -> dict[str, float]:
-        said = encoder.assess(documents)
-        named = [[each in one.disorders for each in Disorder] for one in truth]
-        found = [[one.disorders[each] >= 0.5 for each in Disorder] for one in said]
+    def decisions(encoder: Encoder) -> dict[str, NDArray[np.int64]]:
+        said = encoder.assess(DOCUMENTS)
         return {
-            "relevance": macro_f1([each.relevance for each in truth], [each.relevance >= 0.5 for each in said]),
-            "disorders": macro_binary_f1(named, found),
-            "severity": macro_f1([one.severity.rank for one in truth], [one.severity.level.rank for one in said]),
-            "risk": macro_f1([one.risk.rank for one in truth], [one.risk.level.rank for one in said]),
+            "relevance": np.array([each.relevance >= 0.5 for each in said]).astype(np.int64),
+            "disorders": np.array([[each.disorders[one] >= 0.5 for one in Disorder] for each in said]).astype(np.int64),
+            "severity": np.array([each.severity.level.rank for each in said]),
+            "risk": np.array([each.risk.level.rank for each in said]),
         }
 
-    exact, quick = figures(served.reading_with(float32)), figures(served)
-    assert {head: round(exact[head] - quick[head], 4) for head in exact if exact[head] - quick[head] > 0.01} == {}
+    exact, quick = decisions(served.reading_with(float32)), decisions(served)
+    assert {head: share for head in exact if (share := float(np.mean(exact[head] != quick[head]))) > 0.03} == {}
 
 
 @pytest.mark.slow
