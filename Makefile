@@ -33,17 +33,18 @@ check: $(BIN)/ready  ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy bot models prompts
 
-test: check browser  ## the checks and every test
-	$(BIN)/python -m pytest
+test: check browser  ## the checks, and every test but the slowest
+	$(BIN)/python -m pytest -m "not slow"
 
-audit: $(BIN)/ready  ## what is pinned, held against the known holes (asks PyPI)
+audit: $(BIN)/ready  ## what is pinned, held against the known holes (asks an advisory service)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-audit
 	$(BIN)/pip-audit --strict --no-deps --disable-pip --requirement constraints.txt
 
 bench: $(BIN)/ready  ## posts a second, start-up and memory, beside transformers.pipeline
 	$(BIN)/python tests/bench.py
 
-soak: $(BIN)/ready  ## 200 runs under faults and kill -9, then 100,000 posts; about 40 minutes
+soak: $(BIN)/ready  ## the slowest tests, 200 runs under faults and kill -9, then 100,000 posts; about 40 minutes
+	$(BIN)/python -m pytest -m slow
 	NIGHTLIGHT_FAULT_RUNS=200 $(BIN)/python -m pytest tests/faults
 	$(BIN)/python -m tests.soak
 

@@ -164,6 +164,7 @@ async def test_from_posts_to_a_report_and_nothing_twice(tmp_path: Path) -> None:
         assert figures[0] == figures[1]
 
 
+@pytest.mark.slow
 async def test_stopped_and_started_again_it_goes_on(tmp_path: Path) -> None:
     """Ctrl-C ends it at once with a word on how to go on; the next run sends no post again that was answered."""
     async with FakeLlm(slowly(0.3, answers())) as server:
@@ -183,6 +184,7 @@ async def test_stopped_and_started_again_it_goes_on(tmp_path: Path) -> None:
         assert (tmp_path / "out" / "report.html").exists()
 
 
+@pytest.mark.slow
 async def test_a_dead_server_is_told_and_no_report_pretends(tmp_path: Path) -> None:
     """Exit code 1, the annotator and its posts by name, the others' labels kept, and no report."""
     async with FakeLlm(fails(401)) as server:
@@ -194,6 +196,7 @@ async def test_a_dead_server_is_told_and_no_report_pretends(tmp_path: Path) -> N
     assert not (tmp_path / "out" / "report.html").exists()
 
 
+@pytest.mark.slow
 async def test_one_folder_holds_one_experiment(tmp_path: Path) -> None:
     """Other posts in the same folder are refused, in one line, before anybody is asked."""
     async with FakeLlm(by_weight()) as server:

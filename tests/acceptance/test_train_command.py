@@ -96,6 +96,7 @@ def test_a_model_is_trained_recorded_and_used(tmp_path: Path, data: Path, base: 
     assert sea > bread
 
 
+@pytest.mark.slow
 def test_folds_measure_and_keep_no_model(tmp_path: Path, data: Path, base: Path) -> None:
     """`--folds` gives the figures of every fold with their mean, and nothing under --out."""
     done = train(tmp_path, data, base, "--folds", "2", "--passes", "0.1")
