@@ -34,10 +34,10 @@ class Row:
     source: str
     document: Document
     labels: tuple[str, ...]
-    subreddit: str = ""
     author_hash: str = ""
     claimed: tuple[str, ...] = ()
     names_label: bool | None = None
+    subreddit: str = ""
 
     @property
     def key(self) -> str:

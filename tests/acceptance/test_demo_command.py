@@ -31,6 +31,7 @@ def test_the_demo_ends_by_itself_with_a_report(tmp_path: Path) -> None:
     assert not [post.id for post in samples() if len(post.selftext) > 60 and post.selftext[:60] in log]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(400)
 async def test_a_newcomer_opens_the_page_and_approves_a_reply(tmp_path: Path) -> None:
     """With `--serve`: the link it ends with opens the page, and a minute after the approval the reply is there."""
