@@ -77,7 +77,8 @@ async def run(
     """
     _refuse_unusable(config, secrets)
     clock = clock or SystemClock()
-    await asyncio.to_thread(_refuse_wording, config, clock)
+    catalogue = await asyncio.to_thread(Catalogue.load)
+    await asyncio.to_thread(_refuse_wording, config, catalogue, clock)
     health = Health(config.reddit.subreddits, config.alerts.stalled_minutes * 60, clock)
 
     def judged(judgement: Judgement, fetched_utc: float) -> None:
@@ -94,7 +95,6 @@ async def run(
             health.alerted(clock.now() - delivery.written_utc)
         on_delivery(delivery, outcome)
 
-    catalogue = Catalogue.load()
     with _alone_with(config.store.path):
         async with (
             Store(config.store.path, verify=True) as store,
@@ -175,9 +175,9 @@ def _refuse_unusable(config: Config, secrets: Secrets, *, needs_account: bool = 
         raise SetupError(f"not set in the environment: {', '.join(missing)}")
 
 
-def _refuse_wording(config: Config, clock: Clock) -> None:
+def _refuse_wording(config: Config, catalogue: Catalogue, clock: Clock) -> None:
     today = datetime.fromtimestamp(clock.now(), UTC).date()
-    if refusals := check_teams(config, Catalogue.load(), today):
+    if refusals := check_teams(config, catalogue, today):
         raise ConfigError(f"[replies] {refusals[0]}; `nightlight replies check` tells more")
 
 
