@@ -14,7 +14,7 @@ import pytest
 
 from tests.faults.harness import Run, perform
 
-RUNS = int(os.environ.get("NIGHTLIGHT_FAULT_RUNS", "8"))
+RUNS = int(os.environ.get("NIGHTLIGHT_FAULT_RUNS", "4"))
 FIRST_SEED = int(os.environ.get("NIGHTLIGHT_FAULT_SEED", "0"))
 AT_ONCE = 4
 

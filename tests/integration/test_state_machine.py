@@ -293,10 +293,14 @@ class Life(RuleBasedStateMachine):
 
         judged = self.judged()
         self.run(calm())
+        # A message that may have arrived is not sent again about a case that was closed. Should it be opened again, the
+        # next reminder tells of it.
+        self.clock.advance(3600)
+        self.run(self.escalator.escalate())
+        self.run(calm())
         due = {(id, DeliveryKind.ALERT) for id in judged} | {(id, DeliveryKind.REPLY) for id in judged & self.approved}
         assert due - self.refused <= {key for key, count in self.reddit.arrived.items() if count}
         dead = {each.subject for each in self.run(self.outbox.find(DeliveryState.DEAD)) if each.channel}
-        # An alert that may have arrived is not sent again about a case that was closed; reopened, it is reminded of.
         told = {subject.removeprefix("s ") for subject in dead | self.chat.arrived.keys()}
         waiting = judged - self.approved - self.dismissed
         assert {id for id in waiting if id not in told and not any(each.endswith(f"_{id})") for each in told)} == set()

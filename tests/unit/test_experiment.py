@@ -210,7 +210,9 @@ HEAVY = ("I cannot get out of bed and cry", "crying every night, nothing helps, 
 LIGHT = ("the kettle is broken, which one to buy", "my bicycle chain slips", "a broken bicycle and a kettle to buy")
 
 
-@pytest.mark.parametrize("kind", sorted(LEARNERS))
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=[pytest.mark.slow] * (kind == "fine-tuned")) for kind in sorted(LEARNERS)]
+)
 def test_a_learner_learns_and_repeats(kind: str) -> None:
     """It tells apart what its annotator told apart, never rises along a scale, and does the same every time."""
     documents = [Document("", f"{text} {number}") for number in range(6) for text in (*HEAVY, *LIGHT)]
