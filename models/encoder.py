@@ -148,7 +148,13 @@ class Reader:
         options.intra_op_num_threads = 1
         options.log_severity_level = 3
         try:
-            self._session = onnxruntime.InferenceSession(model_file, options, providers=["CPUExecutionProvider"])
+            self._session = onnxruntime.InferenceSession(
+                model_file,
+                options,
+                providers=["CPUExecutionProvider"],
+                # The sum and its normalisation in one: several times slower than one after the other, a fifth of all.
+                disabled_optimizers=["SkipLayerNormFusion"],
+            )
         except Exception as error:  # the library raises bare Exception
             raise ModelError(f"cannot load the model in {model_file}: {error}") from error
         self._windows = windows

@@ -23,8 +23,8 @@ Floats = NDArray[np.float32]
 
 # An ordinal scale is one output a level above its lowest: does the post stand at that level or above.
 # Severity is learned twice, since people labelled it by two schemes: excerpts by all four levels, and whole posts, as
-# `whole_severity`, by three, without mild. `scheme` says how likely the second would have been used, and what is
-# published as severity is the mixture of both.
+# `whole_severity`, by three, without mild. `scheme` says how likely the second would have been used, and from its
+# threshold on that one is published as severity.
 TASKS: Mapping[str, slice] = {
     "relevance": slice(0, 1),
     "disorders": slice(1, 1 + len(Disorder)),
@@ -131,7 +131,7 @@ class Heads:
     def decided(self, probabilities: Floats) -> Floats:
         """Calibrated probabilities, moved as little as it takes for each decision to be read off them at 0.5.
 
-        Severity comes out as the mixture of its two schemes.
+        Severity comes out by the scheme that suits the post.
         """
         columns = [bend(column, float(at)) for column, at in zip(probabilities.T, self.threshold, strict=True)]
         published = np.stack(columns, axis=1)
@@ -139,7 +139,7 @@ class Heads:
         if "risk" in self.weights:
             risk = settle(risk, decide(risk, self.weights["risk"]))
         if "severity" in self.weights:
-            severity = settle(severity, decide(severity, self._severity_weights(probabilities)))
+            severity = settle(severity, self.severity_levels(probabilities))
         published[:, TASKS["risk"]], published[:, TASKS["severity"]] = reaching(risk), reaching(severity)
         return published
 
@@ -148,19 +148,22 @@ class Heads:
         return bool(self.dense[:, TASKS[task]].any())
 
     def severity(self, probabilities: Floats) -> Floats:
-        """Of calibrated probabilities, the mixture of the two schemes, (posts, levels)."""
-        whole = probabilities[:, TASKS["scheme"]]
-        mixture = (1 - whole) * distribution(probabilities[:, TASKS["severity"]])
-        mixture[:, list(ORDINAL["whole_severity"])] += whole * distribution(probabilities[:, TASKS["whole_severity"]])
-        return mixture
+        """Of calibrated probabilities, (posts, levels) by the scheme that suits each post."""
+        excerpt = distribution(probabilities[:, TASKS["severity"]])
+        whole = np.zeros_like(excerpt)
+        whole[:, list(ORDINAL["whole_severity"])] = distribution(probabilities[:, TASKS["whole_severity"]])
+        return np.where(self._is_whole(probabilities), whole, excerpt)
 
-    def _severity_weights(self, probabilities: Floats) -> Floats:
-        """The geometric mixture of the weights of the two schemes, since weights are factors."""
-        whole = probabilities[:, TASKS["scheme"]]
-        weights = (1 - whole) * np.log(self.weights["severity"])
-        weights[:, list(ORDINAL["whole_severity"])] += whole * np.log(self.weights["whole_severity"])
-        mixed: Floats = np.exp(weights)
-        return mixed
+    def severity_levels(self, probabilities: Floats) -> NDArray[np.int64]:
+        """The decided level of each post, by the weights of the scheme that suits it."""
+        whole = np.ones_like(self.weights["severity"])
+        whole[list(ORDINAL["whole_severity"])] = self.weights["whole_severity"]
+        weights = np.where(self._is_whole(probabilities), whole, self.weights["severity"])
+        return decide(self.severity(probabilities), weights)
+
+    def _is_whole(self, probabilities: Floats) -> NDArray[np.bool_]:
+        scheme = TASKS["scheme"]
+        return probabilities[:, scheme] >= self.threshold[scheme]
 
     def save(self, file: Path) -> None:
         """Write the heads as safetensors, weights in half precision."""

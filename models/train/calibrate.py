@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 
 from models.decision import Floats, decide, distribution
 from models.evaluate import balanced_accuracy, binary_f1, levels, macro_f1
-from models.heads import OUTPUTS, TASKS, Heads
+from models.heads import ORDINAL, OUTPUTS, TASKS, Heads
 from models.labels import Risk
 from models.train.data import Example
 
@@ -66,8 +66,26 @@ def calibrate(heads: Heads, sheet: Sheet) -> Heads:
         "whole_severity": _worth_of_severity(sheet, "whole_severity", macro_f1),
         "risk": _worth_of_risk(sheet),
     }
-    weights = {task: best_weights(distribution(probabilities[:, TASKS[task]]), worth) for task, worth in worths.items()}
-    return replace(honest, threshold=_thresholds(probabilities[sheet.starts], sheet), weights=weights)
+    weights = {task: _weights(probabilities, task, worth) for task, worth in worths.items()}
+    decisive = replace(honest, threshold=_thresholds(probabilities[sheet.starts], sheet), weights=weights)
+
+    def of_schemes(at: float) -> float:
+        levels = _from(decisive, at).severity_levels(probabilities)
+        return worths["severity"](levels) + worths["whole_severity"](levels)
+
+    return _from(decisive, best_threshold(of_schemes))
+
+
+def _from(heads: Heads, at: float) -> Heads:
+    """The heads that take a text for a whole post from `at` on."""
+    threshold = heads.threshold.copy()
+    threshold[TASKS["scheme"]] = at
+    return replace(heads, threshold=threshold)
+
+
+def _weights(probabilities: Floats, task: str, worth: Worth) -> Floats:
+    known = np.array(ORDINAL[task])
+    return best_weights(distribution(probabilities[:, TASKS[task]]), lambda decided: worth(known[decided]))
 
 
 def fit_line(scores: Floats, targets: Floats) -> tuple[float, float]:
@@ -147,10 +165,10 @@ def _thresholds(probabilities: Floats, sheet: Sheet) -> Floats:
 
 
 def _worth_of_severity(sheet: Sheet, task: str, figure: Callable[[Ints, Ints], float]) -> Worth:
-    """Each scheme by the figure that is published for it, on its own rows."""
+    """Each scheme by the figure that is published for it, on its own rows; levels count on the scale with all four."""
     reached = sheet.targets[:, TASKS[task]]
     own = sheet.where("severity4") & ~np.isnan(reached).any(axis=1)
-    truth = levels(np.nan_to_num(reached))
+    truth = np.array(ORDINAL[task])[levels(np.nan_to_num(reached))]
 
     def worth(decided: Ints) -> float:
         return figure(truth[own], decided[sheet.starts][own]) if own.any() else 0.0

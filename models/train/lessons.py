@@ -13,17 +13,19 @@ from models.labels import Disorder
 from models.train.data import INVENTED, Example, Targets
 from models.windows import Tokens, Windows
 
-# How often each set is read in a run: the small ones, labelled by people, most; what a subreddit's name says, least.
+# How often each file or source is read in a run: the small ones, labelled by people, most; what a subreddit's name
+# says, least.
 APPETITE: Mapping[str, float] = {
     "naseem_severity": 5.0,
-    "depsign_2022": 2.0,
-    "risk_cssrs": 4.0,
-    "risk_binary": 1.5,
-    "relevance": 0.5,
+    "depsign_2022": 3.0,
+    "risk_cssrs": 5.0,
+    "sdcnl": 4.0,
+    "risk_binary": 0.5,
+    "relevance": 0.35,
     "relevance_ambiguous": 2.0,
-    "disorder": 1.0,
+    "disorder": 0.8,
     "stress": 5.0,
-    INVENTED: 4.0,
+    INVENTED: 3.0,
 }
 
 # A post of r/ptsd that says "my PTSD" teaches a network to look for that word and for nothing else.

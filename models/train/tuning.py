@@ -28,9 +28,9 @@ _LOUDNESS: Mapping[str, float] = {
     "disorders": 0.35,
     "severity": 1.0,
     "risk": 1.0,
-    "stress": 0.6,
+    "stress": 1.0,
     "whole_severity": 1.0,
-    "scheme": 0.3,
+    "scheme": 0.5,
 }
 # One window of a post is judged by itself where one is enough: see `Heads`.
 _BY_WINDOW = "risk"
@@ -60,8 +60,8 @@ class Plan:
     windows_per_user: int = 5
     encoder_rate: float = 1e-4
     head_rate: float = 1e-3
-    word_rate: float = 3e-3
-    word_decay: float = 0.3
+    word_rate: float = 2e-2
+    word_decay: float = 0.02
     warm_up: float = 0.06
     sharpness: float = 8.0
     masked: float = 0.5

@@ -84,6 +84,23 @@ def test_scales_are_distributions() -> None:
     assert len(judged.disorders) == 9
 
 
+def test_severity_is_published_by_the_scheme_that_suits() -> None:
+    """What looks like a whole post is judged as whole posts were, without mild; anything else by all four levels."""
+    probabilities = np.full((2, OUTPUTS), 0.1, dtype=np.float32)
+    probabilities[:, TASKS["severity"]] = [0.9, 0.2, 0.1]
+    probabilities[:, TASKS["whole_severity"]] = [0.8, 0.3]
+    probabilities[:, TASKS["scheme"]] = [[0.55], [0.6]]
+    threshold = np.full(OUTPUTS, 0.5, dtype=np.float32)
+    threshold[TASKS["scheme"]] = 0.6
+    judge = replace(heads(), threshold=threshold)
+    assert judge.severity_levels(probabilities).tolist() == [1, 2]
+    published = judge.decided(probabilities)[:, TASKS["severity"]]
+    assert (published >= 0.5).sum(axis=1).tolist() == [1, 2]
+    assert published[1] == pytest.approx([0.8, 0.8, 0.3])
+    graver = replace(judge, weights={**judge.weights, "whole_severity": np.array([1, 1, 5], dtype=np.float32)})
+    assert graver.severity_levels(probabilities).tolist() == [1, 3]
+
+
 def test_what_is_no_number_is_an_error() -> None:
     """A NaN out of the encoder must never pass for a calm post."""
     with pytest.raises(ModelError, match="no number"):
