@@ -7,7 +7,7 @@ looked at, and no name.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
@@ -55,19 +55,21 @@ class Statements:
 def statements(text: str) -> Statements:
     """What the text of a document states, in time linear in its length. Never raises for what is in it."""
     text = text[:_LONGEST].replace("’", "'")  # one character for one, so that spans hold
-    country = _living_in().search(text)
+    country = next((place for place in _living_in().finditer(text) if not _is_of_another(place)), None)
     language = _SPEAKS.search(text)
     return Statements(
         country=_countries()[country.group("country").lower()] if country else "",
         language=language.group("language").capitalize() if language else "",
-        audiences=dict(_found(_AUDIENCES, text)),
+        audiences=dict(_found(_AUDIENCES, text, _is_of_another)),
         asks=dict(_found(_ASKS, text)),
     )
 
 
-def _found(patterns: Mapping[K, re.Pattern[str]], text: str) -> Iterator[tuple[K, Span]]:
+def _found(
+    patterns: Mapping[K, re.Pattern[str]], text: str, not_this: Callable[[re.Match[str]], bool] = lambda match: False
+) -> Iterator[tuple[K, Span]]:
     for key, pattern in patterns.items():
-        if match := pattern.search(text):
+        if match := next((match for match in pattern.finditer(text) if not not_this(match)), None):
             yield key, Span(*match.span())
 
 
@@ -114,6 +116,27 @@ def _living_in() -> re.Pattern[str]:
     )
 
 
+_RELATION = (
+    r"(?:best )?friend|roommate|flatmate|sister|brother|son|daughter|mum|mom|mother|dad|father|wife|husband|boyfriend|"
+    r"girlfriend|partner|fianc[ée]e?|cousin|nephew|niece|aunt|uncle|student|coworker|colleague|teammate|kid|child|"
+    r"bf|gf|ex"
+)
+
+# Whose a statement is when it is not the author's: my dad moved to Canada; my son (14M); a friend with bulimia.
+_ANOTHER = re.compile(
+    rf"\b(?:he|she|they|who|parents|(?:{_RELATION})s?)(?:'s|'re|'ve)?(?: (?!i\b|we\b|us\b|my\b)\w+){{0,3}} \(?$",
+    re.IGNORECASE,
+)
+_FAR_ENOUGH = 60  # characters; what stands further before a statement says nothing of whose it is
+_OWN = re.compile(r"(?:i|i'?m|we|my|our|he|she|they|as|being)\b", re.IGNORECASE)
+
+
+def _is_of_another(place: re.Match[str]) -> bool:
+    """Whether words right before a statement say whose it is; one that names the author needs none."""
+    before = place.string[max(0, place.start() - _FAR_ENOUGH) : place.start()]
+    return _OWN.match(place.group()) is None and _ANOTHER.search(before) is not None
+
+
 _LANGUAGES = (
     "English|Spanish|German|French|Portuguese|Italian|Dutch|Polish|Swedish|Norwegian|Danish|Finnish|Russian|Ukrainian|"
     "Japanese|Korean|Chinese|Hebrew|Malay|Tamil|Tagalog"
@@ -124,11 +147,6 @@ _SPEAKS = re.compile(
     re.IGNORECASE,
 )
 
-_RELATION = (
-    r"(?:best )?friend|roommate|flatmate|sister|brother|son|daughter|mum|mom|mother|dad|father|wife|husband|boyfriend|"
-    r"girlfriend|partner|fianc[ée]e?|cousin|nephew|niece|aunt|uncle|student|coworker|colleague|teammate|kid|child|"
-    r"bf|gf|ex"
-)
 _CLOSE = r"(?:husband|wife|boyfriend|girlfriend|partner|dad|father|mum|mom|mother|stepdad|ex|bf|gf)"
 _PARTNER = rf"(?:he|she|they|my {_CLOSE})"
 
@@ -147,13 +165,14 @@ _AUDIENCES = {
     ),
     Audience.VETERANS: _any(
         r"(?:i'?m|i am|as|being) an? (?:\w+ ){0,2}veteran\b",
-        r"(?:my|our) (?:platoon|squad|deployments?)\b",
-        r"(?:two|three|four|my|\d) tours\b",
-        r"i (?:served|deployed|was deployed)\b",
-        r"va (?:appointment|hospital|therapist|doctor)\b",
+        r"my (?:platoon|deployments?)\b",
+        r"(?:two|three|four|\d) tours\b",
+        r"i (?:served (?:in the|overseas|my country)|was deployed)\b",
+        r"(?:my|the) va (?:appointment|hospital|therapist|doctor)\b",
     ),
     Audience.LGBTQ: _any(
-        r"(?:i'?m|i am|as|being) (?:an? )?(?:\w+ )?(?:gay|lesbian|bisexual|trans|transgender|queer|nonbinary|"
+        r"(?:i'?m|i am|as|being) (?:an? )?(?:(?!not\b|never\b|no\b)\w+ (?:and )?)?"
+        r"(?:gay|lesbian|bisexual|trans|transgender|queer|nonbinary|"
         r"non-binary|ftm|mtf)\b",
         r"trans (?:girl|boy|woman|man|guy)\b",
         r"(?:came|come|coming) out (?:to|as)\b",

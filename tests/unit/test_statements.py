@@ -25,6 +25,11 @@ from bot.statements import Ask, statements
         ("they told us in us terms", ""),
         ("stuck in us", ""),
         ("my friend is in Ireland", ""),
+        ("my dad moved to Canada", ""),
+        ("she's now living in Japan", ""),
+        ("my parents moved to Spain. I live in Ireland", "IE"),
+        ("my mum and I moved to Canada", "CA"),
+        ("I told my sister I'm in Japan", "JP"),
         ("I had a Canadian club sandwich", ""),
         ("I'm in chad's room", ""),
         ("I want to see Japan", ""),
@@ -50,6 +55,9 @@ def test_a_language_counts_only_when_stated() -> None:
         ("as a disabled veteran", Audience.VETERANS),
         ("I’m gay and", Audience.LGBTQ),
         ("came out to my sister", Audience.LGBTQ),
+        ("I am 16 and trans", Audience.LGBTQ),
+        ("my friend (30F) knows. I served in the army", Audience.VETERANS),
+        ("when he is drunk he hits me", Audience.DOMESTIC_VIOLENCE),
         ("my eating disorder is back", Audience.EATING_DISORDERS),
         ("my wife hits me", Audience.DOMESTIC_VIOLENCE),
         ("I am scared of my husband", Audience.DOMESTIC_VIOLENCE),
@@ -64,10 +72,13 @@ def test_an_audience_counts_when_stated(text: str, audience: Audience) -> None:
 @pytest.mark.parametrize(
     "text",
     ["I'm 16 weeks pregnant", "I'm 15 years sober", "I am 17% done", "my gay best friend", "the vet said my cat",
-     "he hit the wall", "I'm scared of spiders", "I'm 35"],
+     "he hit the wall", "I'm scared of spiders", "I'm 35", "I'm not gay", "my son (14M) is", "my niece just turned 15",
+     "my sister has an eating disorder", "a friend with bulimia", "my dad did two tours", "his VA appointment",
+     "I served tables", "our deployment failed again", "my brother came out to my parents",
+     "my cousin is in an abusive relationship"],
 )  # fmt: skip
 def test_an_audience_is_not_guessed(text: str) -> None:
-    """Numbers that are no age, other people, other fears."""
+    """Numbers that are no age, other people, other fears, other deployments."""
     assert statements(text).audiences == {}
 
 
