@@ -318,9 +318,18 @@ def _ways(line: Line) -> str:
         ways.append(f"Text {line.keyword} to {line.text}." if line.keyword else f"Text {line.text}.")
     if line.whatsapp:
         ways.append(f"WhatsApp {line.whatsapp}.")
+    ways.append(_open(line))
+    if line.note:
+        ways.append(f"{line.note[0].upper()}{line.note[1:]}.")
     if line.chat:
-        ways.append(f"Chat: {line.chat}")
+        ways.append(f"Chat: {line.chat}")  # last, so that no full stop touches the address
     return " ".join(ways)
+
+
+def _open(line: Line) -> str:
+    if line.hours == "24/7":
+        return "Open day and night."
+    return f"Open {line.hours.replace('24/7', 'day and night')}." if line.hours else "It may not be open at all hours."
 
 
 def _quote(recommendation: Recommendation, text: str) -> str:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from bot.alerts import (
     LONGEST_BODY,
     Message,
+    advice_words,
     alert_marker,
     compose_alert,
     compose_digest,
@@ -148,6 +149,16 @@ def test_what_may_help_comes_with_reasons_and_names_no_condition() -> None:
     assert "(low mood)" in body
     assert not re.search(r"depress|anxiety|bipolar|ptsd|autis|schizo|diagnos", body, re.IGNORECASE)
     assert "What may help" not in alert(assessment()).body
+
+
+def test_a_line_says_how_it_is_reached_and_when() -> None:
+    """A moderator who names a line knows what to press and whether anybody answers at night."""
+    assert advice_words(CATALOGUE.find("us-veterans")) == (
+        "A line to name: Veterans Crisis Line. Call 988. Text 838255. Open day and night. After calling, press 1. "
+        "Chat: https://www.veteranscrisisline.net/get-help-now/chat/"
+    )
+    assert advice_words(CATALOGUE.find("ca-nedic")).endswith("Call 1-866-633-4220. It may not be open at all hours.")
+    assert "Open 15:00 to 24:00 every day." in advice_words(CATALOGUE.find("au-qlife"))
 
 
 def test_a_models_reasons_are_as_harmless_as_a_post() -> None:
