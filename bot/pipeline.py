@@ -11,7 +11,7 @@ import asyncio
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import structlog
 
@@ -26,7 +26,7 @@ from bot.manners import Manners, Verdict
 from bot.outbox import Draft, Outbox
 from bot.recommendations import counsel
 from bot.record import Record, to_record
-from bot.replies import compose_reply
+from bot.replies import compose_reply, reason_to_wait
 from bot.resources import Catalogue, NoVettedWords
 from bot.store import Store
 from bot.threads import apart
@@ -174,7 +174,8 @@ class Pipeline:
                 note = ruling.words
                 if ruling.verdict is Verdict.NEVER:
                     continue
-                if ruling.verdict is Verdict.HOLD:
+                note = note or reason_to_wait(post, self._config.team(post.subreddit), self._catalogue, self._today())
+                if note:
                     planned = replace(planned, state=DeliveryState.HELD)
             deliveries.append(planned)
         judgement = replace(judgement, decision=replace(decision, deliveries=tuple(deliveries)))
@@ -225,20 +226,21 @@ class Pipeline:
             case DeliveryKind.ALERT:
                 return self._alert(judgement, base_url, note), now
             case DeliveryKind.REPLY:
-                today = datetime.fromtimestamp(now, UTC).date()
                 said_to_author = judgement.local or decision
                 language = judgement.assessment.language if judgement.assessment else None
-                body = compose_reply(post, said_to_author, team, self._catalogue, today, language)
+                body = compose_reply(post, said_to_author, team, self._catalogue, self._today(), language)
                 return Message("", body), now
             case DeliveryKind.DIGEST:
                 due = next_digest(now, team.alerts.digest_hour_utc)
                 return compose_digest_line(post, decision, due.date()), due.timestamp()
 
+    def _today(self) -> date:
+        return datetime.fromtimestamp(self._clock.now(), UTC).date()
+
     def _alert(self, judgement: Judgement, base_url: str, note: str) -> Message:
         post, decision = judgement.post, judgement.decision
-        today = datetime.fromtimestamp(self._clock.now(), UTC).date()
         helping = judgement.counsel or counsel(
-            document_of(post), judgement.assessment, decision.level, self._catalogue, today
+            document_of(post), judgement.assessment, decision.level, self._catalogue, self._today()
         )
         return compose_alert(post, judgement.assessment, decision, self._catalogue, base_url, note, helping)
 

@@ -1,7 +1,9 @@
 """Decision -> the words under a post: vetted parts and the vetted catalogue, put together by a template.
 
 No word of the post, its title or its author goes in, and nothing about the author is guessed: the country is the one
-the team has set, and the language that of the post, when it is certain. The rules are in bot/safe_messaging.py.
+the team has set, and the language that of the post, when it is certain. Only where a post states both a country and
+whom it is from (a veteran, somebody under 18), the lines are that country's, those for everybody first. The rules are
+in bot/safe_messaging.py.
 
 A team may have templates of its own, as files of a folder: `crisis.en.md.j2` for one language, or `crisis.md.j2` for
 all, which then holds no words but parts. They can use
@@ -17,7 +19,7 @@ and include those of the box, such as "help.md.j2".
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -26,8 +28,10 @@ from urllib.parse import quote
 from jinja2 import Template, TemplateError, nodes
 
 from bot.config import Config, Team
-from bot.resources import Catalogue, Directory, Line, NoVettedWords
+from bot.judge import document_of
+from bot.resources import Audience, Catalogue, Directory, Line, NoVettedWords
 from bot.safe_messaging import Breach, Rule, lint, lint_words
+from bot.statements import Statements, statements
 from bot.templates import reply_templates
 from bot.types import Decision, Post
 from bot.wording import ENGLISH, LANGUAGES, REPLIED_LEVELS, Wording, best, wording
@@ -39,17 +43,40 @@ LINES_NAMED = 3
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a reply is made of: the words for a level, lines of the catalogue by id in their order, and a directory."""
+    """What a reply is made of: the words for a level, lines of the catalogue by id, the most needed first, a directory.
+
+    The reply names the lines in this order, but those for everybody before those for an audience.
+    """
 
     words: Level
     lines: tuple[str, ...]
     directory: bool
 
 
-def proposed_parts(level: Level, team: Team, catalogue: Catalogue, today: date, language: str | None = None) -> Parts:
+def proposed_parts(
+    post: Post, level: Level, team: Team, catalogue: Catalogue, today: date, language: str | None = None
+) -> Parts:
     """What a reply at the level crisis, urgent or watch is made of unless a moderator chooses otherwise."""
-    lines = _lines(catalogue, team.replies.country, today, best(language))
+    country, audiences = _for_whom(post, team, catalogue, today)
+    lines = _lines(catalogue, country, today, best(language), audiences)
     return Parts(level, tuple(line.id for line in lines), directory=True)
+
+
+def proposed_country(post: Post, team: Team, catalogue: Catalogue, today: date) -> str:
+    """The country (ISO code) whose lines are proposed; empty when neither the team nor the post names one."""
+    return _for_whom(post, team, catalogue, today)[0]
+
+
+def lines_to_choose(post: Post, country: str, catalogue: Catalogue, today: date) -> tuple[Line, ...]:
+    """The lines of a country that a moderator may choose from: those for everybody, then those for whom it is from."""
+    return catalogue.crisis_lines(country, today, _stated(post).audiences)
+
+
+def reason_to_wait(post: Post, team: Team, catalogue: Catalogue, today: date) -> str:
+    """Why the proposed reply waits for a person, whatever the team lets go out by itself; empty when it need not."""
+    if Audience.DOMESTIC_VIOLENCE in _for_whom(post, team, catalogue, today)[1]:
+        return "it names a line for violence at home, and somebody there may read it"
+    return ""
 
 
 def compose_reply(
@@ -60,7 +87,7 @@ def compose_reply(
     It is in `language` (ISO 639-1) when there is a reviewed wording for that, else in English. As many crisis lines are
     named, up to three, as there is room for. Raises NoVettedWords as `compose` does.
     """
-    parts = proposed_parts(decision.level, team, catalogue, today, language)
+    parts = proposed_parts(post, decision.level, team, catalogue, today, language)
     for count in range(len(parts.lines), 0, -1):
         shorter = Parts(parts.words, parts.lines[:count], parts.directory)
         text, broken = _put_together(post, shorter, team, catalogue, today, language)
@@ -75,7 +102,8 @@ def compose(
     """The reply made of these parts, in Markdown; it passes `lint`.
 
     Raises NoVettedWords when the level has no words, when a line may not be printed today or there are too many, when
-    neither a line nor a directory is left, or when the outcome would break a rule of safe messaging.
+    one for an audience lacks the one for everybody in its country, when neither a line nor a directory is left, or when
+    the outcome would break a rule of safe messaging.
     """
     return _kept(*_put_together(post, parts, team, catalogue, today, language))
 
@@ -92,13 +120,8 @@ def _put_together(
     """The reply and what is wrong with it."""
     if parts.words not in REPLIED_LEVELS:
         raise NoVettedWords(f"there are no vetted words for the level {parts.words}")
-    printable = {line.id: line for line in catalogue.line if line.printable(today)}
-    if not printable.keys() >= set(parts.lines):
-        raise NoVettedWords("a crisis line that was chosen is not in the catalogue, or has expired")
     language = best(language)
-    lines = [in_words(printable[id], language) for id in dict.fromkeys(parts.lines)]
-    if len(lines) > LINES_NAMED:
-        raise NoVettedWords(f"a reply names {LINES_NAMED} crisis lines at most")
+    lines = [in_words(line, language) for line in _in_order(parts.lines, catalogue, today)]
     directories = catalogue.directories(today) if parts.directory else ()
     if not lines and not directories:
         raise NoVettedWords("no crisis line and no directory is left: none was chosen, or all have expired")
@@ -110,6 +133,20 @@ def _put_together(
     except Exception as error:  # a team's template may hold any mistake
         raise NoVettedWords(f"the template cannot be used: {_in_a_line(error)}") from error
     return text, lint(text, language, lines)
+
+
+def _in_order(ids: Iterable[str], catalogue: Catalogue, today: date) -> list[Line]:
+    """The chosen lines as a reply names them: those for everybody first."""
+    printable = {line.id: line for line in catalogue.line if line.printable(today)}
+    if not printable.keys() >= set(ids):
+        raise NoVettedWords("a crisis line that was chosen is not in the catalogue, or has expired")
+    lines = [printable[id] for id in dict.fromkeys(ids)]
+    if len(lines) > LINES_NAMED:
+        raise NoVettedWords(f"a reply names {LINES_NAMED} crisis lines at most")
+    for_everybody = {line.country for line in lines if line.audience is None}
+    if not for_everybody >= {line.country for line in lines}:
+        raise NoVettedWords("a line for some people is named only beside one of its country that is for everybody")
+    return sorted(lines, key=lambda line: line.audience is not None)
 
 
 def _template(folder: Path | None, level: Level, language: str) -> Template:
@@ -140,13 +177,36 @@ def _opt_out_url(community: str) -> str:
     return f"https://www.reddit.com/message/compose?{to}subject={quote('No more bot replies, please')}"
 
 
-def _lines(catalogue: Catalogue, country: str, today: date, language: str) -> list[Line]:
-    """The country's lines, at most three, those that speak the language of the reply first."""
-    lines = catalogue.crisis_lines(country, today)
+def _stated(post: Post) -> Statements:
+    return statements(document_of(post).text)
+
+
+def _for_whom(post: Post, team: Team, catalogue: Catalogue, today: date) -> tuple[str, Collection[Audience]]:
+    """The country and the audiences whose lines are named.
+
+    What the post states counts where both are stated and there is such a line; the country alone is the team's to say.
+    """
+    stated = _stated(post)
+    if any(line.audience for line in _lines(catalogue, stated.country, today, ENGLISH, stated.audiences)):
+        return stated.country, stated.audiences
+    return team.replies.country, ()
+
+
+def _lines(
+    catalogue: Catalogue, country: str, today: date, language: str, audiences: Collection[Audience] = ()
+) -> list[Line]:
+    """The country's lines, at most three, the most needed first: the first for everybody, those for the audiences.
+
+    Among those for everybody, the ones that speak the language of the reply come first. Without any for everybody there
+    are none.
+    """
+    lines = catalogue.crisis_lines(country, today, audiences)
     if language != ENGLISH:  # many a post is in English whose author speaks another language at home
         spoken = wording(language).language
         lines = tuple(sorted(lines, key=lambda line: spoken not in line.language))
-    return list(lines[:LINES_NAMED])
+    for_everybody = [line for line in lines if line.audience is None]
+    for_some = [line for line in lines if line.audience is not None] if for_everybody else []
+    return [*for_everybody[:1], *for_some, *for_everybody[1:]][:LINES_NAMED]
 
 
 def in_words(line: Line, language: str = ENGLISH) -> str:

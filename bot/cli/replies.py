@@ -27,6 +27,10 @@ def preview(
     subreddit: Annotated[
         str | None, typer.Option(help="Where the post is.", show_default="the first that the config watches")
     ] = None,
+    text: Annotated[
+        str,
+        typer.Option(help="Words of a post: a country and whom it is from, such as “17F, Canada”, choose the lines."),
+    ] = "",
     config: OwnConfig = None,
 ) -> None:
     """Shows, letter for letter, what would be posted under a post: Markdown, as Reddit gets it.
@@ -54,7 +58,7 @@ def preview(
             known = ", ".join(catalogue.countries(today))
             raise UsageError(f"the catalogue has no line for {country!r}; it has for {known}")
         team = team.model_copy(update={"replies": team.replies.model_copy(update={"country": country.upper()})})
-    post = Post("preview", name, None, "", "", None, "")
+    post = Post("preview", name, None, "", text, None, "")
     typer.echo(compose_reply(post, Decision(Level(level), (), ()), team, catalogue, today, language))
 
 

@@ -23,7 +23,7 @@ from bot.errors import UsageError
 from bot.judge import document_of
 from bot.policy import RISK_WORDS, SEVERITY_WORDS
 from bot.recommendations import counsel
-from bot.replies import LINES_NAMED, Parts, in_words, proposed_parts
+from bot.replies import LINES_NAMED, Parts, in_words, lines_to_choose, proposed_country, proposed_parts
 from bot.resources import Line
 from bot.review import insight
 from bot.review.case import Case
@@ -198,12 +198,14 @@ class _Pages:
             raise UsageError("no reply waits for a word here")
         asked, team, today = request.query_params, self._config.team(case.post.subreddit), self._frame.today()
         countries = self._catalogue.countries(today)
-        country = asked.get("country", team.replies.country)
+        country = asked.get("country", proposed_country(case.post, team, self._catalogue, today))
         country = country if country in countries else ""
-        lines = self._catalogue.crisis_lines(country, today)
+        lines = lines_to_choose(case.post, country, self._catalogue, today)
         level = case.level if case.level in _TONES else Level.URGENT
         parts = (
-            _parts(asked) if "chosen" in asked else proposed_parts(level, team, self._catalogue, today, case.language)
+            _parts(asked)
+            if "chosen" in asked
+            else proposed_parts(case.post, level, team, self._catalogue, today, case.language)
         )
         known = {line.id for line in lines}
         kept = tuple(id for id in parts.lines if id in known)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,6 +17,7 @@ from bot.judge import Judgement
 from bot.manners import Manners
 from bot.outbox import Draft, Outbox
 from bot.pipeline import Pipeline
+from bot.replies import reason_to_wait
 from bot.resources import Catalogue
 from bot.store import Store
 from bot.types import DeliveryKind, DeliveryState, Planned, Post
@@ -56,14 +58,16 @@ async def _replies(all_: Sequence[Situation], folder: Path) -> dict[str, str]:
         await _remember(all_, store, outbox, manners)
         async with store.transaction():
             await inbox.put([_post(each) for each in all_])
-        judge = Multilingual.around(Rules.load())
-        await Pipeline(config, store, inbox, outbox, manners, judge, Catalogue.load(), clock, judged).run(stop)
+        judge, catalogue = Multilingual.around(Rules.load()), Catalogue.load()
+        await Pipeline(config, store, inbox, outbox, manners, judge, catalogue, clock, judged).run(stop)
         files: dict[str, str] = {}
         for each in all_:
             post = _post(each)
             said = [d for d in await outbox.of_post(post.id) if d.kind is DeliveryKind.REPLY]
             ruling = await manners.ruling(post.subreddit, post.author, post.created_utc)
-            why = f" ({ruling.words})" if ruling.words else ""
+            today = datetime.fromtimestamp(_NOW, UTC).date()
+            words = ruling.words or reason_to_wait(post, config.team(post.subreddit), catalogue, today)
+            why = f" ({words})" if words else ""
             state = f"{said[0].state}{why}" if said else f"none{why}"
             lines = ["post: " + " / ".join(filter(None, (each.title, each.post))), f"level: {levels[post.id]}"]
             lines += [*(f"reason: {reason}" for reason in reasons[post.id]), f"reply: {state}"]

@@ -57,7 +57,7 @@ POSTS = {
 }
 HOME = {"en": "GB", "es": "ES", "de": "AT", "fr": "FR", "pt": "BR"}
 
-# Who it is about, as the post says. The words to the author do not follow from it.
+# Who it is about, as the post says. Without a country no line follows from it.
 ABOUT = {
     "young": "I am 15 and I want to die. My parents do not know and school is unbearable since the summer.",
     "veteran": "I came home from deployment and I want to die. I am a veteran now and cannot talk about any of it.",
@@ -68,6 +68,15 @@ ABOUT = {
     "new-mother": "My baby is six weeks old and I want to die. I cannot stop crying and I am ashamed of it.",
     "helper": "My best friend is going to kill herself, she sent me a goodbye letter. What can I do for her?",
 }
+
+# Whom it is from and where they are, as the post says: the line for them comes after the one for everybody there.
+FROM = {
+    "veteran-in-the-us": "I live in the US. I am a veteran, and since I came home from deployment I want to die.",
+    "young-in-britain": "15F, UK. I want to die. My parents do not know and school is unbearable since the summer.",
+    "lgbtq-and-young-in-australia": "I am 16 and trans, here in Australia. I want to die and cannot tell anyone.",
+    "eating-in-canada": "29F, Canada. I have not eaten in days, my anorexia is back and I want to die.",
+}
+AT_HOME = "I live in the US. My husband beat me again last night and I am scared of him. I want to die."
 
 
 def situations() -> Iterator[Situation]:
@@ -80,6 +89,8 @@ def situations() -> Iterator[Situation]:
         yield Situation(f"{language}-crisis-own-opt-out", POSTS["crisis", language], own)
     for about, post in ABOUT.items():
         yield Situation(f"about-{about}", post, {"country": "US"})
+    for whom, post in FROM.items():
+        yield Situation(f"from-{whom}", post, {"country": "US"})
     yield from _courtesy()
     yield from _odd()
 
@@ -88,6 +99,7 @@ def _courtesy() -> Iterator[Situation]:
     post = POSTS["crisis", "en"]
     yield Situation("courtesy-auto", post, {"auto": ["crisis"]})
     yield Situation("courtesy-auto-but-not-english", POSTS["crisis", "es"], {"auto": ["crisis"]})
+    yield Situation("courtesy-auto-but-seen-at-home", AT_HOME, {"auto": ["crisis"]})
     yield Situation("courtesy-answered-before", post, {"auto": ["crisis"]}, author="answered", answered=True)
     yield Situation("courtesy-daily-cap", post, {"auto": ["crisis"], "daily_cap": 0})
     yield Situation("courtesy-opted-out", post, {"auto": ["crisis"]}, author="optedout", opted_out=True)
@@ -106,6 +118,8 @@ def _odd() -> Iterator[Situation]:
     yield Situation("odd-spanish-in-the-us", POSTS["crisis", "es"], {"country": "US"})
     yield Situation("odd-french-in-belgium", POSTS["crisis", "fr"], {"country": "BE"})
     yield Situation("odd-country-without-lines", POSTS["crisis", "en"], {"country": "KE"})
+    yield Situation("odd-from-a-country-without-a-line-for-them", "17F, Ireland. I want to die.", {"country": "US"})
+    yield Situation("odd-french-from-canada", "17F, Canada. " + POSTS["crisis", "fr"])
     yield Situation("odd-a-community-with-a-hard-name", POSTS["crisis", "en"], subreddit="SuicideWatch")
     yield Situation(
         "odd-gives-orders",

@@ -223,6 +223,25 @@ async def test_a_reply_is_edited_by_choosing_and_never_by_writing(
         assert (await post(anna, "/case/p2/edit", **fields)).status_code in (400, 409)
 
 
+async def test_the_lines_for_whom_a_post_is_from_are_there_to_choose(anna: Browser, file: File) -> None:
+    """What a post states is proposed, ticked; another country has its own lines; one for some cannot stand alone."""
+    await file("p1", "ideation. I live in the US. I am a veteran.")
+    page = Page(await anna.get("/case/p1/reply"))
+    ticked = [attrs["value"] for tag, attrs in page.tags if tag == "input" and "checked" in attrs]
+    assert {"us-988", "us-crisis-text-line", "us-veterans"} <= {*ticked}
+    assert page.text.index("988 Suicide & Crisis Lifeline (English") < page.text.index("Veterans Crisis Line: call 988")
+    assert "us-trevor" not in page.all("input", "value")
+    elsewhere = Page(await anna.get("/case/p1/reply", params={"words": "watch", "country": "GB"}))
+    assert "gb-samaritans" in elsewhere.all("input", "value")
+    assert "us-veterans" not in elsewhere.all("input", "value")
+    alone = {"chosen": "1", "words": "watch", "country": "US", "line": "us-veterans"}
+    assert (
+        "beside one of its country that is for everybody" in Page(await anna.get("/case/p1/reply", params=alone)).text
+    )
+    refused = await post(anna, "/case/p1/edit", words="watch", line="us-veterans")
+    assert refused.status_code == 409
+
+
 async def test_every_act_is_an_event_in_the_history(anna: Browser, file: File) -> None:
     """With its actor, newest first, and in the case as well."""
     await file("p1")

@@ -75,6 +75,8 @@ def test_a_reply_can_be_looked_at_and_its_template_checked(tmp_path: Path) -> No
     assert preview.output.startswith(wording("de").crisis.opening)
     assert "**Telefonseelsorge**: Anruf unter 142." in preview.output
     assert preview.output.rstrip().endswith(").*")
+    stated = CliRunner().invoke(cli.app, ["replies", "preview", "--country", "us", "--text", "15F, UK"])
+    assert stated.output.index("**Samaritans**") < stated.output.index("**Childline**")
     assert CliRunner().invoke(cli.app, ["replies", "check"]).exit_code == 0
     (tmp_path / "crisis.en.md.j2").write_text("It gets better.", encoding="utf-8")
     check = CliRunner().invoke(cli.app, ["replies", "check", str(tmp_path)])

@@ -11,7 +11,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bot.recommendations import MOST, OFFERED, Counsel, Kind, counsel, reordered
-from bot.resources import Catalogue, Situation
+from bot.resources import Catalogue, Line, Situation
+from bot.statements import statements
 from models.assessment import Assessment, Evidence, Ordinal
 from models.document import Document
 from models.labels import Disorder, Level, Risk, Severity
@@ -183,6 +184,7 @@ def test_doubts_say_what_the_bot_does_not_know() -> None:
 WEIRD = st.text(max_size=200) | st.lists(
     st.sampled_from(
         ["i want to die ", "my friend ", "i live in ", "Ireland ", "two tours ", "my meds? ", "vent. ", "nightmares ",
+         "I'm in the US. ", "15F, UK ", "I am a veteran. ",
          "xylophonist ", "\ud800", "\u202e", "’", "İ", "\x00", "calories ", "my wife hits me ", "i'm 15 "]
     ),
     max_size=20,
@@ -236,7 +238,13 @@ def test_whatever_is_judged_only_vetted_records_are_named(
         assert "xylophonist" not in each.reason
     assert all("xylophonist" not in doubt for doubt in found.doubts)
     if level is Level.CRISIS and CATALOGUE.directories(today):
-        assert ids(found)[0] in LINES
+        first = CATALOGUE.find(ids(found)[0])
+        assert first is not None and first.id in LINES
+        assert getattr(first, "audience", None) is None
+    stated = statements(document.text)
+    for line in (record for each in ids(found) if isinstance(record := CATALOGUE.find(each), Line)):
+        assert line.country == stated.country
+        assert line.audience is None or line.audience in stated.audiences
     assert counsel(document, given_, level, CATALOGUE, today) == found
     more = counsel(document, given_, level, CATALOGUE, today, OFFERED)
     assert more.recommendations[:MOST] == found.recommendations
