@@ -115,6 +115,8 @@ def _wordings(catalogue: Catalogue, today: date) -> Iterator[tuple[str, str]]:
     for record in catalogue.records():
         if record.verified_on > today:
             yield record.id, f"verified_on {record.verified_on} is in the future"
+        if isinstance(record, Advice):
+            yield from _rests_on_nothing(record, catalogue)
         if isinstance(record, Advice | Card):
             yield from _readable(record)
             if any(_NUMBER.search(text) for text in texts(record)):
@@ -123,6 +125,15 @@ def _wordings(catalogue: Catalogue, today: date) -> Iterator[tuple[str, str]]:
             for rule, pattern in _UNFIT.items():
                 if any(pattern.search(text) for text in _said(record)):
                     yield record.id, rule
+
+
+def _rests_on_nothing(advice: Advice, catalogue: Catalogue) -> Iterator[tuple[str, str]]:
+    """Advice is printed with the names of its guidelines, so those may be printed as long."""
+    for guideline in (record for each in advice.guidelines if (record := catalogue.find(each))):
+        if guideline.review == "draft" and advice.review == "reviewed":
+            yield advice.id, f"rests on {guideline.id}, which nobody reviewed"
+        if guideline.expires_on < advice.expires_on:
+            yield advice.id, f"rests on {guideline.id}, which expires before it"
 
 
 def _readable(record: Advice | Card) -> Iterator[tuple[str, str]]:

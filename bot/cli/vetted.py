@@ -43,22 +43,17 @@ def due(
     Such a record is shown to nobody from its day on. To renew one: look at its sources, then set verified_on,
     verified_by and expires_on.
     """
-    from rich.console import Console
-    from rich.table import Table
-
     from bot.resources import Catalogue
 
     today = datetime.now(UTC).date()
     records = Catalogue.load().due(today + timedelta(days=within))
-    console = Console()
     if not records:
-        console.print(f"Nothing is due within {within} days.")
-        return
-    table = Table("record", "due", "why", "sources")
+        typer.echo(f"Nothing is due within {within} days.")
     for record in records:
-        why = "nobody reviewed it" if record.review == "draft" else "expired" if today >= record.expires_on else "soon"
-        table.add_row(record.id, record.expires_on.isoformat(), why, "\n".join(record.source))
-    console.print(table)
+        day = f"{'expired' if today >= record.expires_on else 'expires'} on {record.expires_on}"
+        typer.echo(f"{record.id}: {'nobody reviewed it' if record.review == 'draft' else day}")
+        for source in record.source:  # whole, to be opened, however narrow the window is
+            typer.echo(f"  {source}")
 
 
 @resources.command()

@@ -76,6 +76,19 @@ def test_a_broken_rule_is_named_with_file_and_record(
     assert all(each.file == name for each in findings if each.record == record and rule in each.rule and record)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "rule"),
+    [
+        ('review = "reviewed"', 'review = "draft"', "rests on nice-ng222, which nobody reviewed"),
+        ("expires_on = 2027-11-30", "expires_on = 2027-06-30", "rests on nice-ng222, which expires before it"),
+    ],
+)
+def test_advice_stands_no_longer_than_what_it_rests_on(folder: Path, old: str, new: str, rule: str) -> None:
+    """The name of a guideline is printed with the advice, so a draft or an older guideline is told with its advice."""
+    change(folder, "guidelines.toml", old, new)
+    assert Finding("steps.toml", "sleep-rhythm", rule) in check(TODAY, folder)
+
+
 def test_too_few_countries_are_told(folder: Path) -> None:
     """Drafts do not count: without them the lines would reach too few people."""
     path = folder / "crisis_lines.toml"
@@ -131,9 +144,12 @@ def test_check_names_what_is_wrong_and_fails(folder: Path) -> None:
 
 
 def test_due_lists_what_to_look_at_again() -> None:
-    """Far enough ahead everything is due, with its day and its sources."""
-    result = CliRunner().invoke(cli.app, ["resources", "due", "--within", "4000"], env={"COLUMNS": "200"})
+    """Far enough ahead everything is due, with its day and its sources, whole even in a narrow window."""
+    result = CliRunner().invoke(cli.app, ["resources", "due", "--within", "4000"], env={"COLUMNS": "40"})
     assert result.exit_code == 0
-    assert "us-988" in result.output
-    assert "2027-11-23" in result.output
-    assert "https://988lifeline.org/get-help/what-to-expect" in result.output
+    assert (
+        "us-988: expires on 2027-11-23\n  https://988lifeline.org/get-help/what-to-expect\n  https://www.samhsa.gov/"
+    ) in result.output
+    for record in Catalogue.load().records():
+        assert f"{record.id}: expires on {record.expires_on}\n" in result.output
+        assert all(f"  {source}\n" in result.output for source in record.source)
