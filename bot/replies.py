@@ -282,13 +282,15 @@ def check_teams(config: Config, catalogue: Catalogue, today: date) -> list[Refus
 def check_templates(folder: Path | None, catalogue: Catalogue, today: date) -> list[Refusal]:
     """Every rule that a team's templates break, in any branch, at any level and in any language; empty when none does.
 
-    Without a folder, the box's own.
+    Each rule once for a file, with the first example. Without a folder, the box's own.
     """
     if folder is not None and not folder.is_dir():
         return [Refusal(str(folder), Breach(Rule.TEMPLATE, "there is no such folder"))]
-    refusals = dict.fromkeys(Refusal(path.name, breach) for path in _files(folder) for breach in _source(path))
-    refusals |= dict.fromkeys(_rendered(folder, catalogue, today))
-    return list(refusals)
+    written = (Refusal(path.name, breach) for path in _files(folder) for breach in _source(path))
+    refusals: dict[tuple[str, Rule], Refusal] = {}
+    for refusal in (*written, *_rendered(folder, catalogue, today)):
+        refusals.setdefault((refusal.file, refusal.breach.rule), refusal)
+    return list(refusals.values())
 
 
 def _files(folder: Path | None) -> list[Path]:

@@ -429,6 +429,16 @@ def test_a_template_that_breaks_a_rule_is_refused(name: str, text: str, rule: Ru
         assert name != "crisis_en" or rule is Rule.METHOD
 
 
+def test_each_rule_is_named_once_for_a_file(tmp_path: Path) -> None:
+    """A template that is too long with any number of lines is too long once; another file's breach is another."""
+    long = OWN.replace("Our", "This is a short one. " * 60 + "Our")
+    refusals = check_templates(folder_of(tmp_path, crisis_en=long, watch_en=long), CATALOGUE, TODAY)
+    assert [(each.file, each.breach.rule) for each in refusals] == [
+        ("crisis.en.md.j2", Rule.LENGTH),
+        ("watch.en.md.j2", Rule.LENGTH),
+    ]
+
+
 def test_what_the_teams_have_set_is_checked(tmp_path: Path) -> None:
     """A folder counts from the config file, in the common settings and in one subreddit's own, and so do its rules."""
     folder_of(tmp_path, crisis_en=OWN.replace("Our", "Think of your family. Our"))

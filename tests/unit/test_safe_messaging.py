@@ -35,11 +35,25 @@ def reply(language: str = "en") -> str:
         ("You may have dep\u200bression.", Rule.DIAGNOSIS),
         ("You may have &#100;epression.", Rule.DIAGNOSIS),
         ("You are suicidal.", Rule.CLAIM),
+        ("You're not well.", Rule.CLAIM),
+        ("You are broken inside.", Rule.CLAIM),
+        ("You sound exhausted.", Rule.CLAIM),
         ("It gets better.", Rule.PROMISE),
+        ("You’ll be okay.", Rule.PROMISE),
+        ("We will keep you safe.", Rule.PROMISE),
+        ("You will get through this.", Rule.PROMISE),
         ("Think of your family.", Rule.GUILT),
+        ("You have to call someone.", Rule.GUILT),
+        ("Be strong.", Rule.GUILT),
+        ("Others have it worse than you.", Rule.GUILT),
+        ("Think of how they would feel, the people who love you.", Rule.GUILT),
         ("Please put the pills away.", Rule.METHOD),
+        ("Please do not hurt yourself.", Rule.METHOD),
+        ("Give someone your belt.", Rule.METHOD),
         ("I know how you feel.", Rule.PERSON),
         ("I’m sorry.", Rule.PERSON),
+        ("I am here for you.", Rule.PERSON),
+        ("I’ve been there.", Rule.PERSON),
         ("How are you?", Rule.QUESTION),
         ("See https://bit.ly/abc for more.", Rule.LINK),
         ("See http://example.org for more.", Rule.LINK),
@@ -58,9 +72,10 @@ def test_lint_names_what_must_not_be_said(sentence: str, rule: Rule) -> None:
 
 
 NOT_TO_BE_SAID = [
-    (Rule.DIAGNOSIS, "tienes depresión", "du hast Depressionen", "tu es en dépression", "você tem depressão"),
+    (Rule.DIAGNOSIS, "tienes depresión", "du hast Depressionen", "une dépression", "você tem depressão"),
     (Rule.DIAGNOSIS, "un trastorno", "eine Störung", "un trouble", "um transtorno"),
     (Rule.CLAIM, "estás en riesgo", "du bist suizidgefährdet", "tu es suicidaire", "você está em risco"),
+    (Rule.CLAIM, "eres débil", "du bist schwach", "tu es fragile", "você é fraco"),
     (Rule.PROMISE, "todo va a mejorar", "alles wird gut", "ça va aller mieux", "vai ficar tudo bem"),
     (Rule.GUILT, "piensa en tu familia", "denk an deine Familie", "pense à ta famille", "pense em sua família"),
     (Rule.GUILT, "no seas egoísta", "sei nicht egoistisch", "ne sois pas égoïste", "não seja egoísta"),
@@ -82,6 +97,24 @@ def test_the_rules_hold_in_every_language(language: str, words: str, rule: Rule)
     """What must not be said in English must not be said in Spanish, German, French or Portuguese either."""
     assert [breach.rule for breach in lint_words(words, language)] == [rule]
     assert lint(reply(language), language) == []
+
+
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [
+        (
+            "en",
+            "You are not alone. You are welcome here, wherever it is that you are. If you are new, read the sidebar.",
+        ),
+        ("de", "Du bist nicht allein. Wenn du woanders bist, du bist hier willkommen."),
+        ("fr", "Tu es là, et tu es ici chez toi. Si tu es ailleurs, tu n'es pas sans aide."),
+        ("es", "Eres bienvenida aquí."),
+        ("pt", "Você é bem-vinda aqui. Se você é de outro lugar, também."),
+    ],
+)
+def test_kind_words_may_be_said(language: str, words: str) -> None:
+    """What welcomes somebody and claims nothing about them is no breach."""
+    assert lint_words(words, language) == []
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
