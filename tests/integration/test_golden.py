@@ -14,6 +14,7 @@ from typing import Any
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from bot.choosing import Chooser
 from bot.config import Config
 from bot.inbox import Inbox
 from bot.judge import Judgement
@@ -28,6 +29,7 @@ from bot.types import Delivery, DeliveryKind, DeliveryState, Post
 from bot.wording import LANGUAGES, wording
 from models.annotation import Annotation, Status
 from models.assessment import Evidence
+from models.chooser import Choice
 from models.document import Document
 from models.labels import Disorder, Relevance, Risk, Severity
 from models.multilingual import Multilingual
@@ -91,16 +93,22 @@ def test_a_word_nobody_read_is_found_out() -> None:
 
 
 class AnyModel:
-    """A language model that answers whatever it likes."""
+    """A language model that answers whatever it likes, asked for labels or for a choice."""
 
-    def __init__(self, answers: Sequence[Annotation]) -> None:
+    def __init__(self, answers: Sequence[Annotation], choices: Sequence[Choice | None]) -> None:
         self._answers = list(answers)
+        self._choices = list(choices) or [None]
         self.versions: Mapping[str, str] = {"llm": "any"}
 
     async def annotate(self, documents: Sequence[Document]) -> list[Annotation]:
         """The next answer for each, the first again when there are no more."""
         self._answers.append(self._answers.pop(0))
         return [self._answers[-1] for _ in documents]
+
+    async def choose(self, document: Document, options: Mapping[str, str]) -> Choice | None:
+        """The next choice; the first of what is on offer where it has none."""
+        self._choices.append(self._choices.pop(0))
+        return self._choices[-1] or Choice(tuple(options)[:2], dict.fromkeys(options, "because"), "any")
 
 
 HOSTILE = st.sampled_from(
@@ -152,15 +160,23 @@ ANSWER = st.builds(
 )
 
 
+CHOICE = st.none() | st.builds(
+    Choice,
+    st.lists(st.sampled_from([record.id for record in CATALOGUE.records()]) | TEXT, max_size=4).map(tuple),
+    st.dictionaries(st.sampled_from([record.id for record in CATALOGUE.step]) | TEXT, TEXT, max_size=3),
+    TEXT,
+)
+
+
 async def said_to_authors(
-    posts: Sequence[Post], config: Config, answers: Sequence[Annotation]
+    posts: Sequence[Post], config: Config, answers: Sequence[Annotation], choices: Sequence[Choice | None] = ()
 ) -> list[tuple[str, str]]:
     """Community and words of every reply that the real pipeline makes of some posts."""
-    made = await delivered(posts, config, answers)
+    made = await delivered(posts, config, AnyModel(answers, choices))
     return [(each.subreddit, each.body) for each in made if each.kind is DeliveryKind.REPLY]
 
 
-async def delivered(posts: Sequence[Post], config: Config, answers: Sequence[Annotation]) -> list[Delivery]:
+async def delivered(posts: Sequence[Post], config: Config, model: AnyModel) -> list[Delivery]:
     """Everything that the real pipeline makes of some posts."""
     clock, stop, judged = HandClock(NOW), asyncio.Event(), 0
 
@@ -175,7 +191,7 @@ async def delivered(posts: Sequence[Post], config: Config, answers: Sequence[Ann
             inbox, outbox, manners = Inbox(store, clock), Outbox(store, clock), Manners(store, b"0" * 32, config, clock)
             async with store.transaction():
                 await inbox.put(posts)
-            second = SecondReader(AnyModel(answers), config.llm, config.team)
+            second = Chooser(SecondReader(model, config.llm, config.team), model, config.llm, CATALOGUE, lambda: TODAY)
             pipeline = Pipeline(
                 config, store, inbox, outbox, manners, judge_of_all_languages(), CATALOGUE, clock, after, second
             )
@@ -190,9 +206,14 @@ def judge_of_all_languages() -> Multilingual:
 
 
 @settings(max_examples=40, phases=(Phase.explicit, Phase.reuse, Phase.generate))  # each starts a database
-@given(st.lists(POST, min_size=1, max_size=4), SETTINGS, st.lists(ANSWER, min_size=1, max_size=3))
+@given(
+    st.lists(POST, min_size=1, max_size=4),
+    SETTINGS,
+    st.lists(ANSWER, min_size=1, max_size=3),
+    st.lists(CHOICE, max_size=3),
+)
 def test_no_word_that_nobody_read_reaches_an_author(
-    posts: list[Post], own: dict[str, Any], answers: list[Annotation]
+    posts: list[Post], own: dict[str, Any], answers: list[Annotation], choices: list[Choice | None]
 ) -> None:
     """Whatever is posted, however a team is set up and whatever a language model answers: only reviewed parts are said.
 
@@ -210,7 +231,7 @@ def test_no_word_that_nobody_read_reaches_an_author(
             "llm": {"subreddits": COMMUNITIES, "unsure_from": 0.0, "unsure_to": 1.0},
         }
     )
-    for community, body in asyncio.run(said_to_authors(posts, config, answers)):
+    for community, body in asyncio.run(said_to_authors(posts, config, answers, choices)):
         link = own["opt_out_url"] or (
             f"https://www.reddit.com/message/compose?to=r/{community}&subject=No%20more%20bot%20replies%2C%20please"
         )
@@ -219,12 +240,19 @@ def test_no_word_that_nobody_read_reaches_an_author(
 
 
 def test_the_property_speaks_of_replies() -> None:
-    """The posts that it draws from do lead to replies, in all five languages."""
+    """The posts that it draws from do lead to replies, in all five languages, and a model is asked to choose."""
     posts = [Post(f"p{n}", COMMUNITIES[n % 3], "someone", "", text, NOW, "") for n, text in enumerate(POSTS.values())]
     config = Config.model_validate(
-        {"reddit": {"subreddits": COMMUNITIES}, "policy": {f"{level}_does": ["reply"] for level in LEVELS}}
+        {
+            "reddit": {"subreddits": COMMUNITIES},
+            "policy": {f"{level}_does": ["alert", "reply"] for level in LEVELS},
+            "llm": {"subreddits": COMMUNITIES},
+        }
     )
-    bodies = [body for _, body in asyncio.run(said_to_authors(posts, config, [Annotation(Status.FAILED)]))]
+    model = AnyModel([Annotation(Status.FAILED)], [])
+    made = asyncio.run(delivered(posts, config, model))
+    assert any("A language model (any) put these in order" in each.body for each in made)
+    bodies = [each.body for each in made if each.kind is DeliveryKind.REPLY]
     assert len(bodies) == len(posts)
     for language in LANGUAGES:
         assert any(wording(language).needed.bot in body for body in bodies)
@@ -233,13 +261,10 @@ def test_the_property_speaks_of_replies() -> None:
 def test_the_alert_says_why_a_reply_waits_that_may_be_read_at_home() -> None:
     """At a level named in auto, such a reply waits, its neighbour does not, and the moderators are told why."""
     config = Config.model_validate({"reddit": {"subreddits": COMMUNITIES}, "replies": {"auto": ["crisis"]}})
-    posts = [
-        Post(f"p{n}", "testsub", "someone", "", text, NOW, "")
-        for n, text in enumerate((AT_HOME, FROM["veteran-in-the-us"]))
-    ]
-    made = {
-        (each.post_id, each.kind): each for each in asyncio.run(delivered(posts, config, [Annotation(Status.FAILED)]))
-    }
+    texts = {"p0": AT_HOME, "p1": FROM["veteran-in-the-us"]}
+    posts = [Post(id, "testsub", "someone", "", text, NOW, "") for id, text in texts.items()]
+    deliveries = asyncio.run(delivered(posts, config, AnyModel([Annotation(Status.FAILED)], [])))
+    made = {(each.post_id, each.kind): each for each in deliveries}
     states = [made[id, DeliveryKind.REPLY].state for id in ("p0", "p1")]
     assert states == [DeliveryState.HELD, DeliveryState.PENDING]
     assert "waits for one of you (it names a line for violence at home" in made["p0", DeliveryKind.ALERT].body
