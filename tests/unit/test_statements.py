@@ -27,6 +27,7 @@ from bot.statements import Ask, statements
         ("my friend is in Ireland", ""),
         ("my dad moved to Canada", ""),
         ("she's now living in Japan", ""),
+        ("my son (14M) moved to Canada", ""),
         ("my parents moved to Spain. I live in Ireland", "IE"),
         ("my mum and I moved to Canada", "CA"),
         ("I told my sister I'm in Japan", "JP"),
