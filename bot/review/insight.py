@@ -153,7 +153,7 @@ class _Insight:
             vitals_utc=standing.vitals_utc,
             silent=standing.vitals_utc is None or now - standing.vitals_utc > _SILENT_SECONDS,
             dead=sum(moderator.may_see(each.subreddit) for each in standing.dead),
-            gaps=sum(moderator.may_see(each.subreddit) for each in standing.gaps),
+            gaps=sum(each.is_open and moderator.may_see(each.subreddit) for each in standing.gaps),
             llm_calls=standing.llm_calls,
         )
 

@@ -162,9 +162,9 @@ VALUES (:post_id, :subreddit, :delivery_id, :action, :actor, :now, :detail, :not
 SELECT * FROM reviews WHERE post_id = :post_id ORDER BY id;
 
 -- name: newest_decision
--- The newest act by which somebody settled a case or passed it on, after a time.
+-- The newest act by which somebody settled a case, passed it on or ticked off a gap, after a time.
 SELECT * FROM reviews
-WHERE actor = :actor AND at_utc > :after_utc AND action IN ('approved', 'dismissed', 'escalated', 'undone')
+WHERE actor = :actor AND at_utc > :after_utc AND action IN ('approved', 'dismissed', 'escalated', 'looked', 'undone')
 ORDER BY id DESC LIMIT 1;
 
 -- name: claim_case
@@ -269,10 +269,18 @@ INSERT INTO gaps (subreddit, from_utc, until_utc, found_utc) VALUES (:subreddit,
 ON CONFLICT (subreddit, from_utc) DO NOTHING;
 
 -- name: count_gaps
-SELECT count(*) AS n FROM gaps;
+-- Those that nobody has looked through.
+SELECT count(*) AS n FROM gaps WHERE looked_utc IS NULL;
 
 -- name: gaps
 SELECT * FROM gaps ORDER BY found_utc;
+
+-- name: look_through_gap
+-- Changes no row when somebody was faster.
+UPDATE gaps SET looked_by = :actor, looked_utc = :now WHERE id = :id AND looked_utc IS NULL;
+
+-- name: reopen_gap
+UPDATE gaps SET looked_by = NULL, looked_utc = NULL WHERE id = :id;
 
 -- name: note_vital
 INSERT INTO vitals (name, value, at_utc) VALUES (:name, :value, :now)

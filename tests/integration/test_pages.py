@@ -268,6 +268,31 @@ async def test_what_the_bot_could_not_do_has_a_place_of_its_own(
     assert (await post(anna, f"/delivery/{dead[0].id}/retry")).status_code == 404
 
 
+async def test_a_gap_is_ticked_off_and_the_tick_taken_back(anna: Browser, ben: Browser, store: Store) -> None:
+    """A button and a minute to think again, as with every other act; the history says who did it, and leads back."""
+    async with store.transaction():
+        await store.execute("add_gap", {"subreddit": "testsub", "from_utc": 1.0, "until_utc": 2.0, "now": 3.0})
+    page = Page(await anna.get("/aside"))
+    assert "https://www.reddit.com/r/testsub/new" in page.all("a", "href")
+    assert page.all("form", "action") == ["/gap/gap-testsub-1/looked"]
+    done = await post(anna, "/gap/gap-testsub-1/looked")
+    assert (done.status_code, done.headers["location"]) == (303, "/aside#gaps")
+    page = Page(await anna.get("/aside"))
+    assert "mod_anna looked through r/testsub" in page.text
+    assert page.all("form", "action") == ["/gap/gap-testsub-1/undo"]
+    assert Page(await ben.get("/aside")).all("form", "action") == []
+    again = await post(ben, "/gap/gap-testsub-1/looked")
+    assert (again.status_code, "mod_anna has looked through these posts already" in again.text) == (409, True)
+    history = Page(await anna.get("/history"))
+    assert "mod_anna looked through a time that the bot may have missed" in history.text
+    assert [each for each in history.all("a", "href") if "gap-" in each] == []
+    (row,) = csv.DictReader(io.StringIO((await anna.get("/history.csv")).text))
+    assert (row["action"], row["post"], row["level"]) == ("looked", "gap-testsub-1", "")
+    assert (await post(anna, "/gap/gap-testsub-1/undo")).status_code == 303
+    assert Page(await ben.get("/aside")).all("form", "action") == ["/gap/gap-testsub-1/looked"]
+    assert (await post(anna, "/gap/nothing/looked")).status_code == 404
+
+
 async def test_another_teams_case_is_as_if_it_were_not_there(
     rooms: Rooms, file: File, outbox: Outbox, manners: Manners
 ) -> None:
