@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -18,7 +19,7 @@ from bot.deployment import BOUNDS
 from bot.pictures import NARROW, WIDE, drawing
 from bot.replies import in_words
 from bot.resources import Line
-from bot.review.frame import Frame, Handler, Problem, Rooms, moderator_of
+from bot.review.frame import Frame, Handler, Problem, Rooms, moderator_of, say
 from bot.review.moderator import Moderator, Role
 from bot.review.numbers import Numbers, count, draw_curve, draw_days, draw_drift, read_rows
 
@@ -73,6 +74,7 @@ class _Insight:
             "numbers.html",
             numbers=numbers,
             tried=numbers.what_if(tried) if tried else None,
+            a_day=json.dumps({f"{what.bound:.2f}": f"{what.a_day:.1f}" for what in numbers.curve}),
             wide=WIDE,
         )
 
@@ -197,4 +199,10 @@ def _words(value: Any) -> str:
         return ", ".join(f"{name} {each}" for name, each in stated.items())
     if isinstance(value, tuple | list | frozenset):
         return "; ".join(_words(each) for each in value)
+    if isinstance(value, bool):
+        return say("settings.yes" if value else "settings.no")
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, Mapping):
+        return "; ".join(f"{name}: {_words(each)}" for name, each in value.items())
     return "" if value is None else str(value)

@@ -126,7 +126,8 @@ SELECT * FROM deliveries WHERE id = :id;
 
 -- name: find_deliveries
 -- All deliveries in a state, or in every state when it is null; most pressing first.
-SELECT * FROM deliveries WHERE :state IS NULL OR state = :state ORDER BY priority DESC, created_utc, id;
+SELECT deliveries.*, posts.id IS NOT NULL AS about_post FROM deliveries LEFT JOIN posts ON posts.id = post_id
+WHERE :state IS NULL OR state = :state ORDER BY priority DESC, deliveries.created_utc, deliveries.id;
 
 -- name: deliveries_of_post
 SELECT * FROM deliveries WHERE post_id = :post_id ORDER BY id;

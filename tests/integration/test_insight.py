@@ -186,6 +186,8 @@ async def test_settings_are_for_owners(rooms: Rooms) -> None:
         text = (await browser.get("/settings")).text
     assert "xylophonist" in text
     assert "daily_cap" in text
+    assert re.findall(r"<dd>(True|False|None|{}|\[\]|[0-9]+\.0)</dd>", text) == []  # nothing that only Python says
+    assert re.search(r"<code>modmail</code>.*?<dd>yes</dd>", text, re.DOTALL)
 
 
 async def test_resources_say_until_when_they_hold(rooms: Rooms, clock: HandClock) -> None:
