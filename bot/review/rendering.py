@@ -41,6 +41,7 @@ def page(request: Request, name: str, status: int = 200, **values: object) -> HT
         "csrf": getattr(state, "csrf", ""),
         "path": request.url.path,
         "waiting": None,
+        "set_aside": 0,
         "undoable": None,
     }
     return HTMLResponse(templates()[name].render(common | values), status)

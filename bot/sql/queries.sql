@@ -276,6 +276,15 @@ SELECT count(*) AS n FROM gaps WHERE looked_utc IS NULL;
 -- name: gaps
 SELECT * FROM gaps ORDER BY found_utc;
 
+-- name: count_set_aside
+-- What a moderator can still do something about besides cases: gaps, and dead letters whose words are not forgotten.
+SELECT (
+    SELECT count(*) FROM gaps WHERE looked_utc IS NULL AND subreddit IN (SELECT value FROM json_each(:subreddits))
+) + (
+    SELECT count(*) FROM deliveries
+    WHERE state = 'dead' AND body <> '' AND subreddit IN (SELECT value FROM json_each(:subreddits))
+) AS n;
+
 -- name: look_through_gap
 -- Changes no row when somebody was faster.
 UPDATE gaps SET looked_by = :actor, looked_utc = :now WHERE id = :id AND looked_utc IS NULL;

@@ -294,15 +294,16 @@ async def test_what_the_bot_could_not_do_has_a_place_of_its_own(
 async def test_a_dead_letter_says_what_it_was_and_leads_to_its_case(
     anna: Browser, file: File, store: Store, outbox: Outbox, clock: HandClock
 ) -> None:
-    """Through which channel it should have gone, and what came back; a notice about the bot itself has no case."""
+    """And through which channel it should have gone; the menu counts it. A notice about the bot itself has no case."""
     await file("p1")
     alert = Planned(DeliveryKind.ALERT, DeliveryState.DEAD, "discord")
     async with store.transaction():
         for id in ("p1", "refused-testsub-1"):
-            await outbox.enqueue([Draft(id, "testsub", Level.CRISIS, alert, "a subject", "words", clock.now())])
+            await outbox.enqueue([Draft(id, "TestSub", Level.CRISIS, alert, "a subject", "words", clock.now())])
+    assert "Set aside (2)" in Page(await anna.get("/")).text
     page = Page(await anna.get("/aside"))
-    assert "An alert through discord about post p1 in r/testsub" in page.text
-    assert "An alert through discord about the bot itself, in r/testsub" in page.text
+    assert "An alert through discord about post p1 in r/TestSub" in page.text
+    assert "An alert through discord about the bot itself, in r/TestSub" in page.text
     assert [each for each in page.all("a", "href") if each.startswith("/case/")] == ["/case/p1"]
 
 
@@ -310,13 +311,16 @@ async def test_a_gap_is_ticked_off_and_the_tick_taken_back(anna: Browser, ben: B
     """A button and a minute to think again, as with every other act; the history says who did it, and leads back."""
     async with store.transaction():
         await store.execute("add_gap", {"subreddit": "testsub", "from_utc": 1.0, "until_utc": 2.0, "now": 3.0})
+        await store.execute("add_gap", {"subreddit": "elsewhere", "from_utc": 1.0, "until_utc": 2.0, "now": 3.0})
     page = Page(await anna.get("/aside"))
     assert "https://www.reddit.com/r/testsub/new" in page.all("a", "href")
     assert page.all("form", "action") == ["/gap/gap-testsub-1/looked"]
+    before = Page(await anna.get("/history")).text
     done = await post(anna, "/gap/gap-testsub-1/looked")
     assert (done.status_code, done.headers["location"]) == (303, "/aside#gaps")
     page = Page(await anna.get("/aside"))
     assert "mod_anna looked through r/testsub" in page.text
+    assert ("Set aside (1)" in before, "Set aside (" in page.text) == (True, False)
     assert page.all("form", "action") == ["/gap/gap-testsub-1/undo"]
     assert Page(await ben.get("/aside")).all("form", "action") == []
     again = await post(ben, "/gap/gap-testsub-1/looked")
