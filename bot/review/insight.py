@@ -34,8 +34,10 @@ _SILENT_SECONDS = 180.0
 _SOON_DAYS = 30
 
 # Sections that every owner may read; the names of other teams' communities in them are left out.
-_COMMON = ("reddit", "store", "deliver", "model", "llm", "health", "log")
+_COMMON = ("reddit", "store", "deliver", "model", "llm", "review", "health", "log")
 _NAMES = "subreddits"
+# Whom another team trusts is its own affair.
+_LEFT_OUT = ("owners", "observers")
 
 
 def routes(rooms: Rooms, frame: Frame) -> list[BaseRoute]:
@@ -186,6 +188,8 @@ def _bound(request: Request) -> float | None:
 def _settings(section: BaseModel, moderator: Moderator) -> list[_Setting]:
     found = []
     for name, info in type(section).model_fields.items():
+        if name in _LEFT_OUT:
+            continue
         value: Any = getattr(section, name)
         if name == _NAMES:
             value = tuple(each for each in value if moderator.may_see(each))
