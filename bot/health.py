@@ -59,7 +59,7 @@ class Health:
         self._queue = Gauge("nightlight_queue_depth", "Posts fetched and not judged yet", registry=registry)
         self._outbox = Gauge("nightlight_outbox", "Deliveries by state", ["kind", "state"], registry=registry)
         self._dead = Gauge("nightlight_dead_letters", "Deliveries that could not be sent", registry=registry)
-        self._gaps = Gauge("nightlight_gaps", "Times of which posts may be missing", registry=registry)
+        self._gaps = Gauge("nightlight_gaps", "Times of missing posts that nobody looked through", registry=registry)
         self._used = Gauge("nightlight_budget_used", "Calls to Reddit in the last minute", registry=registry)
         self._per_minute = Gauge("nightlight_budget_per_minute", "Calls to Reddit allowed a minute", registry=registry)
         self._remaining = Gauge("nightlight_budget_remaining", "Calls left, as Reddit says", registry=registry)

@@ -37,9 +37,7 @@ class Notices:
         log.error("stream.gap", subreddit=subreddit, since_utc=from_utc, until_utc=until_utc)
         values = {"subreddit": subreddit, "from_utc": from_utc, "until_utc": until_utc, "now": self._clock.now()}
         if await self._store.execute("add_gap", values):
-            await self._enqueue(
-                subreddit, f"gap-{subreddit}-{from_utc:.0f}", gap_notice(subreddit, from_utc, until_utc)
-            )
+            await self._enqueue(subreddit, gap_name(subreddit, from_utc), gap_notice(subreddit, from_utc, until_utc))
 
     async def refused(self, subreddit: str, why: str) -> None:
         """Reddit no longer lets the bot read a subreddit."""
@@ -89,6 +87,11 @@ class Notices:
         await self._outbox.enqueue(
             [Draft(name, subreddit, level, plan, message.subject, message.body, now) for plan in plans]
         )
+
+
+def gap_name(subreddit: str, from_utc: float) -> str:
+    """What stands in the place of a post's id wherever something is about a gap."""
+    return f"gap-{subreddit}-{from_utc:.0f}"
 
 
 def gap_notice(subreddit: str, from_utc: float, until_utc: float) -> Message:

@@ -168,7 +168,8 @@ class Outbox:
 
     async def find(self, state: DeliveryState | None = None) -> list[Delivery]:
         """Deliveries in one state, or all; the most pressing first."""
-        return [_delivery(row) for row in await self._store.fetch("find_deliveries", {"state": state})]
+        rows = await self._store.fetch("find_deliveries", {"state": state})
+        return [replace(_delivery(row), about_post=bool(row["about_post"])) for row in rows]
 
     async def get(self, delivery_id: int) -> Delivery | None:
         """One delivery by its number."""

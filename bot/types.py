@@ -136,12 +136,14 @@ class ReviewAction(StrEnum):
     ESCALATED = "escalated"  # asked for another pair of eyes
     UNDONE = "undone"  # took back what they did last
     RETRIED = "retried"  # had a dead letter sent again
+    LOOKED = "looked"  # looked through a time of which the bot may have missed posts
 
 
 @dataclass(frozen=True, slots=True)
 class Review:
     """One act of a moderator on one case: an event, never changed afterwards.
 
+    `post_id` is the case, or the name of a notice about the bot itself, such as a gap, which no post stands behind.
     `delivery_id` is the delivery it was about, None where there was none. `detail` is a word of ours: why a case was
     dismissed, the level it is marked as, the parts of an edited reply, what was undone. `note` is the moderator's own
     and is forgotten with the post.

@@ -231,7 +231,8 @@ def status(config: ConfigFile = Path("config.toml")) -> None:
         console.print(dead)
     for gap in standing.gaps:
         between = f"between {_when(gap.from_utc)} and {_when(gap.until_utc)}"
-        console.print(f"Posts in r/{gap.subreddit} from {between} may never have been read.", soft_wrap=True)
+        looked = "" if gap.is_open else f" {gap.looked_by} has looked through them."
+        console.print(f"Posts in r/{gap.subreddit} from {between} may never have been read.{looked}", soft_wrap=True)
     console.print(_vitals(standing), highlight=False, soft_wrap=True)
     if standing.llm_calls:
         console.print(f"{standing.llm_calls:,} calls to the language model today (UTC).", highlight=False)

@@ -18,7 +18,7 @@ from bot.clock import Clock, timestamp
 from bot.config import Config
 from bot.errors import UsageError
 from bot.manners import Manners, Verdict
-from bot.notices import Notices
+from bot.notices import Notices, gap_name
 from bot.outbox import Outbox
 from bot.replies import Parts, compose
 from bot.resources import Catalogue, NoVettedWords
@@ -57,11 +57,27 @@ class Watched:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Posts written between two times (seconds since the epoch) that may never have been read."""
+    """Posts written between two times (seconds since the epoch) that the bot may never have read.
 
+    `looked_by` looked through them at `looked_utc`; both are None as long as nobody did.
+    """
+
+    id: int
     subreddit: str
     from_utc: float
     until_utc: float
+    looked_by: str | None = None
+    looked_utc: float | None = None
+
+    @property
+    def name(self) -> str:
+        """What stands in the place of a post's id in an event about it."""
+        return gap_name(self.subreddit, self.from_utc)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether somebody still has to look."""
+        return self.looked_utc is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,12 +247,16 @@ class Desk:
     async def undo(self, post_id: str, actor: str) -> None:
         """Takes back what this moderator did last, within a minute: the case is in their hands again.
 
-        Also raises UsageError when that was another case, or when the reply is already on its way.
+        A gap that was ticked off is open again. Also raises UsageError when the last act was about something else, or
+        when the reply is already on its way.
         """
         async with self._store.transaction():
             last = await self.undoable(actor)
             if last is None or last.review.post_id != post_id:
                 raise UsageError("there is nothing left to undo here: it was more than a minute ago")
+            if last.review.action is ReviewAction.LOOKED:
+                await self._reopen_gap(post_id, actor)
+                return
             case = await self.case(post_id)
             if last.review.action is ReviewAction.ESCALATED and (case.settled_utc or case.held_by_another(actor)):
                 raise UsageError("somebody has taken the case up in the meantime")
@@ -265,7 +285,34 @@ class Desk:
 
     async def gaps(self) -> list[Gap]:
         """Every time of which posts may be missing, in the order in which they were found."""
-        return [Gap(row["subreddit"], row["from_utc"], row["until_utc"]) for row in await self._store.fetch("gaps")]
+        return [
+            Gap(row["id"], row["subreddit"], row["from_utc"], row["until_utc"], row["looked_by"], row["looked_utc"])
+            for row in await self._store.fetch("gaps")
+        ]
+
+    async def gap(self, name: str) -> Gap | None:
+        """The gap of this name; None when there is none."""
+        return next((gap for gap in await self.gaps() if gap.name == name), None)
+
+    async def look_through(self, name: str, actor: str) -> None:
+        """Ticks off a gap: this moderator looked through its posts on Reddit."""
+        async with self._store.transaction():
+            gap = await self._known_gap(name)
+            values = {"id": gap.id, "actor": actor, "now": self._clock.now()}
+            if not await self._store.execute("look_through_gap", values):
+                raise UsageError(f"{gap.looked_by} has looked through these posts already")
+            await self._add(gap.name, gap.subreddit, ReviewAction.LOOKED, actor)
+
+    async def _known_gap(self, name: str) -> Gap:
+        gap = await self.gap(name)
+        if gap is None:
+            raise UsageError("there is no such time of which posts may be missing")
+        return gap
+
+    async def _reopen_gap(self, name: str, actor: str) -> None:
+        gap = await self._known_gap(name)
+        await self._store.execute("reopen_gap", {"id": gap.id})
+        await self._add(gap.name, gap.subreddit, ReviewAction.UNDONE, actor, ReviewAction.LOOKED)
 
     async def standing(self) -> Standing:
         """Counts over everything that is stored."""

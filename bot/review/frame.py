@@ -59,6 +59,7 @@ class Frame:
         moderator = moderator_of(request)
         common = {
             "waiting": waiting or await self.queue.waiting(moderator.subreddits),
+            "set_aside": await self.queue.set_aside(moderator.subreddits),
             "undoable": await self._desk.undoable(moderator.name),
             "standing": self.standing,
             "now": self._clock.now(),

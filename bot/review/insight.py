@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -18,7 +19,7 @@ from bot.deployment import BOUNDS
 from bot.pictures import NARROW, WIDE, drawing
 from bot.replies import in_words
 from bot.resources import Line
-from bot.review.frame import Frame, Handler, Problem, Rooms, moderator_of
+from bot.review.frame import Frame, Handler, Problem, Rooms, moderator_of, say
 from bot.review.moderator import Moderator, Role
 from bot.review.numbers import Numbers, count, draw_curve, draw_days, draw_drift, read_rows
 
@@ -33,8 +34,10 @@ _SILENT_SECONDS = 180.0
 _SOON_DAYS = 30
 
 # Sections that every owner may read; the names of other teams' communities in them are left out.
-_COMMON = ("reddit", "store", "deliver", "model", "llm", "health", "log")
+_COMMON = ("reddit", "store", "deliver", "model", "llm", "review", "health", "log")
 _NAMES = "subreddits"
+# Whom another team trusts is its own affair.
+_LEFT_OUT = ("owners", "observers")
 
 
 def routes(rooms: Rooms, frame: Frame) -> list[BaseRoute]:
@@ -73,6 +76,7 @@ class _Insight:
             "numbers.html",
             numbers=numbers,
             tried=numbers.what_if(tried) if tried else None,
+            a_day=json.dumps({f"{what.bound:.2f}": f"{what.a_day:.1f}" for what in numbers.curve}),
             wide=WIDE,
         )
 
@@ -153,7 +157,7 @@ class _Insight:
             vitals_utc=standing.vitals_utc,
             silent=standing.vitals_utc is None or now - standing.vitals_utc > _SILENT_SECONDS,
             dead=sum(moderator.may_see(each.subreddit) for each in standing.dead),
-            gaps=sum(moderator.may_see(each.subreddit) for each in standing.gaps),
+            gaps=sum(each.is_open and moderator.may_see(each.subreddit) for each in standing.gaps),
             llm_calls=standing.llm_calls,
         )
 
@@ -184,6 +188,8 @@ def _bound(request: Request) -> float | None:
 def _settings(section: BaseModel, moderator: Moderator) -> list[_Setting]:
     found = []
     for name, info in type(section).model_fields.items():
+        if name in _LEFT_OUT:
+            continue
         value: Any = getattr(section, name)
         if name == _NAMES:
             value = tuple(each for each in value if moderator.may_see(each))
@@ -197,4 +203,10 @@ def _words(value: Any) -> str:
         return ", ".join(f"{name} {each}" for name, each in stated.items())
     if isinstance(value, tuple | list | frozenset):
         return "; ".join(_words(each) for each in value)
+    if isinstance(value, bool):
+        return say("settings.yes" if value else "settings.no")
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, Mapping):
+        return "; ".join(f"{name}: {_words(each)}" for name, each in value.items())
     return "" if value is None else str(value)

@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -243,12 +243,21 @@ def draw_days(numbers: Numbers, axes: Axes) -> None:
 def draw_curve(numbers: Numbers, axes: Axes, chosen: float | None = None) -> None:
     """Alerts a day for every bound, with the one in force and one that is tried."""
     axes.plot([what.bound for what in numbers.curve], [what.a_day for what in numbers.curve], color=_BLUE, linewidth=2)
+    looks: dict[str, Any] = {
+        "color": "#7d8590",
+        "ms": 9,
+        "mfc": "none",
+        "mew": 2,
+        "linestyle": "none",
+        "clip_on": False,
+    }
     for what, marker, key in ((numbers.now, "o", "now"), (numbers.what_if(chosen) if chosen else None, "D", "tried")):
         if what is not None:
-            axes.plot(what.bound, what.a_day, marker, color="#7d8590", markersize=9, markerfacecolor="none", mew=2)
-            axes.annotate(say(f"numbers.curve.{key}"), (what.bound, what.a_day), (6, 8), textcoords="offset points")
+            axes.plot(what.bound, what.a_day, marker=marker, label=say(f"numbers.curve.{key}"), **looks)
     axes.set_xlim(0, 1)
     axes.set_ylim(bottom=0)
+    # Beside the points the words would lie on each other, as two bounds may be close.
+    axes.legend(frameon=False, fontsize="small", ncols=2, loc="lower left", bbox_to_anchor=(0, 1))
     axes.set_xlabel(say("numbers.curve.bound"))
     axes.set_ylabel(say("numbers.curve.a_day"))
 

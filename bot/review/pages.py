@@ -27,7 +27,7 @@ from bot.replies import LINES_NAMED, Parts, in_words, lines_to_choose, proposed_
 from bot.resources import Line
 from bot.review import insight
 from bot.review.case import Case
-from bot.review.desk import LEVELS, UNDO_SECONDS, Why
+from bot.review.desk import LEVELS, UNDO_SECONDS, Gap, Why
 from bot.review.frame import Frame, Handler, Problem, Rooms, moderator_of, say
 from bot.review.history import History
 from bot.review.moderator import Moderator
@@ -93,6 +93,8 @@ def routes(rooms: Rooms) -> list[BaseRoute]:
         "/case/{post_id}/escalate": pages.escalate,
         "/case/{post_id}/undo": pages.undo,
         "/delivery/{delivery_id:int}/retry": pages.retry,
+        "/gap/{gap}/looked": pages.look_through,
+        "/gap/{gap}/undo": pages.undo_look,
     }
     return [
         *(Route(path, frame.told(handler), methods=["GET"]) for path, handler in shown.items()),
@@ -158,11 +160,14 @@ class _Pages:
     async def aside(self, request: Request) -> Response:
         """What the bot could not do by itself."""
         moderator = moderator_of(request)
+        gaps = [gap for gap in reversed(await self._desk.gaps()) if moderator.may_see(gap.subreddit)]
         return await self._frame.page(
             request,
             "aside.html",
             unread=await self._frame.queue.entries(Level.UNASSESSED, moderator.subreddits, limit=_A_PAGE),
-            gaps=[gap for gap in reversed(await self._desk.gaps()) if moderator.may_see(gap.subreddit)][:_A_PAGE],
+            gaps=[gap for gap in gaps if gap.is_open][:_A_PAGE],
+            looked=[gap for gap in gaps if not gap.is_open][:_SHOWN],
+            newest_posts=lambda subreddit: f"{self._config.reddit.base_url or REDDIT}/r/{subreddit}/new",
             dead=[each for each in await self._desk.dead() if moderator.may_see(each.subreddit)][:_A_PAGE],
         )
 
@@ -318,7 +323,23 @@ class _Pages:
         if delivery_id not in mine:
             raise Problem(404, "not_found")
         await self._desk.retry(delivery_id, moderator.name)
-        return _to("/aside")
+        return _to("/aside#dead")
+
+    async def look_through(self, request: Request) -> Response:
+        gap = await self._gap(request)
+        await self._desk.look_through(gap.name, moderator_of(request).name)
+        return _to("/aside#gaps")
+
+    async def undo_look(self, request: Request) -> Response:
+        gap = await self._gap(request)
+        await self._desk.undo(gap.name, moderator_of(request).name)
+        return _to("/aside#gaps")
+
+    async def _gap(self, request: Request) -> Gap:
+        gap = await self._desk.gap(request.path_params["gap"])
+        if gap is None or not moderator_of(request).may_see(gap.subreddit):
+            raise Problem(404, "not_found")
+        return gap
 
     async def _case(self, request: Request) -> Case:
         # Whose case another team's is, is not told: it is as if it were not there.

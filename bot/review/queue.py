@@ -52,6 +52,12 @@ class Queue:
         """Every level at which cases can wait, the highest first."""
         return _summed(await self._store.fetch("count_open_cases"), subreddits)
 
+    async def set_aside(self, subreddits: Collection[str]) -> int:
+        """How many gaps and dead letters wait for somebody."""
+        (row,) = await self._store.fetch("count_set_aside", {"subreddits": json.dumps(sorted(subreddits))})
+        count: int = row["n"]
+        return count
+
     async def watched(self, subreddits: Collection[str]) -> list[Waiting]:
         """The same, at most two seconds old: however many pages watch it, the store is asked once for all."""
         if self._clock.monotonic() - self._counted_at > _FRESH_SECONDS:

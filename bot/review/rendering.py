@@ -23,6 +23,7 @@ def templates() -> dict[str, Any]:
     environment.globals["say"] = Words.load()
     environment.globals["span"] = Words.load().span
     environment.filters["time"] = timestamp
+    environment.filters["minute"] = lambda utc: f"{datetime.fromtimestamp(utc, UTC):%Y-%m-%d %H:%M} UTC"
     environment.filters["clock"] = lambda utc: f"{datetime.fromtimestamp(utc, UTC):%H:%M} UTC"
     environment.filters["day"] = lambda utc: f"{datetime.fromtimestamp(utc, UTC):%Y-%m-%d}"
     environment.filters["iso"] = lambda utc: datetime.fromtimestamp(utc, UTC).isoformat(timespec="seconds")
@@ -40,6 +41,7 @@ def page(request: Request, name: str, status: int = 200, **values: object) -> HT
         "csrf": getattr(state, "csrf", ""),
         "path": request.url.path,
         "waiting": None,
+        "set_aside": 0,
         "undoable": None,
     }
     return HTMLResponse(templates()[name].render(common | values), status)

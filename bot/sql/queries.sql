@@ -126,7 +126,8 @@ SELECT * FROM deliveries WHERE id = :id;
 
 -- name: find_deliveries
 -- All deliveries in a state, or in every state when it is null; most pressing first.
-SELECT * FROM deliveries WHERE :state IS NULL OR state = :state ORDER BY priority DESC, created_utc, id;
+SELECT deliveries.*, posts.id IS NOT NULL AS about_post FROM deliveries LEFT JOIN posts ON posts.id = post_id
+WHERE :state IS NULL OR state = :state ORDER BY priority DESC, deliveries.created_utc, deliveries.id;
 
 -- name: deliveries_of_post
 SELECT * FROM deliveries WHERE post_id = :post_id ORDER BY id;
@@ -162,9 +163,9 @@ VALUES (:post_id, :subreddit, :delivery_id, :action, :actor, :now, :detail, :not
 SELECT * FROM reviews WHERE post_id = :post_id ORDER BY id;
 
 -- name: newest_decision
--- The newest act by which somebody settled a case or passed it on, after a time.
+-- The newest act by which somebody settled a case, passed it on or ticked off a gap, after a time.
 SELECT * FROM reviews
-WHERE actor = :actor AND at_utc > :after_utc AND action IN ('approved', 'dismissed', 'escalated', 'undone')
+WHERE actor = :actor AND at_utc > :after_utc AND action IN ('approved', 'dismissed', 'escalated', 'looked', 'undone')
 ORDER BY id DESC LIMIT 1;
 
 -- name: claim_case
@@ -269,10 +270,27 @@ INSERT INTO gaps (subreddit, from_utc, until_utc, found_utc) VALUES (:subreddit,
 ON CONFLICT (subreddit, from_utc) DO NOTHING;
 
 -- name: count_gaps
-SELECT count(*) AS n FROM gaps;
+-- Those that nobody has looked through.
+SELECT count(*) AS n FROM gaps WHERE looked_utc IS NULL;
 
 -- name: gaps
 SELECT * FROM gaps ORDER BY found_utc;
+
+-- name: count_set_aside
+-- What a moderator can still do something about besides cases: gaps, and dead letters whose words are not forgotten.
+SELECT (
+    SELECT count(*) FROM gaps WHERE looked_utc IS NULL AND subreddit IN (SELECT value FROM json_each(:subreddits))
+) + (
+    SELECT count(*) FROM deliveries
+    WHERE state = 'dead' AND body <> '' AND subreddit IN (SELECT value FROM json_each(:subreddits))
+) AS n;
+
+-- name: look_through_gap
+-- Changes no row when somebody was faster.
+UPDATE gaps SET looked_by = :actor, looked_utc = :now WHERE id = :id AND looked_utc IS NULL;
+
+-- name: reopen_gap
+UPDATE gaps SET looked_by = NULL, looked_utc = NULL WHERE id = :id;
 
 -- name: note_vital
 INSERT INTO vitals (name, value, at_utc) VALUES (:name, :value, :now)

@@ -24,6 +24,13 @@ RULES: dict[Literal["light", "dark"], dict[str, Any]] = {
     "dark": {"runOnly": {"type": "rule", "values": ["color-contrast"]}, "resultTypes": ["violations"]},
 }
 
+# What a thumb would miss; a box counts with the words beside it.
+SMALL = """
+() => [...document.querySelectorAll("button, select, summary, input[type=text], input[type=search], input[type=range], "
+    + "input:not([type]), .check")]
+  .filter((each) => each.checkVisibility() && each.getBoundingClientRect().height < 44)
+  .map((each) => each.outerHTML.slice(0, 100))
+"""
 SIGN_IN = "/sign-in"
 every_page = pytest.mark.parametrize(
     "address",
@@ -88,3 +95,23 @@ async def test_a_page_complains_of_nothing_and_asks_nobody_else(looking: Visitor
     await unfolded(looking.page, address)
     await looking.page.wait_for_load_state()
     assert looking.complaints == []
+
+
+async def test_the_slider_says_what_it_stands_for_while_it_is_moved(window: Visitor) -> None:
+    """By hand or by arrow keys, before anything is sent; and what it says is what the server would say."""
+    page = window.page
+    await page.goto("/numbers")
+    for key in ("End", "Home", "ArrowRight"):
+        await page.get_by_role("slider").press(key)
+    told = await page.locator("output").inner_text()
+    assert told.startswith("From 0.02 on: ")
+    await page.get_by_role("button", name="Show").click()
+    assert (await page.locator("output").inner_text()).startswith(told)
+
+
+@every_page
+async def test_every_button_and_field_is_as_large_as_a_thumb(looking: Visitor, address: str) -> None:
+    """44 pixels high, the words beside a box included, on a telephone."""
+    await looking.page.set_viewport_size({"width": 320, "height": 700})
+    await unfolded(looking.page, address)
+    assert await looking.page.evaluate(SMALL) == []

@@ -15,7 +15,8 @@ from bot.keeper import Keeper
 from bot.manners import Manners
 from bot.outbox import Outbox
 from bot.replies import Parts
-from bot.review.desk import CLAIM_SECONDS, UNDO_SECONDS, Desk, Why
+from bot.review.desk import CLAIM_SECONDS, UNDO_SECONDS, Desk, Gap, Why
+from bot.review.history import History
 from bot.store import Store
 from bot.types import DeliveryKind, DeliveryState, ReviewAction
 from models.labels import Level
@@ -247,3 +248,49 @@ async def test_a_dead_letter_is_tried_again_in_somebodys_name(
     assert await acts(desk, "p1") == [("mod_anna", ReviewAction.RETRIED)]
     with pytest.raises(UsageError):
         await desk.retry(claimed[0].id, "mod_anna")
+
+
+async def a_gap(store: Store, desk: Desk, subreddit: str = "testsub") -> Gap:
+    """A time of which posts may be missing, found now."""
+    async with store.transaction():
+        await store.execute("add_gap", {"subreddit": subreddit, "from_utc": 1.0, "until_utc": 2.0, "now": 3.0})
+    return (await desk.gaps())[-1]
+
+
+async def test_a_gap_is_looked_through_once_and_in_somebodys_name(store: Store, desk: Desk) -> None:
+    """The act is an event like any other; whoever comes second is told who was first, and leaves none."""
+    gap = await a_gap(store, desk)
+    assert gap.is_open
+    found = await asyncio.gather(
+        *(desk.look_through(gap.name, name) for name in ("mod_anna", "mod_ben")), return_exceptions=True
+    )
+    first, second = ("mod_anna", "mod_ben") if found[0] is None else ("mod_ben", "mod_anna")
+    assert [str(each) for each in found if each] == [f"{first} has looked through these posts already"]
+    (gap,) = await desk.gaps()
+    assert (gap.is_open, gap.looked_by) == (False, first)
+    (event,) = await History(store).events(HERE)
+    assert (event.review.action, event.review.actor, event.level) == (ReviewAction.LOOKED, first, None)
+    assert event.review.post_id == gap.name
+    assert await desk.undoable(second) is None
+    with pytest.raises(UsageError, match="no such time"):
+        await desk.look_through("gap-testsub-9", "mod_anna")
+
+
+async def test_a_gap_that_was_ticked_off_by_mistake_is_open_again(store: Store, desk: Desk, clock: HandClock) -> None:
+    """Within a minute, for whoever ticked it off, and both acts stay in the history."""
+    gap = await a_gap(store, desk)
+    await desk.look_through(gap.name, "mod_anna")
+    with pytest.raises(UsageError, match="nothing left to undo"):
+        await desk.undo(gap.name, "mod_ben")
+    await desk.undo(gap.name, "mod_anna")
+    assert (await desk.gaps())[0].is_open
+    await desk.look_through(gap.name, "mod_ben")
+    clock.advance(UNDO_SECONDS)
+    with pytest.raises(UsageError, match="nothing left to undo"):
+        await desk.undo(gap.name, "mod_ben")
+    events = [each.review for each in await History(store).events(HERE)]
+    assert [(each.actor, each.action, each.detail) for each in reversed(events)] == [
+        ("mod_anna", "looked", ""),
+        ("mod_anna", "undone", "looked"),
+        ("mod_ben", "looked", ""),
+    ]

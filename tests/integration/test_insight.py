@@ -40,6 +40,7 @@ def config() -> Config:
     return Config.model_validate(
         {
             "reddit": {"subreddits": ["testsub", "quietcorner"]},
+            "review": {"owners": ["mod_ben", "xylophonist"], "session_hours": 9},
             "overrides": {"quietcorner": {"replies": {"country": "US", "deny_authors": ["xylophonist"]}}},
         }
     )
@@ -186,6 +187,9 @@ async def test_settings_are_for_owners(rooms: Rooms) -> None:
         text = (await browser.get("/settings")).text
     assert "xylophonist" in text
     assert "daily_cap" in text
+    assert re.search(r"<code>session_hours</code>.*?<dd>9</dd>", text, re.DOTALL)
+    assert re.findall(r"<dd>(True|False|None|{}|\[\]|[0-9]+\.0)</dd>", text) == []  # nothing that only Python says
+    assert re.search(r"<code>modmail</code>.*?<dd>yes</dd>", text, re.DOTALL)
 
 
 async def test_resources_say_until_when_they_hold(rooms: Rooms, clock: HandClock) -> None:

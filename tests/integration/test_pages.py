@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 
 from bot.config import Config
 from bot.manners import Manners
-from bot.outbox import Outbox
+from bot.outbox import Draft, Outbox
 from bot.review.case import excerpts
 from bot.review.desk import CLAIM_SECONDS, UNDO_SECONDS, Desk, Why
 from bot.review.pages import Rooms, routes
 from bot.store import Store
-from bot.types import DeliveryKind, DeliveryState
+from bot.types import DeliveryKind, DeliveryState, Planned
 from models.assessment import Evidence
 from models.labels import Level
 from tests.cases import ANNA, BEN, CATALOGUE, CSRF, OLGA, STRANGER, browsing, file_case
@@ -114,6 +114,29 @@ async def test_the_queue_shows_the_gravest_first_and_buries_no_level(
     assert "30 wait, oldest 30 minutes" in page.text
     assert "1 waits, oldest 2 hours" in page.text
     assert "All 30 of them" in page.text
+
+
+async def test_what_waits_stands_before_the_menu(anna: Browser, file: File) -> None:
+    """On a small telephone the menu takes a third of the screen: whoever is needed comes before it, on every page."""
+    await file("p1")
+    for address in ("/", "/case/p1", "/aside", "/history", "/health"):
+        text = (await anna.get(address)).text
+        assert 0 < text.index('class="levels"') < text.index("<nav ") < text.index("<main "), address
+
+
+async def test_how_long_a_claim_still_holds_is_said_in_plain_words(
+    anna: Browser, ben: Browser, file: File, clock: HandClock
+) -> None:
+    """Nobody has to reckon from UTC at night."""
+    await file("p1")
+    await post(anna, "/case/p1/claim")
+    clock.advance(300)
+    assert "You have it for another 10 minutes" in Page(await anna.get("/")).text
+    assert "This case is yours for another 10 minutes" in Page(await anna.get("/case/p1")).text
+    assert "mod_anna has it for another 10 minutes" in Page(await ben.get("/")).text
+    await post(anna, "/case/p1/approve")
+    clock.advance(30)
+    assert "It leaves in less than a minute" in Page(await anna.get("/")).text
 
 
 async def test_one_level_is_shown_whole_page_by_page(anna: Browser, file: File, clock: HandClock) -> None:
@@ -251,7 +274,7 @@ async def test_every_act_is_an_event_in_the_history(anna: Browser, file: File) -
     for address in ("/history", "/case/p1"):
         text = Page(await anna.get(address)).text
         assert "mod_anna took the case" in text
-        assert "mod_anna says that it is really: Urgent" in text
+        assert "mod_anna says that it is: Urgent" in text
         assert "mod_anna closed the case: The bot was wrong about this post" in text
         assert "a note <b>" in text
 
@@ -285,6 +308,50 @@ async def test_what_the_bot_could_not_do_has_a_place_of_its_own(
     assert "403 <b>" in page.text
     assert (await post(anna, f"/delivery/{dead[0].id}/retry")).status_code == 303
     assert (await post(anna, f"/delivery/{dead[0].id}/retry")).status_code == 404
+
+
+async def test_a_dead_letter_says_what_it_was_and_leads_to_its_case(
+    anna: Browser, file: File, store: Store, outbox: Outbox, clock: HandClock
+) -> None:
+    """And through which channel it should have gone; the menu counts it. A notice about the bot itself has no case."""
+    await file("p1")
+    alert = Planned(DeliveryKind.ALERT, DeliveryState.DEAD, "discord")
+    async with store.transaction():
+        for id in ("p1", "refused-testsub-1"):
+            await outbox.enqueue([Draft(id, "TestSub", Level.CRISIS, alert, "a subject", "words", clock.now())])
+    assert "Set aside (2)" in Page(await anna.get("/")).text
+    page = Page(await anna.get("/aside"))
+    assert "An alert through discord about post p1 in r/TestSub" in page.text
+    assert "An alert through discord about the bot itself, in r/TestSub" in page.text
+    assert [each for each in page.all("a", "href") if each.startswith("/case/")] == ["/case/p1"]
+
+
+async def test_a_gap_is_ticked_off_and_the_tick_taken_back(anna: Browser, ben: Browser, store: Store) -> None:
+    """A button and a minute to think again, as with every other act; the history says who did it, and leads back."""
+    async with store.transaction():
+        await store.execute("add_gap", {"subreddit": "testsub", "from_utc": 1.0, "until_utc": 2.0, "now": 3.0})
+        await store.execute("add_gap", {"subreddit": "elsewhere", "from_utc": 1.0, "until_utc": 2.0, "now": 3.0})
+    page = Page(await anna.get("/aside"))
+    assert "https://www.reddit.com/r/testsub/new" in page.all("a", "href")
+    assert page.all("form", "action") == ["/gap/gap-testsub-1/looked"]
+    before = Page(await anna.get("/history")).text
+    done = await post(anna, "/gap/gap-testsub-1/looked")
+    assert (done.status_code, done.headers["location"]) == (303, "/aside#gaps")
+    page = Page(await anna.get("/aside"))
+    assert "mod_anna looked through r/testsub" in page.text
+    assert ("Set aside (1)" in before, "Set aside (" in page.text) == (True, False)
+    assert page.all("form", "action") == ["/gap/gap-testsub-1/undo"]
+    assert Page(await ben.get("/aside")).all("form", "action") == []
+    again = await post(ben, "/gap/gap-testsub-1/looked")
+    assert (again.status_code, "mod_anna has looked through these posts already" in again.text) == (409, True)
+    history = Page(await anna.get("/history"))
+    assert "mod_anna looked through a time that the bot may have missed" in history.text
+    assert [each for each in history.all("a", "href") if "gap-" in each] == []
+    (row,) = csv.DictReader(io.StringIO((await anna.get("/history.csv")).text))
+    assert (row["action"], row["post"], row["level"]) == ("looked", "gap-testsub-1", "")
+    assert (await post(anna, "/gap/gap-testsub-1/undo")).status_code == 303
+    assert Page(await ben.get("/aside")).all("form", "action") == ["/gap/gap-testsub-1/looked"]
+    assert (await post(anna, "/gap/nothing/looked")).status_code == 404
 
 
 async def test_another_teams_case_is_as_if_it_were_not_there(

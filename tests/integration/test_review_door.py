@@ -6,8 +6,11 @@ import asyncio
 import socket
 import sqlite3
 import ssl
+import warnings
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx2
 import pytest
@@ -281,10 +284,18 @@ async def test_behind_a_proxy_the_address_is_what_the_proxy_says(
         assert (await client.get("/", headers={"host": "127.0.0.1"})).status_code == 400
 
 
-async def test_over_tls_the_cookie_never_travels_in_the_clear(
-    set_up: Config, secrets: Secrets, store: Store, clock: HandClock, tmp_path: Path
-) -> None:
-    """With a certificate the page speaks TLS alone, and its cookie is Secure and bound to the host."""
+@dataclass(frozen=True, slots=True)
+class Certified:
+    """A certificate for 127.0.0.1 from an authority of the test's own, as files, and whoever trusts it."""
+
+    certificate: Path
+    key: Path
+    trusted: ssl.SSLContext
+
+
+@pytest.fixture
+def certified(tmp_path: Path) -> Certified:
+    """Made anew, as a team would make one that no browser knows."""
     authority = trustme.CA()
     issued = authority.issue_cert("127.0.0.1")
     certificate, key = tmp_path / "page.pem", tmp_path / "page.key"
@@ -292,17 +303,56 @@ async def test_over_tls_the_cookie_never_travels_in_the_clear(
     issued.private_key_pem.write_to_path(key)
     trusted = ssl.create_default_context()
     authority.configure_trust(trusted)
-    tls = with_review(set_up, tls_certificate=certificate, tls_key=key)
+    return Certified(certificate, key, trusted)
+
+
+@pytest.fixture
+async def tls_page(
+    set_up: Config, secrets: Secrets, store: Store, clock: HandClock, certified: Certified
+) -> AsyncIterator[str]:
+    """The page on every address of this machine, with a certificate."""
+    port = free_port()
+    review = {"host": "0.0.0.0", "port": port, "public_url": f"https://127.0.0.1:{port}"}  # noqa: S104
+    tls = with_review(set_up, tls_certificate=certified.certificate, tls_key=certified.key, **review)
     async with serving(tls, secrets, store, rooms(), clock) as address:
-        assert address.startswith("https://127.0.0.1:")
-        async with browser(address, verify=trusted) as client:
-            arrived = await sign_in(client, "Anna")
-            assert arrived.headers["set-cookie"].startswith("__Host-nightlight=")
-            assert "Secure" in arrived.headers["set-cookie"]
-            assert "max-age" in arrived.headers["strict-transport-security"]
-            assert (await client.get("/")).text == "Anna moderator testsub"
-            with pytest.raises(httpx2.HTTPError):
-                await client.get(f"http{address.removeprefix('https')}/sign-in")
+        yield address
+
+
+async def test_over_tls_no_cookie_travels_in_the_clear(tls_page: str, certified: Certified) -> None:
+    """Before the sign-in, after it and at the sign-out it is Secure, out of scripts' reach and bound to this host."""
+    async with browser(tls_page, verify=certified.trusted) as client:
+        begun = await client.get("/sign-in/reddit")
+        arrived = await sign_in(client, "Anna")
+        assert (await client.get("/")).text == "Anna moderator testsub"
+        left = await post(client, "/sign-out")
+    for answer in (begun, arrived, left):
+        (cookie,) = answer.headers.get_list("set-cookie")
+        name, *settings = cookie.split("; ")
+        assert name.startswith("__Host-nightlight=")
+        assert {"Secure", "HttpOnly", "Path=/", "SameSite=lax"} <= set(settings)
+        assert "max-age" in answer.headers["strict-transport-security"]
+
+
+async def test_plain_http_and_old_tls_get_no_page(tls_page: str) -> None:
+    """Who speaks without TLS, or one that is older than 1.2, gets not a byte of a page, nor a redirect to trust in."""
+    port = urlsplit(tls_page).port
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET /sign-in HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+    async with asyncio.timeout(10):
+        answer = await reader.read()
+    writer.close()
+    assert b"HTTP/" not in answer
+    old = ssl.create_default_context()
+    old.check_hostname, old.verify_mode = False, ssl.CERT_NONE
+    old.set_ciphers("ALL:@SECLEVEL=0")
+    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+        old.minimum_version, old.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_2
+        _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=old)
+        writer.close()
+        old.maximum_version = ssl.TLSVersion.TLSv1_1
+    with pytest.raises((ConnectionResetError, ssl.SSLError)) as refused:
+        await asyncio.open_connection("127.0.0.1", port, ssl=old)
+    assert "no protocols available" not in str(refused.value).lower()  # that would be this side's own refusal
 
 
 async def test_a_certificate_that_cannot_be_used_is_an_error(

@@ -28,6 +28,7 @@ from tests.hostile import HOSTILE
 from tests.review import browser, csrf, serving, sign_in, with_review
 
 OWN, OTHERS = "p0", "q0"
+OWN_GAP, OTHERS_GAP = "gap-testsub-1", "gap-quietcorner-1"
 SECRET = "pangolin"
 DOOR = [("GET", "/sessions"), ("POST", "/sessions/end"), ("POST", "/sessions/end-all"), ("POST", "/sign-out")]
 
@@ -58,9 +59,12 @@ def pages(store: Store, desk: Desk, set_up: Config, clock: HandClock) -> list[Ba
 async def page(
     set_up: Config, secrets: Secrets, store: Store, pages: list[BaseRoute], clock: HandClock
 ) -> AsyncIterator[str]:
-    """The page, with a case in each community."""
+    """The page, with a case and a gap in each community."""
     await file(store, clock, OWN, subreddit="testsub")
     await file(store, clock, OTHERS, subreddit="quietcorner", text=f"ideation {SECRET}", title=SECRET, author=SECRET)
+    async with store.transaction():
+        for subreddit in ("testsub", "quietcorner"):
+            await store.execute("add_gap", {"subreddit": subreddit, "from_utc": 1.0, "until_utc": 2.0, "now": 3.0})
     async with serving(set_up, secrets, store, pages, clock) as address:
         yield address
 
@@ -93,13 +97,15 @@ async def file(store: Store, clock: HandClock, id: str, **post: Any) -> None:
     await file_case(store, clock, KeywordClassifier(), id, **{"text": "ideation", **post})
 
 
-def addresses(pages: Sequence[BaseRoute], post_id: str, delivery_id: int = 1) -> list[tuple[str, str]]:
-    """Every route behind the door as a method and a path about this case."""
+def addresses(
+    pages: Sequence[BaseRoute], post_id: str, delivery_id: int = 1, gap: str = OWN_GAP
+) -> list[tuple[str, str]]:
+    """Every route behind the door as a method and a path about this case, delivery and gap."""
     found = []
     for route in pages:
         assert isinstance(route, Route), "the tests know only plain routes"
         path = route.path.replace("{post_id}", post_id).replace("{delivery_id:int}", str(delivery_id))
-        path = path.replace("{chart}", "days")
+        path = path.replace("{chart}", "days").replace("{gap}", gap)
         assert "{" not in path, "the tests do not know this parameter"
         found += [(method, path) for method in sorted(route.methods or ()) if method != "HEAD"]
     assert len(found) > 15
@@ -134,7 +140,7 @@ async def test_another_teams_case_looks_like_none_at_all(
     """For another team every route about a case answers as it does for a case that is not there, and does nothing."""
     token = await csrf(anna)
     before = stored(store)
-    theirs, nothing = addresses(pages, OTHERS, delivery_id=3), addresses(pages, "nope", delivery_id=999)
+    theirs, nothing = addresses(pages, OTHERS, 3, OTHERS_GAP), addresses(pages, "nope", 999, "gap-nope-1")
     for (method, path), (_, path_of_nothing) in zip(theirs, nothing, strict=True):
         if path in ("/next", "/events", *(path for _, path in DOOR)):
             continue

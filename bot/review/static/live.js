@@ -1,4 +1,5 @@
-// Keeps the counts at the top up to date, and says when there is something new. The page works without it.
+// Keeps the counts at the top up to date, says when there is something new, and says what the slider of the numbers stands
+// for while it is moved. The page works without it.
 "use strict";
 
 const shown = document.querySelector("[data-live]");
@@ -17,4 +18,14 @@ if (shown && "EventSource" in window) {
   });
   // A page that is left must not keep its connection: a browser has few for one host.
   addEventListener("pagehide", () => events.close());
+}
+
+const slider = document.querySelector("[data-curve]");
+if (slider) {
+  const told = document.querySelector("[data-tried]");
+  const alerts = JSON.parse(slider.dataset.curve);
+  slider.addEventListener("input", () => {
+    const bound = Number(slider.value).toFixed(2);
+    told.textContent = told.dataset.words.replace("{bound}", bound).replace("{a_day}", alerts[bound]);
+  });
 }
