@@ -60,13 +60,15 @@ def count_words(posts: Sequence[Encoded], at_least: int) -> Bag:
     return Bag(ids, (np.log((1 + len(posts)) / (1 + frequency[ids])) + 1).astype(np.float32))
 
 
-def fit_heads(posts: Sequence[Encoded], targets: Floats, weights: Floats) -> Heads:
+def fit_heads(posts: Sequence[Encoded], targets: Floats, weights: Floats, bag: Bag | None = None) -> Heads:
     """The heads that fit best, not calibrated, from targets in [0, 1] (NaN: unknown) of (posts, OUTPUTS).
 
-    A task that no post teaches gives one half for everything.
+    Without a bag of words they take the ones that stand in enough of the posts. A task that no post teaches gives one
+    half for everything.
     """
-    # Of less than a hundred posts hardly any word stands in ten.
-    bag = count_words(posts, min(POSTS_PER_WORD, max(1, len(posts) // 10)))
+    if bag is None:
+        # Of less than a hundred posts hardly any word stands in ten.
+        bag = count_words(posts, min(POSTS_PER_WORD, max(1, len(posts) // 10)))
     fitted = [_taught(task, posts, targets, weights, bag) for task in TASKS]
     outputs = [columns.stop - columns.start for columns in TASKS.values()]
     return uncalibrated(

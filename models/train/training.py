@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 
 from models.document import Document
 from models.encoder import LAYERS_FILE, SHIPPED_BASE, Encoder, Manifest, Reader, base_folder
-from models.heads import OUTPUTS, Bag, Encoded, Heads
+from models.heads import OUTPUTS, TASKS, Bag, Encoded, Heads
 from models.labels import Risk, Severity
 from models.onnx_export import Blueprint, Progress, onnx_file, sha256_of
 from models.rules import Rules
@@ -33,6 +33,9 @@ HELD_FOLD = 0
 # Nobody knows the truth of these.
 _UNMEASURED = (INVENTED, OPINIONS)
 _POSTS_AT_ONCE = 256
+# The network has read the rows of these so often that heads fitted on its vectors of them would trust it too much. Of
+# the other tasks it reads each row about once, and its own heads are far from having learned all the words.
+_OFTEN_READ = ("severity", "whole_severity", "risk", "stress")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +122,8 @@ def _fit(
     learning = [example for example in examples if example.fold not in (None, held_fold)]
     out.mkdir(parents=True, exist_ok=True)
     if course.frozen:
-        blueprint, heads = _on_frozen_layers(base, learning, windows, progress)
+        blueprint = Blueprint(base, sha256_of(base / "model.safetensors"), FEATURES)
+        heads = _fitted_heads(blueprint, learning, windows, progress)
     else:
         blueprint, heads = _on_tuned_layers(course, base, learning, windows, out, run, progress, on_step)
     if course.base is not None:
@@ -166,14 +170,14 @@ def _on_tuned_layers(
     layers = {name: tensor.half().contiguous() for name, tensor in tuned.network.encoder.encoder.state_dict().items()}  # type: ignore[union-attr]
     save_file(layers, out / LAYERS_FILE)
     heads = _heads(tuned.network.dense, tuned.network.words, bag, plan)
-    return replace(blueprint, layers=out / LAYERS_FILE, layers_sha256=sha256_of(out / LAYERS_FILE)), heads
+    blueprint = replace(blueprint, layers=out / LAYERS_FILE, layers_sha256=sha256_of(out / LAYERS_FILE))
+    return blueprint, with_tasks_of(_fitted_heads(blueprint, learning, windows, progress, bag), heads, _OFTEN_READ)
 
 
-def _on_frozen_layers(
-    base: Path, learning: Sequence[Example], windows: Windows, progress: Progress
-) -> tuple[Blueprint, Heads]:
-    """Heads over the base as it is."""
-    blueprint = Blueprint(base, sha256_of(base / "model.safetensors"), FEATURES)
+def _fitted_heads(
+    blueprint: Blueprint, learning: Sequence[Example], windows: Windows, progress: Progress, bag: Bag | None = None
+) -> Heads:
+    """Heads fitted to the end over an encoder that no longer changes."""
     reader = Reader(windows, onnx_file(blueprint, progress))
     documents = list(dict.fromkeys(document for example in learning for document in example.documents))
     encoded: dict[Document, Encoded] = {}
@@ -185,7 +189,21 @@ def _on_frozen_layers(
     posts = [_as_one([encoded[document] for document in example.documents]) for example in learning]
     progress("Fitting the heads")
     targets, weights = (np.stack([getattr(example, name) for example in learning]) for name in ("targets", "weights"))
-    return blueprint, fit_heads(posts, targets, weights)
+    return fit_heads(posts, targets, weights, bag)
+
+
+def with_tasks_of(fitted: Heads, own: Heads, tasks: Sequence[str]) -> Heads:
+    """The fitted heads with the network's `own` for these tasks, both over the same words."""
+    columns = np.zeros(OUTPUTS, dtype=np.bool_)
+    for task in tasks:
+        columns[TASKS[task]] = True
+    return replace(
+        fitted,
+        dense=np.where(columns, own.dense, fitted.dense),
+        words=np.where(columns, own.words, fitted.words),
+        bias=np.where(columns, own.bias, fitted.bias),
+        sharpness=np.where(columns, own.sharpness, fitted.sharpness),
+    )
 
 
 def _as_one(posts: Sequence[Encoded]) -> Encoded:

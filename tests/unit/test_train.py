@@ -22,9 +22,10 @@ from models.onnx_export import Blueprint
 from models.soft import SoftLabels
 from models.train.calibrate import best_threshold, best_weights, fit_line
 from models.train.data import FILES, INVENTED, OPINIONS, Example, Opinion, folds, load
-from models.train.fit import Recipe, count_words, fit
+from models.train.fit import Recipe, count_words, fit, uncalibrated
 from models.train.lessons import Lesson, lessons_of
 from models.train.network import misfit
+from models.train.training import with_tasks_of
 from models.train.tuning import Plan, Tuned, reading_order, tune
 from models.windows import Windows
 
@@ -304,6 +305,26 @@ def run(folder: Path, tiny: Blueprint, windows: Windows, until: int | None = Non
 def weights(tuned: Tuned) -> list[float]:
     """Every learned number."""
     return [float(value) for tensor in tuned.network.state_dict().values() for value in tensor.flatten()[:50]]
+
+
+def test_each_task_keeps_the_heads_it_is_to_have() -> None:
+    """The named tasks score as the network's own heads do, all others as the fitted ones."""
+    bag = Bag(np.array([5]), np.ones(1, dtype=np.float32))
+    fitted, own = (
+        uncalibrated(
+            dense=np.full((2, OUTPUTS), value, dtype=np.float32),
+            words=np.full((1, OUTPUTS), value, dtype=np.float32),
+            bias=np.full(OUTPUTS, value, dtype=np.float32),
+            bag=bag,
+            sharpness=np.full(OUTPUTS, sharpness, dtype=np.float32),
+        )
+        for value, sharpness in ((1, 0), (2, 8))
+    )
+    post = Encoded(np.array([[1, 2], [3, 4]], dtype=np.float32), [np.array([5]), np.array([6])])
+    both = with_tasks_of(fitted, own, ["risk", "stress"]).scores([post])[0]
+    for task, columns in TASKS.items():
+        expected = own if task in ("risk", "stress") else fitted
+        assert both[columns] == pytest.approx(expected.scores([post])[0, columns])
 
 
 def test_the_loss_falls(tmp_path: Path, tiny: Blueprint, windows: Windows) -> None:
