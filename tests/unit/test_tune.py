@@ -66,8 +66,8 @@ def test_one_bound_moves() -> None:
     low, high = with_bound(Policy(), 0.07), with_bound(Policy(), 0.55)
     assert bound_of(low) == 0.07
     assert (low.crisis, low.urgent[1:]) == (Policy().crisis, Policy().urgent[1:])
-    assert [rule.min_probability for rule in high.crisis] == [0.55, 0.55]
-    assert [rule.min_probability for rule in high.urgent] == [0.55, 0.6, 0.6]
+    assert [rule.min_probability for rule in high.crisis] == [0.55, 0.6]
+    assert [rule.min_probability for rule in high.urgent] == [0.55, 0.6, 0.55]
     assert high.watch == Policy().watch
     with pytest.raises(UsageError, match="no urgent rule on ideation"):
         bound_of(Policy(urgent=(Rule(risk=Risk.BEHAVIOR),)))
