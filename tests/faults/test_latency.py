@@ -70,6 +70,7 @@ async def test_a_crisis_alert_is_stored_within_the_poll_interval_and_a_quarter_s
 
 
 @pytest.mark.timeout(180)
+@pytest.mark.slow
 async def test_a_language_model_that_does_not_answer_delays_no_crisis_alert(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -313,7 +313,7 @@ TestLife = Life.TestCase
 # No shrinking: every step of an example writes to a real file, so that thousands of ever shorter examples would take
 # minutes; the first one that fails is reported as it is, at most 25 steps long.
 TestLife.settings = settings(
-    max_examples=80,
+    max_examples=40,
     stateful_step_count=25,
     phases=[phase for phase in Phase if phase not in (Phase.shrink, Phase.explain)],
 )
