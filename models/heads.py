@@ -139,7 +139,7 @@ class Heads:
         if "risk" in self.weights:
             risk = settle(risk, decide(risk, self.weights["risk"]))
         if "severity" in self.weights:
-            severity = settle(severity, self.severity_levels(probabilities))
+            severity = settle(severity, decide(severity, self._severity_weights(probabilities)))
         published[:, TASKS["risk"]], published[:, TASKS["severity"]] = reaching(risk), reaching(severity)
         return published
 
@@ -156,10 +156,12 @@ class Heads:
 
     def severity_levels(self, probabilities: Floats) -> NDArray[np.int64]:
         """The decided level of each post, by the weights of the scheme that suits it."""
+        return decide(self.severity(probabilities), self._severity_weights(probabilities))
+
+    def _severity_weights(self, probabilities: Floats) -> Floats:
         whole = np.ones_like(self.weights["severity"])
         whole[list(ORDINAL["whole_severity"])] = self.weights["whole_severity"]
-        weights = np.where(self._is_whole(probabilities), whole, self.weights["severity"])
-        return decide(self.severity(probabilities), weights)
+        return np.where(self._is_whole(probabilities), whole, self.weights["severity"])
 
     def _is_whole(self, probabilities: Floats) -> NDArray[np.bool_]:
         scheme = TASKS["scheme"]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -60,16 +60,23 @@ def count_words(posts: Sequence[Encoded], at_least: int) -> Bag:
     return Bag(ids, (np.log((1 + len(posts)) / (1 + frequency[ids])) + 1).astype(np.float32))
 
 
-def fit_heads(posts: Sequence[Encoded], targets: Floats, weights: Floats, bag: Bag | None = None) -> Heads:
+def fit_heads(
+    posts: Sequence[Encoded],
+    targets: Floats,
+    weights: Floats,
+    bag: Bag | None = None,
+    tasks: Collection[str] = frozenset(TASKS),
+) -> Heads:
     """The heads that fit best, not calibrated, from targets in [0, 1] (NaN: unknown) of (posts, OUTPUTS).
 
-    Without a bag of words they take the ones that stand in enough of the posts. A task that no post teaches gives one
-    half for everything.
+    Without a bag of words they take the ones that stand in enough of the posts. A task that is not among `tasks`, or
+    that no post teaches, gives one half for everything.
     """
     if bag is None:
         # Of less than a hundred posts hardly any word stands in ten.
         bag = count_words(posts, min(POSTS_PER_WORD, max(1, len(posts) // 10)))
-    fitted = [_taught(task, posts, targets, weights, bag) for task in TASKS]
+    wanted = np.where(_columns(tasks), targets, np.nan)
+    fitted = [_taught(task, posts, wanted, weights, bag) for task in TASKS]
     outputs = [columns.stop - columns.start for columns in TASKS.values()]
     return uncalibrated(
         dense=np.concatenate([each.dense for each in fitted], axis=1),
@@ -78,6 +85,26 @@ def fit_heads(posts: Sequence[Encoded], targets: Floats, weights: Floats, bag: B
         bag=bag,
         sharpness=np.repeat([RECIPES[task].sharpness for task in TASKS], outputs).astype(np.float32),
     )
+
+
+def with_tasks_of(fitted: Heads, own: Heads, tasks: Collection[str]) -> Heads:
+    """The fitted heads with those of `own` for these tasks, both over the same words."""
+    columns = _columns(tasks)
+    return replace(
+        fitted,
+        dense=np.where(columns, own.dense, fitted.dense),
+        words=np.where(columns, own.words, fitted.words),
+        bias=np.where(columns, own.bias, fitted.bias),
+        sharpness=np.where(columns, own.sharpness, fitted.sharpness),
+    )
+
+
+def _columns(tasks: Collection[str]) -> NDArray[np.bool_]:
+    """Which outputs belong to these tasks, (OUTPUTS,)."""
+    columns = np.zeros(OUTPUTS, dtype=np.bool_)
+    for task in tasks:
+        columns[TASKS[task]] = True
+    return columns
 
 
 def uncalibrated(dense: Floats, words: Floats, bias: Floats, bag: Bag, sharpness: Floats) -> Heads:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -23,7 +23,15 @@ from models.scorecard import CSSRS
 from models.train import card, record
 from models.train.calibrate import Sheet, calibrate
 from models.train.data import FOLDS, INVENTED, OPINIONS, Example, Opinion, load
-from models.train.fit import FEATURES, POSTS_PER_WORD, WINDOW_TOKENS, count_words, fit_heads, uncalibrated
+from models.train.fit import (
+    FEATURES,
+    POSTS_PER_WORD,
+    WINDOW_TOKENS,
+    count_words,
+    fit_heads,
+    uncalibrated,
+    with_tasks_of,
+)
 from models.train.lessons import Lesson, lessons_of
 from models.train.skim import add_skim
 from models.train.tuning import OnStep, Plan, sharpness_of, tune
@@ -35,7 +43,7 @@ _UNMEASURED = (INVENTED, OPINIONS)
 _POSTS_AT_ONCE = 256
 # The network has read the rows of these so often that heads fitted on its vectors of them would trust it too much. Of
 # the other tasks it reads each row about once, and its own heads are far from having learned all the words.
-_OFTEN_READ = ("severity", "whole_severity", "risk", "stress")
+_OFTEN_READ = frozenset({"severity", "whole_severity", "risk", "stress"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,11 +179,17 @@ def _on_tuned_layers(
     save_file(layers, out / LAYERS_FILE)
     heads = _heads(tuned.network.dense, tuned.network.words, bag, plan)
     blueprint = replace(blueprint, layers=out / LAYERS_FILE, layers_sha256=sha256_of(out / LAYERS_FILE))
-    return blueprint, with_tasks_of(_fitted_heads(blueprint, learning, windows, progress, bag), heads, _OFTEN_READ)
+    fitted = _fitted_heads(blueprint, learning, windows, progress, bag, TASKS.keys() - _OFTEN_READ)
+    return blueprint, with_tasks_of(fitted, heads, _OFTEN_READ)
 
 
 def _fitted_heads(
-    blueprint: Blueprint, learning: Sequence[Example], windows: Windows, progress: Progress, bag: Bag | None = None
+    blueprint: Blueprint,
+    learning: Sequence[Example],
+    windows: Windows,
+    progress: Progress,
+    bag: Bag | None = None,
+    tasks: Collection[str] = frozenset(TASKS),
 ) -> Heads:
     """Heads fitted to the end over an encoder that no longer changes."""
     reader = Reader(windows, onnx_file(blueprint, progress))
@@ -189,21 +203,7 @@ def _fitted_heads(
     posts = [_as_one([encoded[document] for document in example.documents]) for example in learning]
     progress("Fitting the heads")
     targets, weights = (np.stack([getattr(example, name) for example in learning]) for name in ("targets", "weights"))
-    return fit_heads(posts, targets, weights, bag)
-
-
-def with_tasks_of(fitted: Heads, own: Heads, tasks: Sequence[str]) -> Heads:
-    """The fitted heads with the network's `own` for these tasks, both over the same words."""
-    columns = np.zeros(OUTPUTS, dtype=np.bool_)
-    for task in tasks:
-        columns[TASKS[task]] = True
-    return replace(
-        fitted,
-        dense=np.where(columns, own.dense, fitted.dense),
-        words=np.where(columns, own.words, fitted.words),
-        bias=np.where(columns, own.bias, fitted.bias),
-        sharpness=np.where(columns, own.sharpness, fitted.sharpness),
-    )
+    return fit_heads(posts, targets, weights, bag, tasks)
 
 
 def _as_one(posts: Sequence[Encoded]) -> Encoded:

@@ -22,10 +22,9 @@ from models.onnx_export import Blueprint
 from models.soft import SoftLabels
 from models.train.calibrate import best_threshold, best_weights, fit_line
 from models.train.data import FILES, INVENTED, OPINIONS, Example, Opinion, folds, load
-from models.train.fit import Recipe, count_words, fit, uncalibrated
+from models.train.fit import Recipe, count_words, fit, uncalibrated, with_tasks_of
 from models.train.lessons import Lesson, lessons_of
 from models.train.network import misfit
-from models.train.training import with_tasks_of
 from models.train.tuning import Plan, Tuned, reading_order, tune
 from models.windows import Windows
 
