@@ -12,6 +12,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 from bot.clock import timestamp
 from bot.policy import RISK_WORDS, SEVERITY_WORDS
@@ -30,7 +31,8 @@ _EXCERPTS, _EXCERPT_LENGTH, _CONTEXT = 5, 120, 30
 _REASONS, _REASON_LENGTH = 8, 160
 _QUOTE_LENGTH = 60
 _TITLE_LENGTH = 80
-_SHARED = 3  # reasons, and excerpts, in a chat message: Discord takes 2,000 characters
+_LONGEST_CHAT = 1900  # exclusive, in characters; Discord takes 2,000
+_SHARED = 3  # reasons, and excerpts, in a chat message
 
 _FIRST = {
     Level.CRISIS: "Crisis: please read this post now, before anything else.",
@@ -76,15 +78,16 @@ def compose_alert(
     base_url: str = REDDIT,
     note: str = "",
     counsel: Counsel = Counsel(),  # noqa: B008 - frozen
+    page_url: str | None = None,
 ) -> Message:
     """The alert about one post. Never raises for what is in the post.
 
     `base_url` is the Reddit its link leads to; `note` says what courtesy has to do with the reply that is proposed, or
-    is not; `counsel` is what may help.
+    is not; `counsel` is what may help; `page_url` is where the moderators' page is, if there is one.
     """
     excerpts = list(_excerpts(post, assessment, catalogue)) if assessment else []
     bodies = (
-        _alert_body(post, decision, catalogue, base_url, note, counsel, excerpts[:shown])
+        _alert_body(post, decision, catalogue, base_url, note, counsel, page_url, excerpts[:shown])
         for shown in range(len(excerpts), -1, -1)
     )
     # The place for excerpts is what is left beside the rest, which has bounds of its own.
@@ -99,6 +102,7 @@ def _alert_body(
     base_url: str,
     note: str,
     counsel: Counsel,
+    page_url: str | None,
     excerpts: Sequence[_Excerpt],
 ) -> str:
     states = {planned.kind: planned.state for planned in decision.deliveries}
@@ -106,20 +110,32 @@ def _alert_body(
     body = MARKDOWN.get_template("alert.md.j2").render(
         first=_FIRST[decision.level],
         link=link_to(post, base_url),
+        case=_case(post, page_url),
         reasons=[inert(reason.words, _REASON_LENGTH) for reason in decision.reasons[:_REASONS]],
         excerpts=excerpts,
         reply=_reply_words(reply, note),
         show_command=reply is DeliveryState.HELD,
         urgent=decision.level in (Level.CRISIS, Level.URGENT),
         unread=decision.level is Level.UNASSESSED,
-        advice=list(_advice(post, counsel, catalogue)),
-        chosen_by=inert(counsel.chosen_by, _TITLE_LENGTH),
-        card=counsel.card,
-        doubts=counsel.doubts,
         post_id=_id(post),
         marker=alert_marker(post),
+        **_help(post, counsel, catalogue),
     )
     return body.strip()
+
+
+def compose_help(post: Post, counsel: Counsel, catalogue: Catalogue) -> str:
+    """What may help, how to answer and what the bot is unsure about, as in the alert; Markdown."""
+    return MARKDOWN.get_template("help.md.j2").render(_help(post, counsel, catalogue)).strip()
+
+
+def _help(post: Post, counsel: Counsel, catalogue: Catalogue) -> dict[str, Any]:
+    return {
+        "advice": list(_advice(post, counsel, catalogue)),
+        "chosen_by": inert(counsel.chosen_by, _TITLE_LENGTH),
+        "card": counsel.card,
+        "doubts": counsel.doubts,
+    }
 
 
 def compose_message(
@@ -128,25 +144,45 @@ def compose_message(
     decision: Decision,
     catalogue: Catalogue,
     base_url: str = REDDIT,
+    counsel: Counsel = Counsel(),  # noqa: B008 - frozen
+    page_url: str | None = None,
     *,
     share_text: bool = False,
 ) -> Message:
     """The chat message about one post: its level, its subreddit and a link, in fewer than 1,900 characters.
 
-    With `share_text` its title, the reasons and what was noticed too. Without, no word of the post is in it: the link
-    is by id alone, since Reddit's own ends in words of the title. Never raises for what is in the post.
+    With `share_text` its title, the reasons, what was noticed and `counsel` too. Without, neither a word of the post is
+    in it nor anything that follows from its words, but where to find that; the link is by id alone, since Reddit's own
+    ends in words of the title. Never raises for what is in the post.
     """
-    excerpts = list(_excerpts(post, assessment, catalogue)) if assessment and share_text else []
-    body = MARKDOWN.get_template("message.md.j2").render(
-        first=_FIRST[decision.level],
-        link=f"{base_url}/comments/{_id(post)}",
-        subreddit=_name(post.subreddit),
-        title=inert(post.title, _TITLE_LENGTH) if share_text else "",
-        reasons=[inert(reason.words, _REASON_LENGTH) for reason in decision.reasons[:_SHARED]] if share_text else [],
-        excerpts=excerpts[:_SHARED],
-        unread=decision.level is Level.UNASSESSED,
+    excerpts = list(_excerpts(post, assessment, catalogue))[:_SHARED] if assessment and share_text else []
+    advice = [(_in_short(catalogue.find(each.id)), each.reason) for each in counsel.recommendations]
+    bodies = (
+        MARKDOWN.get_template("message.md.j2").render(
+            first=_FIRST[decision.level],
+            link=f"{base_url}/comments/{_id(post)}",
+            case=_case(post, page_url),
+            post_id=_id(post),
+            subreddit=_name(post.subreddit),
+            share_text=share_text,
+            title=inert(post.title, _TITLE_LENGTH),
+            reasons=[inert(reason.words, _REASON_LENGTH) for reason in decision.reasons[:_SHARED]],
+            excerpts=excerpts[:excerpts_shown],
+            advice=advice[:advice_shown],
+            card=counsel.card,
+            doubts=counsel.doubts if advice_shown == len(advice) else (),
+            unread=decision.level is Level.UNASSESSED,
+        )
+        for excerpts_shown, advice_shown in _ever_less(len(excerpts), len(advice))
     )
+    body = next((body for body in bodies if len(body) < _LONGEST_CHAT), "")
     return Message(_subject(decision.level, post), body.strip())
+
+
+def _ever_less(excerpts: int, advice: int) -> Iterator[tuple[int, int]]:
+    """How many of each to show, where the first choice is too long."""
+    yield from ((shown, advice) for shown in range(excerpts, -1, -1))
+    yield from ((0, shown) for shown in range(advice - 1, -1, -1))
 
 
 def compose_reminder(
@@ -310,6 +346,16 @@ def advice_words(record: object) -> str:
     return ""
 
 
+def _in_short(record: object) -> str:
+    """The same in fewer than 200 characters."""
+    match record:
+        case Help():
+            return f"Whom to see: {record.seek}"
+        case Therapy():
+            return f"A treatment to know of: {record.name}."
+    return advice_words(record)
+
+
 def _ways(line: Line) -> str:
     ways = []
     if line.phone:
@@ -360,6 +406,10 @@ def link_to(post: Post, base_url: str = REDDIT) -> str:
     """The full link; by id alone when an archive's permalink is not the path that Reddit would give."""
     path = post.permalink.removeprefix(REDDIT)
     return base_url + (path if re.fullmatch(r"/r/[\w%/-]{1,300}", path) else f"/comments/{_id(post)}")
+
+
+def _case(post: Post, page_url: str | None) -> str:
+    return f"{page_url}/case/{_id(post)}" if page_url else ""
 
 
 def _id(post: Post) -> str:

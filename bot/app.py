@@ -6,7 +6,6 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from filelock import FileLock, Timeout
 
 from bot.calls import DailyCalls
 from bot.choosing import Chooser, Reader, open_chooser
-from bot.clock import Clock, SystemClock
+from bot.clock import Clock, SystemClock, date_of
 from bot.config import Config, Secrets
 from bot.deliver.chat import ChatMessenger, open_channels
 from bot.deliver.dryrun import DryRun
@@ -176,7 +175,7 @@ def _refuse_unusable(config: Config, secrets: Secrets, *, needs_account: bool = 
 
 
 def _refuse_wording(config: Config, catalogue: Catalogue, clock: Clock) -> None:
-    today = datetime.fromtimestamp(clock.now(), UTC).date()
+    today = date_of(clock.now())
     if refusals := check_teams(config, catalogue, today):
         raise ConfigError(f"[replies] {refusals[0]}; `nightlight replies check` tells more")
 
@@ -253,7 +252,7 @@ async def _second_reader(
             yield second
             return
         chooser = await stack.enter_async_context(open_chooser(config, clock=clock, permit=calls.spend))
-        yield Chooser(second, chooser, config.llm, catalogue, lambda: datetime.fromtimestamp(clock.now(), UTC).date())
+        yield Chooser(second, chooser, config.llm, catalogue, lambda: date_of(clock.now()))
 
 
 async def _messengers(config: Config, secrets: Secrets, gateway: Gateway) -> dict[str, Messenger]:

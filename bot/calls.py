@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
-from bot.clock import Clock
+from bot.clock import Clock, date_of
 from bot.store import Store
 from models.errors import OverBudget
 
@@ -16,7 +14,7 @@ async def calls_today(store: Store, clock: Clock) -> int:
 
 
 def _today(clock: Clock) -> str:
-    return datetime.fromtimestamp(clock.now(), UTC).date().isoformat()
+    return date_of(clock.now()).isoformat()
 
 
 class DailyCalls:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Protocol
 
 
 def timestamp(utc: float) -> str:
     """Seconds since the epoch as a person reads them: date and time in UTC."""
     return f"{datetime.fromtimestamp(utc, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def date_of(utc: float) -> date:
+    """The day in UTC in which a moment (seconds since the epoch) lies."""
+    return datetime.fromtimestamp(utc, UTC).date()
 
 
 class Clock(Protocol):

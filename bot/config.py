@@ -172,7 +172,7 @@ class Alerts(_Section):
         15.0, ge=0, description="a crisis that nobody took up goes to the next channel after so long; 0: never"
     )
     share_text: bool = Field(
-        False, description="let chat messages carry the title, the reasons and the passages that modmail has"
+        False, description="let chat messages carry the title, the reasons, the passages and what may help"
     )
 
     @model_validator(mode="after")

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import structlog
 
 from bot.alerts import REDDIT, Message, inert, link_to
-from bot.clock import Clock, timestamp
+from bot.clock import Clock, date_of, timestamp
 from bot.config import Config
 from bot.outbox import Draft, Outbox
 from bot.store import Store
@@ -69,7 +67,7 @@ class Notices:
 
     async def silent_channel(self, message: Delivery, why: str) -> None:
         """An alert did not reach a chat channel, or nobody knows; told in modmail alone, once a day for a channel."""
-        day = datetime.fromtimestamp(self._clock.now(), UTC).date()
+        day = date_of(self._clock.now())
         async with self._store.transaction():
             notice = silent_channel_notice(message, why, self._clock.now())
             await self._enqueue(

@@ -17,14 +17,14 @@ import structlog
 
 from bot.alerts import REDDIT, Message, compose_alert, compose_digest_line, compose_message
 from bot.choosing import Reader
-from bot.clock import Clock
+from bot.clock import Clock, date_of
 from bot.config import Config
 from bot.errors import SetupError
 from bot.inbox import Fetched, Inbox
 from bot.judge import Judgement, document_of, judge, unassessed
 from bot.manners import Manners, Verdict
 from bot.outbox import Draft, Outbox
-from bot.recommendations import counsel
+from bot.recommendations import Counsel, counsel
 from bot.record import Record, to_record
 from bot.replies import compose_reply, reason_to_wait
 from bot.resources import Catalogue, NoVettedWords
@@ -222,9 +222,13 @@ class Pipeline:
         match planned.kind:
             case DeliveryKind.ALERT if planned.channel:
                 share = team.alerts.share_text
-                return compose_message(post, assessment, decision, self._catalogue, base_url, share_text=share), now
+                helping, page = self._helping(judgement), self._config.review.public_url
+                return compose_message(
+                    post, assessment, decision, self._catalogue, base_url, helping, page, share_text=share
+                ), now
             case DeliveryKind.ALERT:
-                return self._alert(judgement, base_url, note), now
+                helping, page = self._helping(judgement), self._config.review.public_url
+                return compose_alert(post, assessment, decision, self._catalogue, base_url, note, helping, page), now
             case DeliveryKind.REPLY:
                 said_to_author = judgement.local or decision
                 language = judgement.assessment.language if judgement.assessment else None
@@ -235,14 +239,11 @@ class Pipeline:
                 return compose_digest_line(post, decision, due.date()), due.timestamp()
 
     def _today(self) -> date:
-        return datetime.fromtimestamp(self._clock.now(), UTC).date()
+        return date_of(self._clock.now())
 
-    def _alert(self, judgement: Judgement, base_url: str, note: str) -> Message:
-        post, decision = judgement.post, judgement.decision
-        helping = judgement.counsel or counsel(
-            document_of(post), judgement.assessment, decision.level, self._catalogue, self._today()
-        )
-        return compose_alert(post, judgement.assessment, decision, self._catalogue, base_url, note, helping)
+    def _helping(self, judgement: Judgement) -> Counsel:
+        document, level = document_of(judgement.post), judgement.decision.level
+        return judgement.counsel or counsel(document, judgement.assessment, level, self._catalogue, self._today())
 
 
 def _is_needed(judgement: Judgement) -> bool:

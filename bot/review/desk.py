@@ -10,11 +10,10 @@ import sqlite3
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from enum import StrEnum
 
 from bot.calls import calls_today
-from bot.clock import Clock, timestamp
+from bot.clock import Clock, date_of, timestamp
 from bot.config import Config
 from bot.errors import UsageError
 from bot.manners import Manners, Verdict
@@ -200,7 +199,7 @@ class Desk:
 
     def composed(self, case: Case, parts: Parts, catalogue: Catalogue) -> str:
         """The reply that these parts make. Raises UsageError, in words, when they make none that may be said today."""
-        today = datetime.fromtimestamp(self._clock.now(), UTC).date()
+        today = date_of(self._clock.now())
         try:
             team, language = self._config.team(case.post.subreddit), case.language
             return compose(case.post, parts, team, catalogue, today, language)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from bot.clock import Clock
+from bot.clock import Clock, date_of
 from bot.config import Config
 from bot.errors import UsageError
 from bot.resources import Catalogue
@@ -98,7 +98,7 @@ class Frame:
 
     def today(self) -> date:
         """The date in UTC."""
-        return datetime.fromtimestamp(self._clock.now(), UTC).date()
+        return date_of(self._clock.now())
 
 
 def moderator_of(request: Request) -> Moderator:

@@ -115,7 +115,7 @@ async def test_alert_approval_reply_and_a_clean_stop(folder: Path, reddit: Sandb
         code, listing, _ = await command(folder, "reviews", "list")
         assert (code, post_id in listing, cake in listing) == (0, True, False)
         code, shown, _ = await command(folder, "reviews", "show", post_id)
-        assert (code, "I am a bot" in shown) == (0, True)
+        assert (code, "I am a bot" in shown, "What may help" in shown) == (0, True, True)
         assert reddit.comments_on(post_id) == []
         code, _, err = await command(folder, "reviews", "approve", post_id, "--as", "mod_anna")
         assert code == 0, err

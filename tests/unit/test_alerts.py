@@ -337,19 +337,49 @@ def test_a_digest_line_is_one_inert_line(title: str, subreddit: str) -> None:
 
 
 SECRET = "xylophone"
+PAGE = "https://mods.example.org"
 
 
 @given(st.text(max_size=300), st.text(max_size=3000), st.sampled_from(Level))
 def test_a_chat_message_has_no_word_of_the_post(title: str, text: str, level: Level) -> None:
-    """Whatever the post says, two posts of one id and level make the same message, which fits into a chat."""
+    """Whatever the post says, two posts of one id and level make the same message, which fits into a chat and says
+    where the rest is to be found."""
     decision = Decision(level, (Reason("x", "a reason"),), ())
     evidence = (Evidence(0, 5, Risk.IDEATION, "rules", "a note"),)
     about = Post("abc", "testsub", SECRET, title, text, 0.0, f"/r/testsub/comments/abc/{SECRET}/")
-    message = compose_message(about, assessment(evidence), decision, CATALOGUE)
-    other = compose_message(post("", "", permalink=""), None, decision, CATALOGUE)
-    assert message == other
+    judged = assessment(evidence)
+    helping = counsel(Document(title, text), judged, level, CATALOGUE, DAY)
+    for page, rest in ((None, "nightlight reviews show abc"), (PAGE, f"{PAGE}/case/abc")):
+        message = compose_message(about, judged, decision, CATALOGUE, counsel=helping, page_url=page)
+        other = compose_message(post("", "", permalink=""), None, decision, CATALOGUE, page_url=page)
+        assert message == other
+        assert rest in message.body
     assert "https://www.reddit.com/comments/abc\n" in message.body
     assert SECRET not in message.subject + message.body
+
+
+def test_a_chat_message_with_words_of_the_post_says_what_may_help() -> None:
+    """Where a team shares text: up to three recommendations with their reasons, how to answer, and the doubts."""
+    judged = assessment((span("want to die", Risk.IDEATION),), {Disorder.DEPRESSION: 0.6})
+    helping = counsel(Document(TITLE, BODY), judged, Level.CRISIS, CATALOGUE, DAY)
+    body = compose_message(
+        post(), judged, decide(post(), judged, Team()), CATALOGUE, counsel=helping, share_text=True
+    ).body
+    assert len(helping.recommendations) == 3
+    for each in helping.recommendations:
+        assert f"Why: {each.reason}" in body
+    assert helping.card
+    assert f"If you answer ({helping.card.title}): {helping.card.answer[0]}" in body
+    assert helping.doubts
+    assert all(f"- {doubt}" in body for doubt in helping.doubts)
+
+
+def test_an_alert_leads_to_the_case_on_the_page() -> None:
+    """Where the team has a page; without one no address is named."""
+    decision = decide(post(), assessment(), Team())
+    with_page = compose_alert(post(), assessment(), decision, CATALOGUE, page_url=PAGE).body
+    assert f"On your page: {PAGE}/case/abc" in with_page
+    assert "On your page" not in compose_alert(post(), assessment(), decision, CATALOGUE).body
 
 
 @given(st.text(max_size=300), st.text(min_size=1, max_size=5000), st.lists(st.text(max_size=400), max_size=12))
@@ -361,7 +391,17 @@ def test_a_chat_message_with_words_of_the_post_fits_and_nothing_in_it_acts(
     evidence = tuple(Evidence(at, at + 40, Risk.IDEATION, "rules", "n" * 200) for at in range(0, len(whole), 90))
     decision = Decision(Level.CRISIS, tuple(Reason("x", words) for words in reasons), ())
     about = Post("abc", "testsub", SECRET, title, text, 0.0, "")
-    body = compose_message(about, assessment(evidence), decision, CATALOGUE, share_text=True).body
-    assert len(body) < 1900
-    assert body.replace("https://www.reddit.com/comments/abc", "").count("://") == 0
+    judged = assessment(evidence)
+    helping = counsel(Document(title, text), judged, Level.CRISIS, CATALOGUE, DAY)
+    body = compose_message(about, judged, decision, CATALOGUE, counsel=helping, page_url=PAGE, share_text=True).body
+    assert 0 < len(body) < 1900
+    named = [CATALOGUE.find(each.id) for each in helping.recommendations]
+    ours = {
+        "https://www.reddit.com/comments/abc",
+        PAGE,
+        *re.findall(r"https://\S+", " ".join(map(advice_words, named))),
+    }
+    for address in ours:
+        body = body.replace(address, "")
+    assert body.count("://") == 0
     assert not re.search(r"@\w", body)
