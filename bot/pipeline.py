@@ -24,7 +24,7 @@ from bot.inbox import Fetched, Inbox
 from bot.judge import Judgement, document_of, judge, unassessed
 from bot.manners import Manners, Verdict
 from bot.outbox import Draft, Outbox
-from bot.recommendations import Counsel, counsel
+from bot.recommendations import Counsel, Kind, counsel
 from bot.record import Record, to_record
 from bot.replies import compose_reply, reason_to_wait
 from bot.resources import Catalogue, NoVettedWords
@@ -193,6 +193,7 @@ class Pipeline:
                 "level": decision.level,
                 "reasons": json.dumps([asdict(reason) for reason in decision.reasons]),
                 "record": json.dumps(record if forgotten_utc is None else Record(**{**record, "evidence": []})),
+                "choice": _choice(provided.judgement.counsel),
                 "fetched_utc": provided.fetched.fetched_utc,
                 "now": self._clock.now(),
                 "forgotten_utc": forgotten_utc,
@@ -244,6 +245,14 @@ class Pipeline:
     def _helping(self, judgement: Judgement) -> Counsel:
         document, level = document_of(judgement.post), judgement.decision.level
         return judgement.counsel or counsel(document, judgement.assessment, level, self._catalogue, self._today())
+
+
+def _choice(chosen: Counsel | None) -> str | None:
+    """What a language model chose, so that it can be told from the ranker's choice again; see `Case.counsel`."""
+    if chosen is None or not chosen.chosen_by:
+        return None
+    ids = [each.id for each in chosen.recommendations if each.kind is not Kind.LINE]
+    return json.dumps({"ids": ids, "reasons": dict(chosen.model_reasons), "model": chosen.chosen_by})
 
 
 def _is_needed(judgement: Judgement) -> bool:

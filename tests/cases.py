@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
+from typing import Any
 
 import httpx2
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from bot.clock import Clock, SystemClock
+from bot.clock import Clock, SystemClock, date_of
 from bot.config import Config
 from bot.judge import judge
 from bot.outbox import Draft, Outbox
@@ -55,13 +55,17 @@ async def file_case(
     title: str = "a title",
     author: str | None = "somebody",
     config: Config | None = None,
+    choice: Mapping[str, Any] | None = None,
 ) -> None:
-    """A post judged now and stored with its record, its alert and its reply, if the policy asks for them."""
+    """A post judged now and stored with its record, its alert and its reply, if the policy asks for them.
+
+    `choice` is what a language model chose of its advice.
+    """
     config = config or Config()
     now = clock.now()
     post = Post(id, subreddit, author, title, text, now - 60, f"/r/{subreddit}/comments/{id}/a_title/")
     (judgement,) = judge([post], classifier, config.team)
-    team, today = config.team(subreddit), datetime.fromtimestamp(now, UTC).date()
+    team, today = config.team(subreddit), date_of(now)
     drafts = []
     for planned in judgement.decision.deliveries:
         is_reply = planned.kind is DeliveryKind.REPLY
@@ -78,6 +82,7 @@ async def file_case(
                 "level": judgement.decision.level,
                 "reasons": json.dumps([asdict(reason) for reason in judgement.decision.reasons]),
                 "record": json.dumps(to_record(judgement, team.policy)),
+                "choice": json.dumps(choice) if choice else None,
                 "fetched_utc": now,
                 "now": now,
                 "forgotten_utc": None if needed else now,

@@ -46,8 +46,6 @@ def show_review(id: Identity, config: ConfigFile = Path("config.toml")) -> None:
     """Shows one reply as it would be posted, the post it answers, why, and what may help."""
     from bot.alerts import compose_help, visible
     from bot.clock import SystemClock, date_of
-    from bot.judge import document_of
-    from bot.recommendations import counsel
     from bot.resources import Catalogue
 
     case = at_the_desk(config, lambda desk: desk.case(id))
@@ -62,11 +60,9 @@ def show_review(id: Identity, config: ConfigFile = Path("config.toml")) -> None:
     typer.echo(f"\n--- the post{post.permalink and f', {post.permalink}'}\n{text or '(its words are forgotten)'}")
     if reply:
         typer.echo(f"\n--- the reply\n{reply.body or '(its words are forgotten)'}")
-    if not case.forgotten:
-        catalogue, today = Catalogue.load(), date_of(SystemClock().now())
-        helping = counsel(document_of(post), case.assessment, case.level, catalogue, today)
-        if words := compose_help(post, helping, catalogue):
-            typer.echo(f"\n--- for you\n{words}")
+    catalogue = Catalogue.load()
+    if words := compose_help(post, case.counsel(catalogue, date_of(SystemClock().now())), catalogue):
+        typer.echo(f"\n--- for you\n{words}")
 
 
 @app.command()

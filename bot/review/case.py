@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from itertools import pairwise
+from typing import Any
 
 from bot.alerts import visible
 from bot.judge import document_of
+from bot.recommendations import OFFERED, Counsel, counsel, reordered
 from bot.record import assessment_of
+from bot.resources import Catalogue
 from bot.types import Delivery, DeliveryKind, DeliveryState, Post, Reason, Review, ReviewAction
 from bot.wording import language_of
 from models.assessment import Assessment, Evidence
@@ -36,7 +40,8 @@ class Claim:
 class Case:
     """A post under review. `assessment` is None when the models did not read it; times are seconds since the epoch.
 
-    `reply` is the one proposed, whatever became of it. Once `forgotten` nothing is left of the post's words.
+    `reply` is the one proposed, whatever became of it, and `choice` what a language model chose of the advice, as the
+    keyword arguments of `reordered`. Once `forgotten` nothing is left of the post's words.
     """
 
     post: Post
@@ -49,6 +54,7 @@ class Case:
     claim: Claim | None
     escalated_by: str | None
     reply: Delivery | None
+    choice: Mapping[str, Any] | None
     reviews: tuple[Review, ...]
 
     @property
@@ -70,8 +76,18 @@ class Case:
             claim=Claim.of(row, now),
             escalated_by=row["escalated_by"],
             reply=next((each for each in deliveries if each.kind is DeliveryKind.REPLY), None),
+            choice=json.loads(row["choice"]) if row["choice"] else None,
             reviews=tuple(reviews),
         )
+
+    def counsel(self, catalogue: Catalogue, today: date) -> Counsel:
+        """What may help, as the alert said it, in the words of the catalogue of today; nothing once forgotten."""
+        if self.forgotten:
+            return Counsel()
+        document = document_of(self.post)
+        if self.choice is None:
+            return counsel(document, self.assessment, self.level, catalogue, today)
+        return reordered(counsel(document, self.assessment, self.level, catalogue, today, OFFERED), **self.choice)
 
     @property
     def is_open(self) -> bool:

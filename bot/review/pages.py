@@ -20,9 +20,7 @@ from starlette.routing import BaseRoute, Route
 
 from bot.alerts import REDDIT, advice_words, link_to, visible
 from bot.errors import UsageError
-from bot.judge import document_of
 from bot.policy import RISK_WORDS, SEVERITY_WORDS
-from bot.recommendations import counsel
 from bot.replies import LINES_NAMED, Parts, in_words, lines_to_choose, proposed_country, proposed_parts
 from bot.resources import Line
 from bot.review import insight
@@ -174,10 +172,6 @@ class _Pages:
     async def case(self, request: Request) -> Response:
         """One case with all that there is to know and to do."""
         case, moderator = await self._case(request), moderator_of(request)
-        helping = None
-        if not case.forgotten:
-            today = self._frame.today()
-            helping = counsel(document_of(case.post), case.assessment, case.level, self._catalogue, today)
         return await self._frame.page(
             request,
             "case.html",
@@ -186,7 +180,8 @@ class _Pages:
             link=link_to(case.post, self._config.reddit.base_url or REDDIT),
             named=_named,
             speaks=_speaks(case.assessment),
-            helping=helping,
+            visible=visible,
+            helping=case.counsel(self._catalogue, self._frame.today()),
             advice=lambda each: advice_words(self._catalogue.find(each.id)),
             meaning=self._meaning,
             named_lines=self._lines_in(case),

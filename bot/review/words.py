@@ -1,4 +1,4 @@
-"""Every English word of the moderators' page, from words.toml: to translate the page is to translate that file."""
+"""The moderators' page's own words, from words.toml. Judgements and the catalogue speak in theirs."""
 
 from __future__ import annotations
 

@@ -39,10 +39,10 @@ SELECT count(*) AS n FROM inbox;
 -- The post and what became of it. A second one with the same id is an error, which undoes the whole transaction.
 INSERT INTO posts (
     id, subreddit, author, author_hash, title, text, created_utc, permalink,
-    level, reasons, record, fetched_utc, judged_utc, checked_utc, forgotten_utc
+    level, reasons, record, choice, fetched_utc, judged_utc, checked_utc, forgotten_utc
 ) VALUES (
     :id, :subreddit, :author, :author_hash, :title, :text, :created_utc, :permalink,
-    :level, :reasons, :record, :fetched_utc, :now, :fetched_utc, :forgotten_utc
+    :level, :reasons, :record, :choice, :fetched_utc, :now, :fetched_utc, :forgotten_utc
 );
 
 -- name: get_post
@@ -369,7 +369,7 @@ AND NOT EXISTS (
 
 -- name: forget_posts
 UPDATE posts
-SET author = NULL, author_hash = NULL, title = '', text = '', permalink = '',
+SET author = NULL, author_hash = NULL, title = '', text = '', permalink = '', choice = NULL,
     record = json_set(record, '$.evidence', json('[]')), forgotten_utc = :now
 WHERE forgotten_utc IS NULL AND fetched_utc < :before_utc;
 
@@ -390,7 +390,7 @@ DELETE FROM authors WHERE expires_utc <= :now;
 
 -- name: purge_post
 UPDATE posts
-SET author = NULL, author_hash = NULL, title = '', text = '', permalink = '', reasons = '[]',
+SET author = NULL, author_hash = NULL, title = '', text = '', permalink = '', reasons = '[]', choice = NULL,
     record = json_set(record, '$.evidence', json('[]'), '$.reasons', json('[]')), forgotten_utc = :now
 WHERE id = :id;
 

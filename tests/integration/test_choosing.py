@@ -15,10 +15,13 @@ import pytest
 
 from bot.calls import DailyCalls, calls_today
 from bot.choosing import Chooser, open_chooser
+from bot.clock import date_of
 from bot.config import Config, Secrets
 from bot.judge import Judgement, document_of, judge
+from bot.manners import Manners
 from bot.recommendations import Counsel, Kind, counsel
 from bot.resources import Catalogue
+from bot.review.desk import Desk
 from bot.sandbox.state import SandboxReddit
 from bot.store import Store
 from bot.types import DeliveryKind, Post
@@ -212,9 +215,11 @@ async def test_a_line_stays_first_whatever_a_model_says(clock: HandClock) -> Non
 async def test_in_the_live_loop_moderators_read_it_and_the_author_does_not(
     config: Config, secrets: Secrets, reddit: SandboxReddit, clock: HandClock
 ) -> None:
-    """The alert says that a model chose; the reply that waits is word for word what it is without one."""
+    """The alert says that a model chose, and so does the case, also after a restart; the reply that waits is word for
+    word what it is without one.
+    """
     reddit.submit("testsub", "alone", "severe: exams, debts, and my boss", "somebody")
-    bodies = []
+    bodies, counsels = [], []
 
     def alerted(count: int) -> bool:
         return len(reddit.conversations) == count
@@ -228,6 +233,9 @@ async def test_in_the_live_loop_moderators_read_it_and_the_author_does_not(
                 await until(partial(alerted, choose + 1), "an alert")
         async with Store(path) as store:
             rows = await store.fetch("find_deliveries", {"state": "held"})
+            desk = Desk(store, Manners(store, b"k" * 32, one, clock), one, clock)
+            case = await desk.case(str(rows[0]["post_id"]))
+            counsels.append(case.counsel(CATALOGUE, date_of(clock.now())))
         bodies.append([row["body"] for row in rows if row["kind"] == DeliveryKind.REPLY])
     before, after = (conversation.body for conversation in reddit.conversations)
     assert "language model" not in before
@@ -235,3 +243,6 @@ async def test_in_the_live_loop_moderators_read_it_and_the_author_does_not(
     assert "The model says: the xylophonist says so" in after
     assert bodies[0] == bodies[1] != []
     assert "xylophonist" not in bodies[1][0]
+    assert [each.chosen_by for each in counsels] == ["", "fake"]
+    assert set(counsels[1].model_reasons.values()) == {"the xylophonist says so"}
+    assert len(counsels[1].recommendations) == 2 < len(counsels[0].recommendations)

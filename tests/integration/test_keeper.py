@@ -31,7 +31,7 @@ async def remember(store: Store, manners: Manners, clock: HandClock, *ids: str, 
         for id in ids:
             post = Post(id, "testsub", author, MARKER * 9, f"{MARKER} " * 2_000, clock.now(), f"/r/testsub/{MARKER}/")
             record = json.dumps({"evidence": [{"start": 0}], "reasons": ["a reason"]})
-            values = {"level": "crisis", "reasons": '[{"code": "c", "words": "w"}]', "record": record}
+            values = {"level": "crisis", "reasons": '[{"code": "c", "words": "w"}]', "record": record, "choice": MARKER}
             times = {"now": clock.now(), "fetched_utc": clock.now(), "forgotten_utc": None}
             await store.execute("add_post", {**asdict(post), **values, **times, "author_hash": manners.hash(author)})
 

@@ -7,6 +7,7 @@ import io
 import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import date
 from html.parser import HTMLParser
 
 import httpx2
@@ -14,15 +15,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bot.alerts import advice_words
 from bot.config import Config
 from bot.manners import Manners
 from bot.outbox import Draft, Outbox
+from bot.recommendations import OFFERED, counsel
 from bot.review.case import excerpts
 from bot.review.desk import CLAIM_SECONDS, UNDO_SECONDS, Desk, Why
 from bot.review.pages import Rooms, routes
 from bot.store import Store
 from bot.types import DeliveryKind, DeliveryState, Planned
 from models.assessment import Evidence
+from models.document import Document
 from models.labels import Level
 from tests.cases import ANNA, BEN, CATALOGUE, CSRF, OLGA, STRANGER, browsing, file_case
 from tests.conftest import HandClock, KeywordClassifier
@@ -97,6 +101,27 @@ class Page(HTMLParser):
     def all(self, name: str, attribute: str) -> list[str]:
         """An attribute of every tag of a name."""
         return [attrs[attribute] or "" for tag, attrs in self.tags if tag == name and attribute in attrs]
+
+
+async def test_a_case_says_what_a_model_chose_and_why(anna: Browser, file: File) -> None:
+    """In its order, with its name and its reason, and nothing in that reason acts; what it left out is not there."""
+    (line, first, second, *_) = counsel(
+        Document("a title", "ideation"),
+        KeywordClassifier().assess([Document("a title", "ideation")])[0],
+        Level.CRISIS,
+        CATALOGUE,
+        date(2026, 11, 24),
+        OFFERED,
+    ).recommendations
+    choice = {"ids": [second.id], "reasons": {second.id: "<b>fits</b>\u202e"}, "model": "tiny"}
+    await file("p1", choice=choice)
+    page = Page(await anna.get("/case/p1"))
+    named = [" ".join(advice_words(CATALOGUE.find(each.id)).split()) for each in (line, first, second)]
+    assert [words in " ".join(page.text.split()) for words in named] == [True, False, True]
+    assert "A language model (tiny) put these in order." in page.text
+    assert "The model says: <b>fits</b>\n" in page.text
+    await file("p2")
+    assert "language model" not in Page(await anna.get("/case/p2")).text
 
 
 async def test_the_queue_shows_the_gravest_first_and_buries_no_level(

@@ -163,7 +163,7 @@ class Life(RuleBasedStateMachine):
             posts = [each.post for each in await self.inbox.take(2)]
             async with self.store.transaction():
                 for post in posts:
-                    facts = {"author_hash": None, "level": "crisis", "reasons": "[]", "record": "{}"}
+                    facts = {"author_hash": None, "level": "crisis", "reasons": "[]", "record": "{}", "choice": None}
                     times = {"fetched_utc": self.clock.now(), "now": self.clock.now(), "forgotten_utc": None}
                     await self.store.execute("add_post", {**asdict(post), **facts, **times})
                     alert = Planned(DeliveryKind.ALERT, DeliveryState.PENDING)

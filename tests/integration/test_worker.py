@@ -178,7 +178,8 @@ async def judged(
         for id in ids:
             post = Post(id, "testsub", author, "a title", "a text", clock.now(), f"/r/testsub/comments/{id}/a_title/")
             values = {"level": level, "reasons": "[]", "record": json.dumps({"evidence": [1]}), "now": clock.now()}
-            times = {"fetched_utc": clock.now(), "forgotten_utc": None, "author_hash": manners.hash(author)}
+            times = {"fetched_utc": clock.now(), "forgotten_utc": None}
+            values |= {"author_hash": manners.hash(author), "choice": None}
             await store.execute("add_post", {**asdict(post), **values, **times})
 
 
