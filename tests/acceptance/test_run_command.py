@@ -19,6 +19,7 @@ from bot.clock import SystemClock
 from bot.sandbox.server import SandboxServer
 from bot.sandbox.state import SandboxReddit
 from tests.conftest import CAKE, CREDENTIALS, DESPERATE, NEVER_LOGGED
+from tests.fake_llm import FakeLlm, answers, slowly
 
 CONFIG = """\
 [reddit]
@@ -142,6 +143,36 @@ async def test_killed_and_started_again_it_goes_on(folder: Path, reddit: Sandbox
     subjects = [conversation.subject for conversation in reddit.conversations]
     assert len(subjects) == 2
     assert all(sum(post_id in subject for subject in subjects) == 1 for post_id in (first, second))
+
+
+READ_AGAIN = """\
+[llm]
+base_url = "{base_url}"
+model = "fake"
+subreddits = ["testsub"]
+timeout_seconds = 300
+unsure_from = 0.0
+unsure_to = 1.0
+"""
+
+
+async def test_killed_while_a_second_reader_has_the_post_it_is_read_again(folder: Path, reddit: SandboxReddit) -> None:
+    """kill -9 in the middle of a second reading: after the start the post is asked about once more and alerted once."""
+    post_id = reddit.submit("testsub", "a long week", "Everything is grey and I am tired of it.", "somebody")
+    async with FakeLlm(slowly(300, answers()), answers()) as llm:
+        with (folder / "config.toml").open("a", encoding="utf-8") as config:
+            config.write(READ_AGAIN.format(base_url=llm.base_url))
+        async with running(folder) as process:
+            await until(lambda: len(llm.calls) == 1, "a question to the model", process)
+            process.kill()
+            await process.wait()
+        assert reddit.conversations == []
+        async with running(folder) as process:
+            await until(lambda: len(reddit.conversations) == 1, "an alert", process)
+            await asyncio.sleep(1.5)  # another poll, in which a doubled alert would show
+            await stopped_by(process, signal.SIGTERM)
+        assert len(llm.calls) == 2
+    assert [post_id in conversation.subject for conversation in reddit.conversations] == [True]
 
 
 async def test_the_promised_configuration_answers_a_crisis_by_itself(
