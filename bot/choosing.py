@@ -111,18 +111,12 @@ class Chooser:
 async def open_chooser(config: Config, clock: Clock, permit: Callable[[], Awaitable[None]]) -> AsyncIterator[Model]:
     """The language model that [llm] names, asked once a post; `permit` is awaited before every call."""
     import prompts
+    from models.chat import Server
     from models.chooser import LlmChooser
 
     llm = config.llm
-    chooser = LlmChooser(
-        base_url=llm.base_url or "",
-        model=llm.model,
-        prompt=prompts.load("choose"),
-        api_key=llm_api_key(),
-        timeout_seconds=llm.timeout_seconds,
-        clock=clock,
-        permit=permit,
-    )
+    server = Server(llm.base_url or "", llm.model, llm_api_key(), llm.timeout_seconds, 1, clock, permit)
+    chooser = LlmChooser(server, prompts.load("choose"))
     try:
         yield chooser
     finally:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import SecretStr, TypeAdapter, ValidationError
 
-from bot.clock import Clock
+from bot.clock import Clock, SystemClock
 from bot.config import Config, llm_api_key
 from bot.errors import SetupError, UsageError
 from bot.judge import document_of
@@ -73,17 +73,18 @@ async def open_llm(
     config: Config,
     *,
     attempts: int = 5,
-    clock: Clock | None = None,
+    clock: Clock = SystemClock(),  # noqa: B008 - without state
     permit: Callable[[], Awaitable[None]] | None = None,
     api_key: SecretStr | None = None,
 ) -> AsyncIterator[Annotator]:
-    """The language model that [llm] names, with its cache; see `LlmAnnotator` for the arguments.
+    """The language model that [llm] names, with its cache; see `Server` for the arguments.
 
     The key is that of the environment when it is left out. Raises UsageError when [llm] lacks what it needs, and
     ModelError when the cache cannot be used.
     """
     import prompts
     from models.answers import Answers
+    from models.chat import Server
     from models.llm import LlmAnnotator
 
     llm = config.llm
@@ -93,19 +94,17 @@ async def open_llm(
         prompt = prompts.load(llm.prompt)
     except prompts.PromptError as error:
         raise UsageError(f"[llm] prompt: {error}") from error
+    server = Server(
+        llm.base_url,
+        llm.model,
+        llm_api_key() if api_key is None else api_key,
+        llm.timeout_seconds,
+        attempts,
+        clock,
+        permit,
+    )
     async with Answers(llm.cache) as answers:
-        annotator = LlmAnnotator(
-            base_url=llm.base_url,
-            model=llm.model,
-            prompt=prompt,
-            api_key=llm_api_key() if api_key is None else api_key,
-            answers=answers,
-            concurrency=llm.concurrency,
-            timeout_seconds=llm.timeout_seconds,
-            attempts=attempts,
-            clock=clock,
-            permit=permit,
-        )
+        annotator = LlmAnnotator(server, prompt, answers=answers, concurrency=llm.concurrency)
         try:
             yield annotator
         finally:

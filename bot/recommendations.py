@@ -15,7 +15,7 @@ from bot.policy import RISK_WORDS, SEVERITY_WORDS
 from bot.resources import Audience, Card, Catalogue, Cued, Directory, Help, Line, Situation, Step
 from bot.statements import Ask, Span, Statements, statements
 from models.assessment import Assessment
-from models.document import Document
+from models.document import LONGEST_TEXT, Document
 from models.labels import Disorder, Level, Risk, Severity
 
 MOST = 3
@@ -26,7 +26,6 @@ _POSSIBLE = 0.3
 
 # More cues of one record say nothing new.
 _CUES_COUNTED = 3
-_LONGEST_TEXT = 41_000  # characters; what Reddit takes, and a title
 
 # What a post asks for, and the steps that answer it.
 _ANSWERS: Mapping[Ask, tuple[str, ...]] = {
@@ -157,7 +156,7 @@ class _Reading:
         self._today = today
         self._cues = {
             record: [Span(*place) for place in places.values()]
-            for record, places in catalogue.cues_in(self.text[:_LONGEST_TEXT]).items()
+            for record, places in catalogue.cues_in(self.text[:LONGEST_TEXT]).items()
         }
 
     @property

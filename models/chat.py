@@ -87,32 +87,35 @@ class Schema:
         )
 
 
-class Chat:
-    """Asks one model on one server, always for the same kind of answer.
+@dataclass(frozen=True, slots=True)
+class Server:
+    """One model on one server, and how it is asked.
 
-    The key goes into the client and nowhere else. A call that takes longer than `timeout_seconds`, a lost connection, a
-    429 and a 5xx are tried again, `attempts` times in all, with growing random waits; a Retry-After holds every call
-    back until then, and one of more than two minutes ends the attempts. How the server takes its JSON schema is found
-    out with the first call and kept. `permit` is awaited before every single call; when it raises OverBudget, the call
-    is not made.
+    A call that takes longer than `timeout_seconds`, a lost connection, a 429 and a 5xx are tried again, `attempts`
+    times in all, with growing random waits; a Retry-After holds every call back until then, and one of more than two
+    minutes ends the attempts. `permit` is awaited before every single call; when it raises OverBudget, none is made.
     """
 
-    def __init__(
-        self,
-        *,
-        base_url: str,
-        model: str,
-        schema: Schema,
-        api_key: SecretStr | str = "",
-        timeout_seconds: float = 60.0,
-        attempts: int = 5,
-        clock: Clock | None = None,
-        permit: Callable[[], Awaitable[None]] | None = None,
-    ) -> None:
-        key = api_key.get_secret_value() if isinstance(api_key, SecretStr) else api_key
+    base_url: str
+    model: str
+    api_key: SecretStr = SecretStr("")  # noqa: RUF009 - frozen
+    timeout_seconds: float = 60.0
+    attempts: int = 5
+    clock: Clock = _SystemClock()  # noqa: RUF009 - without state
+    permit: Callable[[], Awaitable[None]] | None = None
+
+
+class Chat:
+    """Asks one server, always for the same kind of answer.
+
+    The key goes into the client and nowhere else. How the server takes its JSON schema is found out with the first call
+    and kept.
+    """
+
+    def __init__(self, server: Server, schema: Schema) -> None:
         self._client = AsyncOpenAI(
-            base_url=base_url,
-            api_key=key or "none",  # the client insists on one, a local server takes any
+            base_url=server.base_url,
+            api_key=server.api_key.get_secret_value() or "none",  # the client insists on one, a local server takes any
             timeout=None,  # the client limits the gap between two bytes; `_post` limits the whole call
             max_retries=0,
             # A redirect would carry the post to a server that nobody configured.
@@ -120,12 +123,8 @@ class Chat:
         )
         # The client takes these from OPENAI_ORG_ID and OPENAI_PROJECT_ID and would tell them to any server.
         self._client.organization = self._client.project = None
-        self._model = model
+        self._server = server
         self._formats = schema.formats
-        self._timeout_seconds = timeout_seconds
-        self._attempts = attempts
-        self._clock = clock or _SystemClock()
-        self._permit = permit
         self._not_before = 0.0  # on the monotonic clock
         self._options: dict[str, Any] = {"temperature": 0, "max_tokens": _LONGEST_ANSWER_TOKENS}
         self._format: Mapping[str, Any] | None = None
@@ -138,10 +137,10 @@ class Chat:
     async def complete(self, messages: Sequence[Message]) -> Reply:
         """One reply. Raises what the client raises, and OverBudget."""
         retrying = AsyncRetrying(
-            stop=stop_after_attempt(self._attempts),
+            stop=stop_after_attempt(self._server.attempts),
             wait=_wait,
             retry=retry_if_exception(_is_transient),
-            sleep=self._clock.sleep,
+            sleep=self._server.clock.sleep,
             reraise=True,
         )
         return cast("Reply", await retrying(self._attempt, messages))
@@ -192,14 +191,14 @@ class Chat:
         raise problem
 
     async def _post(self, messages: Sequence[Message], response_format: Mapping[str, Any]) -> Reply:
-        if (held_back := self._not_before - self._clock.monotonic()) > 0:
-            await self._clock.sleep(held_back + random.uniform(0, 1))  # noqa: S311 - not all in the same moment
-        if self._permit is not None:
-            await self._permit()
+        if (held_back := self._not_before - self._server.clock.monotonic()) > 0:
+            await self._server.clock.sleep(held_back + random.uniform(0, 1))  # noqa: S311 - not all in the same moment
+        if self._server.permit is not None:
+            await self._server.permit()
         try:
-            async with asyncio.timeout(self._timeout_seconds):
+            async with asyncio.timeout(self._server.timeout_seconds):
                 call = self._client.chat.completions.with_streaming_response.create(
-                    model=self._model,
+                    model=self._server.model,
                     messages=cast("list[ChatCompletionMessageParam]", messages),
                     extra_body={**self._options, **response_format},
                 )
@@ -209,7 +208,7 @@ class Chat:
             if error.status_code == _BAD_REQUEST and self._drop_option(error.param):
                 return await self._post(messages, response_format)
             if (seconds := _retry_after(error) or 0.0) <= _LONGEST_WAIT_SECONDS:
-                self._not_before = max(self._not_before, self._clock.monotonic() + seconds)
+                self._not_before = max(self._not_before, self._server.clock.monotonic() + seconds)
             raise
 
     def _drop_option(self, name: str | None) -> bool:

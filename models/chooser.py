@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import Field, SecretStr
+from pydantic import Field
 
-from models.chat import Chat, Clock, Said, Schema
-from models.document import Document
+from models.chat import Chat, Said, Schema, Server
+from models.document import LONGEST_TEXT, Document
 from models.redact import redact
 from prompts import Prompt
 
-# Reddit's own limits are 300 and 40,000; a longer text of an archive is cut here.
-_LONGEST_TEXT = 41_000
 _LONGEST_REASON = 200  # characters; the prompt asks for 15 words
 _MOST = 3
 
@@ -49,32 +47,12 @@ class Choice:
 
 
 class LlmChooser:
-    """Asks one model on one server to choose; see `models.chat.Chat` for how it is asked."""
+    """Asks one model on one server to choose."""
 
-    def __init__(
-        self,
-        *,
-        base_url: str,
-        model: str,
-        prompt: Prompt,
-        api_key: SecretStr | str = "",
-        timeout_seconds: float = 60.0,
-        attempts: int = 1,
-        clock: Clock | None = None,
-        permit: Callable[[], Awaitable[None]] | None = None,
-    ) -> None:
-        self._model = model
+    def __init__(self, server: Server, prompt: Prompt) -> None:
+        self._model = server.model
         self._prompt = prompt
-        self._chat = Chat(
-            base_url=base_url,
-            model=model,
-            schema=_CHOICE,
-            api_key=api_key,
-            timeout_seconds=timeout_seconds,
-            attempts=attempts,
-            clock=clock,
-            permit=permit,
-        )
+        self._chat = Chat(server, _CHOICE)
 
     async def choose(self, document: Document, options: Mapping[str, str]) -> Choice | None:
         """What the model picks of the options, ids with what each is about; None unless it named at least one of them.
@@ -83,7 +61,7 @@ class LlmChooser:
         made the model say so may have chosen the rest as well. The post is redacted before it is sent. Raises what the
         client raises, and OverBudget.
         """
-        sent = await asyncio.to_thread(redact, document.text[:_LONGEST_TEXT])
+        sent = await asyncio.to_thread(redact, document.text[:LONGEST_TEXT])
         records = "\n".join(f"- {identity}: {about}" for identity, about in options.items())
         messages = self._prompt.render(document_text=sent.text, nonce=secrets.token_hex(8), records=records)
         reply = await self._chat.complete(messages)

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+# In characters. Reddit takes titles of 300 and bodies of 40,000; whoever sends a longer text of an archive anywhere, or
+# looks for every cue in it, stops here.
+LONGEST_TEXT = 41_000
+
 
 @dataclass(frozen=True, slots=True)
 class Document:

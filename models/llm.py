@@ -9,26 +9,23 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any
 from weakref import WeakValueDictionary
 
 from openai import APIStatusError
-from pydantic import Field, SecretStr
+from pydantic import Field
 
 from models.annotation import Annotation, Status
 from models.answers import Answers, Question
 from models.assessment import Evidence
-from models.chat import Chat, Clock, Reply, Said, Schema, is_filtered
-from models.document import Document
+from models.chat import Chat, Reply, Said, Schema, Server, is_filtered
+from models.document import LONGEST_TEXT, Document
 from models.errors import OverBudget
 from models.labels import Disorder, Relevance, Risk, Severity
 from models.redact import Redacted, redact
 from prompts import Prompt
-
-# Reddit's own limits are 300 and 40,000; a longer text of an archive is cut here.
-_LONGEST_TEXT = 41_000
 
 _LONGEST_QUOTE = 300  # characters; the prompts ask for 30 words
 
@@ -61,36 +58,15 @@ class LlmAnnotator:
     """Annotates documents through one model on one server, which `models.chat.Chat` asks.
 
     At most `concurrency` documents are under way at once, over all calls of `annotate`. With `answers`, no text is ever
-    sent again that was answered: a refusal and an answer that could not be read are answers too. `permit` is awaited
-    before every single call; when it raises OverBudget, the call is not made.
+    sent again that was answered: a refusal and an answer that could not be read are answers too.
     """
 
     def __init__(
-        self,
-        *,
-        base_url: str,
-        model: str,
-        prompt: Prompt,
-        api_key: SecretStr | str = "",
-        answers: Answers | None = None,
-        concurrency: int = 16,
-        timeout_seconds: float = 60.0,
-        attempts: int = 5,
-        clock: Clock | None = None,
-        permit: Callable[[], Awaitable[None]] | None = None,
+        self, server: Server, prompt: Prompt, *, answers: Answers | None = None, concurrency: int = 16
     ) -> None:
-        self._chat = Chat(
-            base_url=base_url,
-            model=model,
-            schema=_LABELS,
-            api_key=api_key,
-            timeout_seconds=timeout_seconds,
-            attempts=attempts,
-            clock=clock,
-            permit=permit,
-        )
-        self.versions: Mapping[str, str] = {"llm": model, "prompt": f"{prompt.name} {prompt.version}"}
-        self._model = model
+        self._chat = Chat(server, _LABELS)
+        self.versions: Mapping[str, str] = {"llm": server.model, "prompt": f"{prompt.name} {prompt.version}"}
+        self._model = server.model
         self._prompt = prompt
         self._answers = answers
         self._turns: WeakValueDictionary[Question, asyncio.Lock] = WeakValueDictionary()
@@ -110,7 +86,7 @@ class LlmAnnotator:
 
     async def _annotate(self, document: Document) -> Annotation:
         # Long texts take a while, and so does the gazetteer when it is read for the first.
-        sent = await asyncio.to_thread(redact, document.text[:_LONGEST_TEXT])
+        sent = await asyncio.to_thread(redact, document.text[:LONGEST_TEXT])
         annotation = await (self._paid(sent.text) if self._answers is None else self._once(self._answers, sent.text))
         evidence = tuple(_back(span, sent) for span in annotation.evidence)
         return replace(annotation, evidence=evidence, versions=self.versions)

@@ -16,6 +16,7 @@ import prompts
 from models.annotation import Annotation, Status
 from models.answers import Answers, Question
 from models.assessment import Evidence
+from models.chat import Server
 from models.document import Document
 from models.errors import ModelError
 from models.labels import Disorder, Relevance, Risk, Severity
@@ -31,9 +32,7 @@ async def annotating(
 ) -> AsyncIterator[LlmAnnotator]:
     """An annotator that keeps its answers in this file."""
     async with Answers(path) as kept:
-        annotator = LlmAnnotator(
-            base_url=server.base_url, model=model, prompt=prompts.load(prompt), answers=kept, attempts=1
-        )
+        annotator = LlmAnnotator(Server(server.base_url, model, attempts=1), prompts.load(prompt), answers=kept)
         try:
             yield annotator
         finally:

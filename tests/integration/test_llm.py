@@ -17,6 +17,7 @@ from starlette.responses import Response
 
 import prompts
 from models.annotation import Annotation, Status
+from models.chat import Server
 from models.document import Document
 from models.errors import OverBudget
 from models.labels import Disorder, Relevance, Risk, Severity
@@ -60,7 +61,8 @@ class Waits(HandClock):
 async def annotating(server: FakeLlm, **options: Any) -> AsyncIterator[LlmAnnotator]:
     """An annotator for this server that waits for nothing between two attempts."""
     given = {"clock": Waits(), "prompt": prompts.load("zero_shot"), "api_key": SecretStr(KEY), **options}
-    annotator = LlmAnnotator(base_url=server.base_url, model="fake", **given)
+    own = {name: given.pop(name) for name in ("prompt", "answers", "concurrency") if name in given}
+    annotator = LlmAnnotator(Server(server.base_url, "fake", **given), **own)
     try:
         yield annotator
     finally:
