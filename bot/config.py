@@ -245,20 +245,20 @@ class Policy(_Section):
     crisis: tuple[Rule, ...] = Field(
         (
             Rule(risk=Risk.BEHAVIOR, min_probability=0.5),
-            Rule(risk=Risk.IDEATION, min_probability=0.6),
+            Rule(risk=Risk.IDEATION, min_probability=0.5),
         )
     )
     urgent: tuple[Rule, ...] = Field(
         (
-            Rule(risk=Risk.IDEATION, min_probability=0.2, min_relevance=0.5),
+            Rule(risk=Risk.IDEATION, min_probability=0.15, min_relevance=0.5),
             Rule(risk=Risk.INDICATOR, min_probability=0.6),
-            Rule(severity=Severity.SEVERE, min_probability=0.5, min_relevance=0.5),
+            Rule(severity=Severity.SEVERE, min_probability=0.6, min_relevance=0.5),
         )
     )
     watch: tuple[Rule, ...] = Field(
         (
             Rule(risk=Risk.IDEATION, min_probability=0.1, min_relevance=0.5),
-            Rule(severity=Severity.MODERATE, min_probability=0.35, min_relevance=0.5),
+            Rule(severity=Severity.MODERATE, min_probability=0.25, min_relevance=0.5),
         )
     )
     crisis_does: tuple[DeliveryKind, ...] = (DeliveryKind.ALERT, DeliveryKind.REPLY)

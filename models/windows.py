@@ -13,16 +13,17 @@ from models.errors import ModelError
 
 Tokens = NDArray[np.int64]
 
-# 32 windows, about 17,000 characters of English. Of anything longer the head and the tail are read, in equal parts:
-# what matters to an author stands at the start or the end, and one endless post must not hold up the others.
-_MAX_TOKENS = 4032
 _MAX_CHARACTERS = 100_000
 
 
 class Windows:
-    """Cuts texts into windows of at most `window_tokens` word pieces, special tokens included."""
+    """Cuts texts into windows of at most `window_tokens` word pieces, special tokens included.
 
-    def __init__(self, tokenizer_file: Path, window_tokens: int) -> None:
+    Of a text too long for `most` windows the head and the tail are read, in equal parts: what matters to an author
+    stands at the start or the end, and one endless post must not hold up the others.
+    """
+
+    def __init__(self, tokenizer_file: Path, window_tokens: int, most: int) -> None:
         """Raises ModelError when the file is no tokenizer."""
         try:
             self._tokenizer = Tokenizer.from_file(str(tokenizer_file))
@@ -32,6 +33,7 @@ class Windows:
         self._tokenizer.no_padding()
         self._before, self._after = self._special_tokens()
         self._content_tokens = window_tokens - len(self._before) - len(self._after)
+        self._most_tokens = most * self._content_tokens
 
     def cut(self, texts: Sequence[str]) -> list[list[Tokens]]:
         """The token ids of every text in stretches of at most a window, without special tokens.
@@ -57,8 +59,9 @@ class Windows:
         return whole[:start], whole[start + len(inner) :]
 
     def _parts(self, ids: Tokens) -> list[Tokens]:
-        if len(ids) > _MAX_TOKENS:
-            ids = np.concatenate([ids[: _MAX_TOKENS // 2], ids[-_MAX_TOKENS // 2 :]])
+        if len(ids) > self._most_tokens:
+            tail = self._most_tokens // 2
+            ids = np.concatenate([ids[: self._most_tokens - tail], ids[-tail:]])
         return np.array_split(ids, max(1, -(-len(ids) // self._content_tokens)))
 
 

@@ -54,7 +54,7 @@ class Posts:
 
 def invented() -> Posts:
     """The samples in the box, strung together until each is about `TOKENS` long."""
-    windows = Windows(base_folder() / "tokenizer.json", 128)
+    windows = Windows(base_folder() / "tokenizer.json", 128, 32)
     of_need, ordinary = (
         _strung([f"{post.title}. {post.selftext}" for post in samples() if post.expect.relevance is relevant], windows)
         for relevant in (True, False)
@@ -138,13 +138,13 @@ def disk_mb() -> float:
 def reference() -> Callable[[Sequence[Document]], object]:
     """`transformers.pipeline` with the same base model in float32, one post at a time.
 
-    It cuts a post at the 512 tokens the base model can read; the encoder reads on, in windows.
+    It cuts a post at as many tokens as the encoder reads of one.
     """
     from transformers import pipeline
 
     folder = str(base_folder())
     extract = pipeline("feature-extraction", model=folder, tokenizer=folder, device="cpu")
-    options = {"truncation": True, "max_length": 512}
+    options = {"truncation": True, "max_length": Manifest.read(shipped_folder()).window_tokens}
     extract("warm up", tokenize_kwargs=options)
     return lambda documents: [extract(each.text, tokenize_kwargs=options) for each in documents]
 

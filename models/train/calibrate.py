@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from models.decision import Floats, decide, distribution
-from models.evaluate import balanced_accuracy, binary_f1, levels, macro_f1
-from models.heads import ORDINAL, OUTPUTS, TASKS, Heads
+from models.evaluate import balanced_accuracy, binary_f1, levels
+from models.heads import ADJACENT, OUTPUTS, TASKS, Heads
 from models.labels import Risk
 from models.train.data import Example
 
@@ -23,7 +23,7 @@ Worth = Callable[[Ints], float]
 
 # Nothing finer is known from so few rows.
 _THRESHOLDS = np.round(np.arange(0.06, 0.95, 0.02), 2)
-_WEIGHTS = np.exp(np.linspace(-2, 2, 17))
+_WEIGHTS = np.exp(np.linspace(-1, 1.5, 11))
 _ROUNDS = 3
 # What is nearly as good is as good: of all of those the middle is taken, which is the least chance's.
 _SLACK = 0.004
@@ -57,35 +57,35 @@ class Sheet:
 def calibrate(heads: Heads, sheet: Sheet) -> Heads:
     """The heads with the calibration and the decisions that suit the rows of the sheet best."""
     highest, targets = sheet.highest(sheet.scores), sheet.targets
-    lines = [fit_line(highest[:, column], targets[:, column]) for column in range(OUTPUTS)]
+    # Ordinary posts are told from others so easily that they would pull a scale's line to what suits them alone.
+    known = targets.copy()
+    for task in ADJACENT:
+        known[~sheet.where("severity4"), TASKS[task]] = np.nan
+    lines = [fit_line(highest[:, column], known[:, column]) for column in range(OUTPUTS)]
     slope, offset = (np.array(values, dtype=np.float32) for values in zip(*lines, strict=True))
     honest = replace(heads, slope=slope, offset=offset)
     probabilities = honest.probabilities(sheet.scores)
-    worths = {
-        "severity": _worth_of_severity(sheet, "severity", balanced_accuracy),
-        "whole_severity": _worth_of_severity(sheet, "whole_severity", macro_f1),
-        "risk": _worth_of_risk(sheet),
+    weights = {
+        # What is best where probabilities are right: for balanced accuracy a level counts as much as it is rare, for F1
+        # about the root of that. Weights searched for on so few rows did worse on others.
+        "severity": level_weights(known[:, TASKS["severity"]], 1.0),
+        "whole_severity": level_weights(known[:, TASKS["whole_severity"]], 0.5),
+        "risk": best_weights(distribution(probabilities[:, TASKS["risk"]]), _worth_of_risk(sheet)),
     }
-    weights = {task: _weights(probabilities, task, worth) for task, worth in worths.items()}
-    decisive = replace(honest, threshold=_thresholds(probabilities[sheet.starts], sheet), weights=weights)
-
-    def of_schemes(at: float) -> float:
-        levels = _from(decisive, at).severity_levels(probabilities)
-        return worths["severity"](levels) + worths["whole_severity"](levels)
-
-    return _from(decisive, best_threshold(of_schemes))
+    return replace(honest, threshold=_thresholds(probabilities[sheet.starts], sheet), weights=weights)
 
 
-def _from(heads: Heads, at: float) -> Heads:
-    """The heads that take a text for a whole post from `at` on."""
-    threshold = heads.threshold.copy()
-    threshold[TASKS["scheme"]] = at
-    return replace(heads, threshold=threshold)
+def level_weights(reached: Floats, power: float) -> Floats:
+    """A weight for each level, (levels,): how much rarer than the lowest it is, to a power; all 1 when one is missing.
 
-
-def _weights(probabilities: Floats, task: str, worth: Worth) -> Floats:
-    known = np.array(ORDINAL[task])
-    return best_weights(distribution(probabilities[:, TASKS[task]]), lambda decided: worth(known[decided]))
+    `reached` is (rows, levels - 1), NaN in rows that tell nothing.
+    """
+    known = reached[~np.isnan(reached).any(axis=1)]
+    counts = np.bincount(levels(known), minlength=reached.shape[1] + 1)
+    if not counts.all():
+        return np.ones(len(counts), dtype=np.float32)
+    weights: Floats = ((counts[0] / counts) ** power).astype(np.float32)
+    return weights
 
 
 def fit_line(scores: Floats, targets: Floats) -> tuple[float, float]:
@@ -134,7 +134,7 @@ def _thresholds(probabilities: Floats, sheet: Sheet) -> Floats:
     """For every output that is a yes or no of its own, (OUTPUTS,); 0.5 for the others."""
     targets = sheet.targets
     thresholds = np.full(OUTPUTS, 0.5, dtype=np.float32)
-    relevance, stress = TASKS["relevance"].start, TASKS["stress"].start
+    relevance = TASKS["relevance"].start
     own, ambiguous = sheet.where("relevance"), sheet.where("relevance_ambiguous")
 
     def of_relevance(at: float) -> float:
@@ -144,12 +144,14 @@ def _thresholds(probabilities: Floats, sheet: Sheet) -> Floats:
         return binary_f1(targets[own, relevance].astype(np.int64), decided[own].astype(np.int64))
 
     thresholds[relevance] = best_threshold(of_relevance)
-    own_stress = sheet.where("stress")
-    thresholds[stress] = best_threshold(
-        lambda at: balanced_accuracy(
-            targets[own_stress, stress].astype(np.int64), (probabilities[own_stress, stress] >= at).astype(np.int64)
-        )
-    )
+    for column, name in ((TASKS["stress"].start, "stress"), (TASKS["scheme"].start, "severity4")):
+        own_rows = sheet.where(name) & ~np.isnan(targets[:, column])
+
+        def of_column(at: float, column: int = column, own_rows: NDArray[np.bool_] = own_rows) -> float:
+            decided = (probabilities[own_rows, column] >= at).astype(np.int64)
+            return balanced_accuracy(targets[own_rows, column].astype(np.int64), decided) if own_rows.any() else 0.0
+
+        thresholds[column] = best_threshold(of_column)
     unnamed = np.array([not example.row.names_label for example in sheet.examples])
     for column in range(TASKS["disorders"].start, TASKS["disorders"].stop):
         known = sheet.where("disorder") & ~np.isnan(targets[:, column])
@@ -162,18 +164,6 @@ def _thresholds(probabilities: Floats, sheet: Sheet) -> Floats:
 
         thresholds[column] = best_threshold(of_disorder)
     return thresholds
-
-
-def _worth_of_severity(sheet: Sheet, task: str, figure: Callable[[Ints, Ints], float]) -> Worth:
-    """Each scheme by the figure that is published for it, on its own rows; levels count on the scale with all four."""
-    reached = sheet.targets[:, TASKS[task]]
-    own = sheet.where("severity4") & ~np.isnan(reached).any(axis=1)
-    truth = np.array(ORDINAL[task])[levels(np.nan_to_num(reached))]
-
-    def worth(decided: Ints) -> float:
-        return figure(truth[own], decided[sheet.starts][own]) if own.any() else 0.0
-
-    return worth
 
 
 def _worth_of_risk(sheet: Sheet) -> Worth:

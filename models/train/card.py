@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,8 +12,7 @@ import numpy as np
 from jinja2 import Environment, StrictUndefined
 
 from models.assessment import Classifier
-from models.encoder import Encoder, Manifest, Reader, Reads
-from models.heads import Encoded
+from models.encoder import Encoder, Manifest, Reader, prepare
 from models.hybrid import Hybrid
 from models.labelled import Row
 from models.labels import Disorder, Risk, Severity, Task
@@ -22,14 +20,14 @@ from models.onnx_export import export_float32
 from models.scorecard import TASKS, Scorecard, Slice, is_user, judge_rows, score, score_stress
 from models.train.data import INVENTED, Example
 from models.train.record import main_figures
-from models.windows import Tokens, Windows
+from models.windows import Windows
 
 # What an explicit statement may be worth: a level of risk or severity, or one above it.
 _CLAIMS = (*list(Risk)[1:], *list(Severity)[1:])
 # Every such row is also read in float32, which takes three times as long.
 _COMPARED = 3
-# Windows of a post from which on it is a long one.
-_LONG = 3
+# Windows that hold all of nearly every post.
+_ALL_WINDOWS = 32
 
 # Without the rows that are there for a stream of posts to count alerts in.
 _RISK = {name: TASKS[Task.RISK][name] for name in ("risk_binary", "risk_cssrs", "relevance_ambiguous")}
@@ -46,45 +44,31 @@ _COLUMNS = ("macro_f1", "balanced_accuracy", "auroc", "expected_calibration_erro
 Measured = Mapping[str, Sequence[Scorecard]]
 
 
-@dataclass(frozen=True)
-class _Ends:
-    """A reader that sees the first and the last window of a post alone."""
-
-    reader: Reads
-
-    def read(self, texts: Sequence[str]) -> Iterator[Encoded]:
-        for post in self.reader.read(texts):
-            ends = [0, -1] if len(post.tokens) > 1 else [0]
-            yield Encoded(post.vectors[ends], [post.tokens[at] for at in ends])
-
-    def tokens(self, texts: Sequence[str]) -> list[list[Tokens]]:
-        return [[of_text[0], *of_text[1:][-1:]] for of_text in self.reader.tokens(texts)]
-
-
 def measure(folder: Path, apart: Sequence[Example]) -> Measured:
     """Scorecards of the model folder on these rows, by who judged.
 
     `encoder` and `hybrid` are what is served; `float32` is the encoder without quantisation and `int8` the served one,
-    on every third row; `windows` and `ends` are the encoder on long posts, read whole or by first and last window.
-    Raises ModelError when the folder is unsound.
+    on every third row; `windows` and `ends` are the encoder on long posts, read whole in windows or, as served, by head
+    and tail. Raises ModelError when the folder is unsound.
     """
     rows = [example.row for example in apart]
     encoder = Encoder.load(folder)
     manifest = Manifest.read(folder)
     blueprint = manifest.blueprint(folder)
-    windows = Windows(blueprint.base / "tokenizer.json", manifest.window_tokens)
-    long = [row for row in rows if not is_user(row) and len(windows.cut([row.document.text])[0]) >= _LONG]
+    tokenizer = blueprint.base / "tokenizer.json"
+    served, whole = (Windows(tokenizer, manifest.window_tokens, most) for most in (manifest.windows, _ALL_WINDOWS))
+    long = [row for row in rows if not is_user(row) and len(whole.cut([row.document.text])[0]) > manifest.windows]
     with TemporaryDirectory() as temporary:
         file = Path(temporary) / "float32.onnx"
         export_float32(blueprint, file)
-        float32 = encoder.reading_with(Reader(windows, file))
+        float32 = encoder.reading_with(Reader(served, file))
         return {
             "hybrid": _cards(Hybrid.load(folder), rows),
             "encoder": _cards(encoder, rows),
             "int8": _cards(encoder, rows[::_COMPARED]),
             "float32": _cards(float32, rows[::_COMPARED]),
-            "windows": _cards(encoder, long),
-            "ends": _cards(encoder.reading_with(_Ends(encoder.reader)), long),
+            "windows": _cards(encoder.reading_with(Reader(whole, prepare(folder))), long),
+            "ends": _cards(encoder, long),
         }
 
 
@@ -114,7 +98,7 @@ def write(
         "by_label": _table(["label", "precision", "recall", "F1", "AUROC"], _by_label(measured["hybrid"])),
         "rule_precision": _table(["statement", *_CLAIMS], _rule_precision(manifest)),
         "int8": _table(["figure", "float32", "int8"], _beside(measured, "float32", "int8")),
-        "ends": _table(["figure", "first and last window", "all windows"], _beside(measured, "ends", "windows")),
+        "ends": _table(["figure", "head and tail", "all windows"], _beside(measured, "ends", "windows")),
     }
     # Markdown of our own figures, never of anybody's text: nothing to escape.
     environment = Environment(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)  # noqa: S701

@@ -29,7 +29,7 @@ OPINIONS = "opinions"
 WHOLE_POSTS = "depsign_2022"
 
 # The only risk labels given by psychiatrists, and few.
-EXPERT_WEIGHT = 4.0
+EXPERT_WEIGHT = 10.0
 # Rows that only say "an ordinary post" teach many tasks a little; they must not drown the rows made for one task.
 ORDINARY_WEIGHT = 0.3
 

@@ -12,10 +12,13 @@ from numpy.typing import NDArray
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from models.heads import ORDINAL, OUTPUTS, TASKS, Bag, Encoded, Floats, Heads
+from models.train.network import level_misfit
 
 # Three of MiniLM's layers serve frozen heads as well as all six, once the words have their own weights.
 FEATURES = ("mean 3", "spread 3")
-WINDOW_TOKENS = 128
+WINDOW_TOKENS = 256
+# The head and the tail of a long post tell more than all its windows; see `models/cards/minilm.md`.
+WINDOWS = 1
 POSTS_PER_WORD = 10
 
 
@@ -23,24 +26,27 @@ POSTS_PER_WORD = 10
 class Recipe:
     """How one task's heads are fitted.
 
-    `dense_penalty` and `word_penalty` are L2 on weights whose inputs have length about 1; for `sharpness` see `Heads`.
+    `dense_penalty` and `word_penalty` are L2 on weights whose inputs have length about 1. For `sharpness` see `Heads`,
+    for `adjacent` see `models.heads.ADJACENT`.
     """
 
     sharpness: float
     dense_penalty: float
     word_penalty: float
     steps: int
+    adjacent: bool = False
 
 
 _PLAIN = Recipe(sharpness=0, dense_penalty=3, word_penalty=2, steps=200)
+_LEVELS = replace(_PLAIN, adjacent=True)
 RECIPES: Mapping[str, Recipe] = {
-    "relevance": Recipe(sharpness=0, dense_penalty=1, word_penalty=0.5, steps=200),
+    "relevance": Recipe(sharpness=0, dense_penalty=0.3, word_penalty=0.2, steps=250),
     "disorders": Recipe(sharpness=0, dense_penalty=1, word_penalty=0.2, steps=250),
-    "severity": _PLAIN,
-    "risk": Recipe(sharpness=8, dense_penalty=3, word_penalty=2, steps=200),
+    "severity": _LEVELS,
+    "risk": Recipe(sharpness=8, dense_penalty=10, word_penalty=5, steps=200),
     "stress": _PLAIN,
-    "whole_severity": _PLAIN,
-    "scheme": _PLAIN,
+    "whole_severity": _LEVELS,
+    "scheme": Recipe(sharpness=0, dense_penalty=0.3, word_penalty=0.1, steps=250),
 }
 
 
@@ -149,6 +155,11 @@ def fit(posts: Sequence[Encoded], targets: Floats, weights: Floats, bag: Bag, re
     known = torch.from_numpy(np.where(np.isnan(targets), 0, weights).astype(np.float32))
     wanted = torch.from_numpy(np.nan_to_num(targets).astype(np.float32))
 
+    def misfit_of(scores: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+        if recipe.adjacent:
+            return level_misfit(scores, wanted, torch.ones(outputs + 1)) * known[:, 0]
+        return binary_cross_entropy_with_logits(scores, wanted, reduction="none") * known
+
     outputs = targets.shape[1]
     dense = torch.zeros(inputs.shape[1], outputs, requires_grad=True)
     words = torch.zeros(len(bag.ids), outputs, requires_grad=True)
@@ -158,7 +169,7 @@ def fit(posts: Sequence[Encoded], targets: Floats, weights: Floats, bag: Bag, re
     def loss() -> torch.Tensor:
         optimiser.zero_grad()
         scores = pool(inputs @ dense + times_words(words)) + bias
-        misfit = (binary_cross_entropy_with_logits(scores, wanted, reduction="none") * known).sum()
+        misfit = misfit_of(scores, wanted).sum()
         penalty = recipe.dense_penalty * dense.square().sum() + recipe.word_penalty * words.square().sum()
         total: torch.Tensor = (misfit + penalty / 2) / len(posts)
         total.backward()  # type: ignore[no-untyped-call]

@@ -15,9 +15,9 @@ from models.assessment import Assessment, Classifier
 from models.document import Document
 from models.encoder import Reader, base_folder
 from models.errors import ModelError
-from models.heads import OUTPUTS, Bag, Encoded, Floats, Heads, never_rising, sigmoid, to_assessment
+from models.heads import OUTPUTS, Encoded, Floats, Heads, log_odds, never_rising, sigmoid, to_assessment
 from models.onnx_export import Blueprint, onnx_file, sha256_of
-from models.train.fit import FEATURES, POSTS_PER_WORD, WINDOW_TOKENS, count_words, fit_heads
+from models.train.fit import FEATURES, WINDOW_TOKENS, WINDOWS, fit_heads
 from models.train.lessons import Lesson
 from models.train.network import Batch, Network
 from models.train.tuning import Plan, computes_in_half, device_of_choice, tune
@@ -72,7 +72,7 @@ class HeadsLearner:
     def __init__(self, name: str, base: Path | None = None) -> None:
         """`base` is the folder of a Hugging Face encoder, None the one in the box. Raises ModelError."""
         self.name = name
-        windows = Windows((base or base_folder()) / "tokenizer.json", WINDOW_TOKENS)
+        windows = Windows((base or base_folder()) / "tokenizer.json", WINDOW_TOKENS, WINDOWS)
         self._reader = Reader(windows, onnx_file(_blueprint(base, FEATURES)))
         self._encoded: dict[str, Encoded] = {}
 
@@ -179,7 +179,7 @@ class FineTuner:
         except (OSError, ValueError, KeyError) as error:
             raise ModelError(f"{folder} is no encoder: cannot read its config.json ({error!r})") from error
         self._blueprint = _blueprint(base, (f"mean {depth}",))
-        self._windows = Windows(folder / "tokenizer.json", WINDOW_TOKENS)
+        self._windows = Windows(folder / "tokenizer.json", WINDOW_TOKENS, WINDOWS)
 
     def fit(self, documents: Sequence[Document], targets: Floats, weights: Floats, seed: int) -> Classifier:
         """See `Learner`."""
@@ -190,21 +190,16 @@ class FineTuner:
                 self._windows.cut([document.text for document in documents]), targets, weights, strict=True
             )
         ]
-        bag = count_words(
-            [Encoded(np.zeros((1, 1), np.float32), lesson.windows) for lesson in lessons],
-            min(POSTS_PER_WORD, max(1, len(lessons) // 10)),
-        )
         plan = Plan(self._blueprint.base_sha256, "", seed, depth=self._blueprint.depth, most_rise=1.0)
         with TemporaryDirectory() as run:
-            tuned = tune(plan, lessons, self._blueprint, self._windows, bag, Path(run), lambda *_: None)
-        return _Tuned(self.name, self._windows, bag, tuned.network)
+            tuned = tune(plan, lessons, self._blueprint, self._windows, Path(run), lambda *_: None)
+        return _Tuned(self.name, self._windows, tuned.network)
 
 
 @dataclass(frozen=True, slots=True)
 class _Tuned:
     name: str
     windows: Windows
-    bag: Bag
     network: Network
 
     def assess(self, documents: Sequence[Document]) -> list[Assessment]:
@@ -216,10 +211,10 @@ class _Tuned:
         assessments: list[Assessment] = []
         for start in range(0, len(documents), _READ_TOGETHER):
             posts = self.windows.cut([document.text for document in documents[start : start + _READ_TOGETHER]])
-            batch = Batch.of(posts, [range(len(post)) for post in posts], self.windows, self.bag)
+            batch = Batch.of(posts, [range(len(post)) for post in posts], self.windows)
             with torch.no_grad():
                 scores = network(batch.to(device), computes_in_half(device)).float().cpu().numpy()
-            assessments += [to_assessment(row, {"model": self.name}) for row in never_rising(sigmoid(scores))]
+            assessments += [to_assessment(row, {"model": self.name}) for row in never_rising(sigmoid(log_odds(scores)))]
         return assessments
 
 

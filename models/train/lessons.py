@@ -13,19 +13,19 @@ from models.labels import Disorder
 from models.train.data import INVENTED, Example, Targets
 from models.windows import Tokens, Windows
 
-# How often each file or source is read in a run: the small ones, labelled by people, most; what a subreddit's name
-# says, least.
+# How often each row of a file or source is read in a run, on the average: the small ones, labelled by people, most;
+# what a subreddit's name says, least.
 APPETITE: Mapping[str, float] = {
-    "naseem_severity": 5.0,
+    "naseem_severity": 4.5,
     "depsign_2022": 3.0,
-    "risk_cssrs": 5.0,
-    "sdcnl": 4.0,
-    "risk_binary": 0.5,
-    "relevance": 0.35,
-    "relevance_ambiguous": 2.0,
-    "disorder": 0.8,
-    "stress": 5.0,
-    INVENTED: 3.0,
+    "risk_cssrs": 3.0,
+    "sdcnl": 3.0,
+    "risk_binary": 0.4,
+    "relevance": 0.05,
+    "relevance_ambiguous": 0.5,
+    "disorder": 0.3,
+    "stress": 4.5,
+    INVENTED: 1.0,
 }
 
 # A post of r/ptsd that says "my PTSD" teaches a network to look for that word and for nothing else.
@@ -74,7 +74,7 @@ def lessons_of(examples: Sequence[Example], windows: Windows) -> list[Lesson]:
         found[example.documents] = replace(
             known,
             targets=np.where(new, example.targets, known.targets),
-            weights=np.where(new, example.weights, known.weights),
+            weights=np.where(new, _weights(example), known.weights),
             appetite=max(known.appetite, _appetite(example)),
         )
     return list(found.values())
@@ -87,11 +87,17 @@ def _lesson(example: Example, windows: Windows) -> Lesson:
         windows=[part for of_text in windows.cut(texts) for part in of_text],
         masked=None if masked == texts else [part for of_text in windows.cut(masked) for part in of_text],
         targets=example.targets,
-        weights=example.weights,
+        weights=_weights(example),
         soft=np.full_like(example.targets, np.nan),
         appetite=_appetite(example),
         of_user=len(example.documents) > 1,
     )
+
+
+def _weights(example: Example) -> Targets:
+    """A small set makes itself heard by being read often, and needs no more weight as well: the loudest rows would set
+    the pace at which the network learns all others."""
+    return np.minimum(example.weights, np.float32(1))
 
 
 def _appetite(example: Example) -> float:

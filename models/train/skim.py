@@ -94,7 +94,7 @@ def add_skim(folder: Path, examples: Sequence[Example]) -> tuple[Measured, Measu
     What it takes away of those rows, in folds not fitted on, and of the rows kept apart. Raises ModelError.
     """
     manifest = Manifest.read(folder)
-    windows = Windows(manifest.blueprint(folder).base / "tokenizer.json", manifest.window_tokens)
+    windows = Windows(manifest.blueprint(folder).base / "tokenizer.json", manifest.window_tokens, manifest.windows)
     pool = pool_of(examples, Encoder.load(folder), Rules.load())
     apart = pool.folds == APART
     skim, measured = fit_skim(pool[~apart], windows)

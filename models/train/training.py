@@ -27,6 +27,7 @@ from models.train.fit import (
     FEATURES,
     POSTS_PER_WORD,
     WINDOW_TOKENS,
+    WINDOWS,
     count_words,
     fit_heads,
     uncalibrated,
@@ -41,9 +42,9 @@ HELD_FOLD = 0
 # Nobody knows the truth of these.
 _UNMEASURED = (INVENTED, OPINIONS)
 _POSTS_AT_ONCE = 256
-# The network has read the rows of these so often that heads fitted on its vectors of them would trust it too much. Of
-# the other tasks it reads each row about once, and its own heads are far from having learned all the words.
-_OFTEN_READ = frozenset({"severity", "whole_severity", "risk", "stress"})
+# The network has read all rows of these so often that heads fitted on its vectors of them would trust it too much. Of
+# the other tasks it reads most rows never, and its own heads see no words.
+_OFTEN_READ = frozenset({"severity", "whole_severity", "stress"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +127,7 @@ def _fit(
 ) -> None:
     """Learns from the folds but `held_fold`, calibrates on that, and writes the model folder."""
     base = course.base or base_folder()
-    windows = Windows(base / "tokenizer.json", WINDOW_TOKENS)
+    windows = Windows(base / "tokenizer.json", WINDOW_TOKENS, WINDOWS)
     learning = [example for example in examples if example.fold not in (None, held_fold)]
     out.mkdir(parents=True, exist_ok=True)
     if course.frozen:
@@ -146,6 +147,7 @@ def _fit(
         layers_sha256=blueprint.layers_sha256,
         features=blueprint.features,
         window_tokens=WINDOW_TOKENS,
+        windows=WINDOWS,
         rule_precision=rule_precision(learning, Rules.load()),
     )
     (out / "nightlight.json").write_text(json.dumps(manifest.as_json(), indent=2) + "\n", encoding="utf-8")
@@ -173,11 +175,11 @@ def _on_tuned_layers(
         lessons = taught(lessons, course.teacher, learning)
     bag = count_words([Encoded(np.zeros((1, 1), np.float32), lesson.windows) for lesson in lessons], POSTS_PER_WORD)
     plan = Plan(blueprint.base_sha256, _digest(lessons), course.seed, depth=course.depth, passes=course.passes)
-    tuned = tune(plan, lessons, blueprint, windows, bag, run, on_step)
+    tuned = tune(plan, lessons, blueprint, windows, run, on_step)
     record.losses(run, tuned.losses)
     layers = {name: tensor.half().contiguous() for name, tensor in tuned.network.encoder.encoder.state_dict().items()}  # type: ignore[union-attr]
     save_file(layers, out / LAYERS_FILE)
-    heads = _heads(tuned.network.dense, tuned.network.words, bag, plan)
+    heads = _heads(tuned.network.dense, bag, plan)
     blueprint = replace(blueprint, layers=out / LAYERS_FILE, layers_sha256=sha256_of(out / LAYERS_FILE))
     fitted = _fitted_heads(blueprint, learning, windows, progress, bag, TASKS.keys() - _OFTEN_READ)
     return blueprint, with_tasks_of(fitted, heads, _OFTEN_READ)
@@ -211,11 +213,11 @@ def _as_one(posts: Sequence[Encoded]) -> Encoded:
     return Encoded(np.concatenate([post.vectors for post in posts]), [part for post in posts for part in post.tokens])
 
 
-def _heads(dense: torch.nn.Linear, words: torch.nn.EmbeddingBag, bag: Bag, plan: Plan) -> Heads:
-    """The network's own heads."""
+def _heads(dense: torch.nn.Linear, bag: Bag, plan: Plan) -> Heads:
+    """The network's own heads, to which no word counts by itself."""
     return uncalibrated(
         dense=dense.weight.detach().numpy().T.copy(),
-        words=words.weight.detach().numpy().copy(),
+        words=np.zeros((len(bag.ids), OUTPUTS), np.float32),
         bias=dense.bias.detach().numpy().copy(),
         bag=bag,
         sharpness=sharpness_of(plan),

@@ -13,27 +13,30 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from models.decision import distribution
 from models.errors import ModelError
-from models.heads import OUTPUTS, TASKS, Bag
+from models.heads import ADJACENT, OUTPUTS, TASKS
 from models.onnx_export import Blueprint, load_encoder
 from models.train.lessons import Lesson
-from models.train.network import Batch, Network, drop_dimensions, misfit
+from models.train.network import Batch, Network, Rarity, drop_dimensions, misfit
 from models.windows import Windows
 
 OnStep = Callable[[int, int, float], None]
 
-# A yes or no about nine disorders at once would be nine times as loud as one about relevance.
+# Yes and no about nine disorders, or four levels of risk, would be so many times as loud as one about relevance.
 _LOUDNESS: Mapping[str, float] = {
     "relevance": 1.0,
     "disorders": 0.35,
     "severity": 1.0,
-    "risk": 1.0,
+    "risk": 0.5,
     "stress": 1.0,
     "whole_severity": 1.0,
-    "scheme": 0.5,
+    "scheme": 0.0,
 }
 # One window of a post is judged by itself where one is enough: see `Heads`.
 _BY_WINDOW = "risk"
+
+_FARTHEST_PRIOR = 4.0
 
 _CHECKPOINT = "checkpoint.safetensors"
 _STEPS_PER_CHECKPOINT = 100
@@ -47,7 +50,8 @@ class Plan:
 
     A post is read by `windows_per_post` of its windows, drawn anew each time, a user by `windows_per_user`. `passes`
     multiplies every lesson's appetite. Of lessons that name their own label the share `masked` is read without;
-    `taught` is the teacher's share of what is learned where there is one; a rare 1 counts up to `most_rise` times a 0.
+    `taught` is the teacher's share of what is learned where there is one; a rare answer counts up to `most_rise`
+    times a frequent one.
     """
 
     base: str
@@ -56,12 +60,10 @@ class Plan:
     depth: int = 6
     passes: float = 1.0
     posts_per_step: int = 32
-    windows_per_post: int = 2
+    windows_per_post: int = 1
     windows_per_user: int = 5
     encoder_rate: float = 1e-4
-    head_rate: float = 1e-3
-    word_rate: float = 2e-2
-    word_decay: float = 0.02
+    head_rate: float = 2e-3
     warm_up: float = 0.06
     sharpness: float = 8.0
     masked: float = 0.5
@@ -97,7 +99,7 @@ def sharpness_of(plan: Plan) -> NDArray[np.float32]:
 
 
 def tune(
-    plan: Plan, lessons: Sequence[Lesson], blueprint: Blueprint, windows: Windows, bag: Bag, run: Path, on_step: OnStep
+    plan: Plan, lessons: Sequence[Lesson], blueprint: Blueprint, windows: Windows, run: Path, on_step: OnStep
 ) -> Tuned:
     """Fine-tunes the encoder of `blueprint`; its word embeddings stay as they are.
 
@@ -112,17 +114,20 @@ def tune(
         raise ModelError(f"cannot read the encoder in {blueprint.base}: {error}") from error
     hidden = int(encoder.config.hidden_size)  # type: ignore[union-attr,arg-type]
     drop_dimensions(encoder)
-    network = Network(encoder, hidden, bag, torch.from_numpy(sharpness_of(plan)))
+    network = Network(encoder, hidden, torch.from_numpy(sharpness_of(plan)))
     for parameter in _embeddings(network):
         parameter.requires_grad_(False)
+    rarity, priors = priors_of(lessons, plan.most_rise)
+    # Else the encoder would have to learn what is common, from which biases are far at their pace.
+    network.dense.bias.data = torch.from_numpy(priors)
     device = device_of_choice()
+    rarity = rarity.to(device)
     half = computes_in_half(device)
     network.to(device).train()
     optimiser = _optimiser(network, plan)
     order = reading_order(
         [lesson.appetite * plan.passes for lesson in lessons], plan, [_length(each) for each in lessons]
     )
-    rise = _rise(lessons, plan).to(device)
     loudness = np.ones(OUTPUTS, dtype=np.float32)
     for task, columns in TASKS.items():
         loudness[columns] = _LOUDNESS[task]
@@ -131,14 +136,14 @@ def tune(
         torch.manual_seed(plan.seed * 1_000_003 + step)  # dropout, the same wherever a run was stopped
         rng = np.random.default_rng([plan.seed, step])
         read = [lessons[at] for at in order[step]]
-        batch = _batch(read, plan, windows, bag, rng).to(device)
+        batch = _batch(read, plan, windows, rng).to(device)
         targets, weights = (torch.from_numpy(each).to(device) for each in _taught(read, plan, loudness))
         for group in optimiser.param_groups:
             group["lr"] = group["rate"] * _pace(step, len(order), plan.warm_up)
         optimiser.zero_grad(set_to_none=True)
-        loss = misfit(network(batch, half), targets, weights, rise)
+        loss = misfit(network(batch, half), targets, weights, rarity)
         loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(network.encoder.parameters(), 1.0)
         optimiser.step()
         losses.append(float(loss.detach()))
         if (step + 1) % _STEPS_PER_CHECKPOINT == 0 or step + 1 == len(order):
@@ -176,13 +181,13 @@ def _length(lesson: Lesson) -> int:
     return max(map(len, lesson.windows))
 
 
-def _batch(read: Sequence[Lesson], plan: Plan, windows: Windows, bag: Bag, rng: np.random.Generator) -> Batch:
+def _batch(read: Sequence[Lesson], plan: Plan, windows: Windows, rng: np.random.Generator) -> Batch:
     posts = [
         lesson.masked if lesson.masked is not None and rng.random() < plan.masked else lesson.windows for lesson in read
     ]
     most = [plan.windows_per_user if lesson.of_user else plan.windows_per_post for lesson in read]
     chosen = [rng.permutation(len(post))[:count].tolist() for post, count in zip(posts, most, strict=True)]
-    return Batch.of(posts, chosen, windows, bag)
+    return Batch.of(posts, chosen, windows)
 
 
 def _taught(
@@ -195,12 +200,28 @@ def _taught(
     return mixed.astype(np.float32), np.stack([lesson.weights for lesson in read]) * loudness
 
 
-def _rise(lessons: Sequence[Lesson], plan: Plan) -> torch.Tensor:
-    """The root of how much rarer a 1 is than a 0, so that a rare level is neither drowned nor shouted."""
+def priors_of(lessons: Sequence[Lesson], most_rise: float) -> tuple[Rarity, NDArray[np.float32]]:
+    """What rare answers count, and the outputs (OUTPUTS,) that fit best what is so read if nothing is known of a post.
+
+    A rare answer counts the root of how much rarer it is than others, `most_rise` times at most, so that it is neither
+    drowned nor shouted.
+    """
     targets = np.stack([lesson.targets for lesson in lessons])
-    ones, zeros = (targets == 1).sum(axis=0), (targets == 0).sum(axis=0)
-    rise = np.sqrt(np.maximum(zeros, 1) / np.maximum(ones, 1))
-    return torch.from_numpy(np.clip(rise, 1, plan.most_rise).astype(np.float32))
+    appetite = np.array([[lesson.appetite] for lesson in lessons])
+    ones, zeros = (((targets == value) * appetite).sum(axis=0) for value in (1, 0))
+    rise = np.clip(np.sqrt(np.maximum(zeros, 1) / np.maximum(ones, 1)), 1, most_rise)
+    prior = np.log((ones * rise + 1) / (zeros + 1))
+    levels = {}
+    for task in ADJACENT:
+        columns = TASKS[task]
+        known = ~np.isnan(targets[:, columns]).any(axis=1)
+        read = (distribution(targets[known, columns]) * appetite[known]).sum(axis=0) + 1
+        rare = np.minimum(np.sqrt(read.max() / read), most_rise)
+        # On the average a reading counts once.
+        levels[task] = torch.from_numpy((rare * read.sum() / (rare * read).sum()).astype(np.float32))
+        prior[columns] = np.diff(np.log(rare * read))
+    rarity = Rarity(torch.from_numpy(rise.astype(np.float32)), levels)
+    return rarity, np.clip(prior, -_FARTHEST_PRIOR, _FARTHEST_PRIOR).astype(np.float32)
 
 
 def _pace(step: int, steps: int, warm_up: float) -> float:
@@ -219,7 +240,6 @@ def _optimiser(network: Network, plan: Plan) -> torch.optim.AdamW:
         [
             {"params": encoder, "rate": plan.encoder_rate, "weight_decay": 0.01},
             {"params": list(network.dense.parameters()), "rate": plan.head_rate, "weight_decay": 0.01},
-            {"params": list(network.words.parameters()), "rate": plan.word_rate, "weight_decay": plan.word_decay},
         ],
         lr=plan.encoder_rate,
     )

@@ -10,9 +10,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from models.decision import distribution
 from models.encoder import Manifest
 from models.errors import ModelError
-from models.heads import ORDINAL, OUTPUTS, TASKS, Bag, Encoded, Heads, log_mean_exp, to_assessment
+from models.heads import (
+    ADJACENT,
+    ORDINAL,
+    OUTPUTS,
+    TASKS,
+    Bag,
+    Encoded,
+    Heads,
+    log_mean_exp,
+    log_odds,
+    sigmoid,
+    to_assessment,
+)
 from models.labels import Risk
 
 RISK = TASKS["risk"]
@@ -84,6 +97,19 @@ def test_scales_are_distributions() -> None:
     assert len(judged.disorders) == 9
 
 
+@pytest.mark.parametrize("task", ADJACENT)
+def test_steps_between_levels_are_a_softmax(task: str) -> None:
+    """The log-odds of each level beside the one below it give every level its share; other outputs stay."""
+    columns = TASKS[task]
+    shares = np.array([0.5, 0.05, 0.3, 0.15][: columns.stop - columns.start + 1])
+    shares /= shares.sum()
+    outputs = np.full((1, OUTPUTS), 0.3, dtype=np.float32)
+    outputs[0, columns] = np.log(shares[1:] / shares[:-1])
+    odds = log_odds(outputs)
+    assert sigmoid(odds)[0, columns] == pytest.approx([shares[at:].sum() for at in range(1, len(shares))], abs=1e-5)
+    assert odds[0, TASKS["risk"]] == pytest.approx([0.3] * 4)
+
+
 def test_severity_is_published_by_the_scheme_that_suits() -> None:
     """What looks like a whole post is judged as whole posts were, without mild; anything else by all four levels."""
     probabilities = np.full((2, OUTPUTS), 0.1, dtype=np.float32)
@@ -93,12 +119,12 @@ def test_severity_is_published_by_the_scheme_that_suits() -> None:
     threshold = np.full(OUTPUTS, 0.5, dtype=np.float32)
     threshold[TASKS["scheme"]] = 0.6
     judge = replace(heads(), threshold=threshold)
-    assert judge.severity_levels(probabilities).tolist() == [1, 2]
     published = judge.decided(probabilities)[:, TASKS["severity"]]
     assert (published >= 0.5).sum(axis=1).tolist() == [1, 2]
     assert published[1] == pytest.approx([0.8, 0.8, 0.3])
     graver = replace(judge, weights={**judge.weights, "whole_severity": np.array([1, 1, 5], dtype=np.float32)})
-    assert graver.severity_levels(probabilities).tolist() == [1, 3]
+    decided = graver.decided(probabilities)[:, TASKS["severity"]]
+    assert distribution(decided).argmax(axis=1).tolist() == [1, 3]
 
 
 def test_what_is_no_number_is_an_error() -> None:
@@ -127,7 +153,7 @@ def test_damaged_heads_are_refused(tmp_path: Path) -> None:
         Heads.read(file)
 
 
-MANIFEST = Manifest("test", "some_package", "00", "11", "22", ("mean 3",), 128, {"ideation": {"ideation": 0.7}})
+MANIFEST = Manifest("test", "some_package", "00", "11", "22", ("mean 3",), 128, 1, {"ideation": {"ideation": 0.7}})
 
 
 def test_a_manifest_survives_the_file(tmp_path: Path) -> None:

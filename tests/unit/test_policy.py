@@ -82,7 +82,7 @@ TEAMS = st.builds(
         (assessment({Risk.NONE: 0.4, Risk.IDEATION: 0.6}), Level.CRISIS, (ALERT, HELD_REPLY)),
         (assessment({Risk.NONE: 0.6, Risk.IDEATION: 0.4}), Level.URGENT, (ALERT, HELD_REPLY)),
         (assessment(severity={Severity.MILD: 0.4, Severity.SEVERE: 0.6}), Level.URGENT, (ALERT, HELD_REPLY)),
-        (assessment({Risk.NONE: 0.85, Risk.IDEATION: 0.15}), Level.WATCH, (DIGEST,)),
+        (assessment({Risk.NONE: 0.88, Risk.IDEATION: 0.12}), Level.WATCH, (DIGEST,)),
         (assessment(severity={Severity.MODERATE: 1.0}), Level.WATCH, (DIGEST,)),
         (assessment(severity={Severity.SEVERE: 1.0}, relevance=0.2), Level.NONE, ()),
         (assessment(), Level.NONE, ()),

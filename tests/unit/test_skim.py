@@ -116,7 +116,7 @@ def test_the_rules_raise_what_is_skimmed(encoder: Encoder) -> None:
 @pytest.fixture(scope="module")
 def windows() -> Windows:
     """The tokenizer in the box."""
-    return Windows(base_folder() / "tokenizer.json", 128)
+    return Windows(base_folder() / "tokenizer.json", 128, 32)
 
 
 def pool(windows: Windows, seed: int = 1) -> Pool:

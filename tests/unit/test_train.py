@@ -20,12 +20,12 @@ from models.heads import OUTPUTS, TASKS, Bag, Encoded, sigmoid
 from models.labels import Disorder, Risk
 from models.onnx_export import Blueprint
 from models.soft import SoftLabels
-from models.train.calibrate import best_threshold, best_weights, fit_line
+from models.train.calibrate import best_threshold, best_weights, fit_line, level_weights
 from models.train.data import FILES, INVENTED, OPINIONS, Example, Opinion, folds, load
 from models.train.fit import Recipe, count_words, fit, uncalibrated, with_tasks_of
 from models.train.lessons import Lesson, lessons_of
-from models.train.network import misfit
-from models.train.tuning import Plan, Tuned, reading_order, tune
+from models.train.network import Rarity, level_misfit, misfit
+from models.train.tuning import Plan, Tuned, priors_of, reading_order, tune
 from models.windows import Windows
 
 LONG = "the kettle sang and the rain went on over the roofs of the town " * 6
@@ -251,16 +251,28 @@ def test_what_nobody_knows_teaches_nothing() -> None:
     scores = torch.zeros(2, OUTPUTS, requires_grad=True)
     targets = torch.full((2, OUTPUTS), torch.nan)
     targets[0, 4] = 1
-    misfit(scores, targets, torch.ones(2, OUTPUTS), torch.ones(OUTPUTS)).backward()
+    targets[1, TASKS["severity"]] = torch.tensor([1.0, 0.0, 0.0])
+    levels = {"severity": torch.ones(4), "whole_severity": torch.ones(3)}
+    misfit(scores, targets, torch.ones(2, OUTPUTS), Rarity(torch.ones(OUTPUTS), levels)).backward()
     assert scores.grad is not None
     assert scores.grad[0, 4] < 0
-    assert scores.grad.count_nonzero() == 1
+    assert scores.grad[1, TASKS["severity"].start] < 0
+    assert scores.grad.count_nonzero() == 1 + 3
+
+
+def test_levels_are_learned_as_classes() -> None:
+    """The loss of a scale is the cross entropy of its levels, each at its weight; half and half counts by halves."""
+    steps = torch.tensor([[0.4, -1.0, 2.0], [0.1, 0.2, 0.3]])
+    likely = torch.log_softmax(torch.cat([torch.zeros(2, 1), steps.cumsum(1)], dim=1), dim=1)
+    reached = torch.tensor([[1.0, 0.0, 0.0], [1.0, 1.0, 0.5]])
+    found = level_misfit(steps, reached, torch.tensor([1.0, 3.0, 1.0, 1.0]))
+    assert found.tolist() == pytest.approx([-3 * likely[0, 1].item(), -(likely[1, 2] + likely[1, 3]).item() / 2])
 
 
 @pytest.fixture(scope="module")
 def windows() -> Windows:
     """The tokenizer in the box, with short windows."""
-    return Windows(base_folder() / "tokenizer.json", 16)
+    return Windows(base_folder() / "tokenizer.json", 16, 8)
 
 
 @pytest.fixture(scope="module")
@@ -291,19 +303,47 @@ def lessons(windows: Windows) -> list[Lesson]:
 def run(folder: Path, tiny: Blueprint, windows: Windows, until: int | None = None, **changes: Any) -> Tuned:
     """A short run on the lessons; `until` stops it at that step as a signal would."""
     taught = lessons(windows)
-    bag = count_words([Encoded(np.zeros((1, 1), np.float32), lesson.windows) for lesson in taught], at_least=5)
-    plan = Plan("base", "lessons", seed=1, depth=1, posts_per_step=4, head_rate=0.02, word_rate=0.1, **changes)
+    plan = Plan("base", "lessons", seed=1, depth=1, posts_per_step=4, encoder_rate=0.003, head_rate=0.1, **changes)
 
     def on_step(done: int, total: int, loss: float) -> None:
         if done == until:
             raise KeyboardInterrupt
 
-    return tune(plan, taught, tiny, windows, bag, folder, on_step)
+    return tune(plan, taught, tiny, windows, folder, on_step)
 
 
 def weights(tuned: Tuned) -> list[float]:
     """Every learned number."""
     return [float(value) for tensor in tuned.network.state_dict().values() for value in tensor.flatten()[:50]]
+
+
+def test_a_level_counts_as_much_as_it_is_rare() -> None:
+    """By the power asked for, over the rows that tell; a scale with a level that nobody has is left as it is."""
+    reached = np.array([[0, 0]] * 8 + [[1, 0]] * 2 + [[1, 1]] * 1 + [[np.nan, np.nan]] * 5, dtype=np.float32)
+    assert level_weights(reached, 1).tolist() == [1, 4, 8]
+    assert level_weights(reached, 0.5).tolist() == pytest.approx([1, 2, 8**0.5])
+    assert level_weights(reached[:10], 1).tolist() == [1, 1, 1]
+
+
+def test_a_network_begins_with_what_is_common() -> None:
+    """Outputs that fit all readings best while nothing is known of a post: the loss pulls them neither way."""
+    severities, relevances, appetites = [0, 0, 0, 2, 0, 1, 3, 3], [1, 0, 0, 0, 0, 0, 0, 0], [200, 200, 100, 50] * 2
+    lessons = []
+    for level, relevance, appetite in zip(severities, relevances, appetites, strict=True):
+        targets = np.full(OUTPUTS, np.nan, dtype=np.float32)
+        targets[TASKS["relevance"]] = relevance
+        targets[TASKS["severity"]] = [level >= at for at in (1, 2, 3)]
+        ones = np.ones(OUTPUTS, dtype=np.float32)
+        lessons.append(Lesson([], None, targets, ones, np.full_like(targets, np.nan), appetite, of_user=False))
+    rarity, priors = priors_of(lessons, most_rise=4)
+    readings = torch.from_numpy(np.repeat([lesson.targets for lesson in lessons], appetites, axis=0))
+    outputs = torch.from_numpy(priors).requires_grad_()
+    misfit(outputs.expand(len(readings), -1), readings, torch.ones(len(readings), OUTPUTS), rarity).backward()
+    assert outputs.grad is not None
+    assert outputs.grad.tolist() == pytest.approx([0.0] * OUTPUTS, abs=0.01)
+    assert priors[TASKS["relevance"]] < -0.5
+    assert rarity.yes[TASKS["relevance"]] > 2
+    assert rarity.levels["severity"].argmax() == 2, "the rarest level counts most"
 
 
 def test_each_task_keeps_the_heads_it_is_to_have() -> None:

@@ -66,8 +66,8 @@ def test_one_bound_moves() -> None:
     low, high = with_bound(Policy(), 0.07), with_bound(Policy(), 0.55)
     assert bound_of(low) == 0.07
     assert (low.crisis, low.urgent[1:]) == (Policy().crisis, Policy().urgent[1:])
-    assert [rule.min_probability for rule in high.crisis] == [0.55, 0.6]
-    assert [rule.min_probability for rule in high.urgent] == [0.55, 0.6, 0.55]
+    assert [rule.min_probability for rule in high.crisis] == [0.55, 0.55]
+    assert [rule.min_probability for rule in high.urgent] == [0.55, 0.6, 0.6]
     assert high.watch == Policy().watch
     with pytest.raises(UsageError, match="no urgent rule on ideation"):
         bound_of(Policy(urgent=(Rule(risk=Risk.BEHAVIOR),)))
@@ -88,7 +88,7 @@ def test_the_view_counts_a_stream() -> None:
     """The policy now, other bounds, the curve from many alerts to few, and the false alarms of each kind."""
     found = view(Policy(), stream(), share=0.1)
     assert (found.at_risk, found.ordinary) == (200, 200)
-    assert found.now.bound == 0.2
+    assert found.now.bound == 0.15
     assert found.now.recall.low <= found.now.recall.value <= found.now.recall.high
     assert found.now.severe_recall is None
     recalls = [point.recall for point in found.curve]
