@@ -70,8 +70,11 @@ class Queue:
     ) -> list[Entry]:
         """Some cases of a level; only those that `holder` has in hand if one is named."""
         now = self._clock.now()
-        values = {"level": level, "subreddits": json.dumps(sorted(subreddits)), "holder": holder, "now": now}
-        rows = await self._store.fetch("open_cases", {**values, "limit": limit, "offset": offset})
+        values = {"level": level, "subreddits": json.dumps(sorted(subreddits)), "limit": limit, "offset": offset}
+        if holder is None:
+            rows = await self._store.fetch("open_cases", values)
+        else:
+            rows = await self._store.fetch("cases_in_hand", {**values, "holder": holder, "now": now})
         return [_entry(row, now) for row in rows]
 
 

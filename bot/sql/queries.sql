@@ -202,7 +202,14 @@ ORDER BY escalated_by IS NULL, judged_utc LIMIT 1;
 SELECT id, subreddit, level, reasons, judged_utc, claimed_by, claimed_until_utc, escalated_by FROM posts
 WHERE level = :level AND settled_utc IS NULL AND forgotten_utc IS NULL
 AND subreddit IN (SELECT value FROM json_each(:subreddits))
-AND (:holder IS NULL OR (claimed_by = :holder AND claimed_until_utc > :now))
+ORDER BY escalated_by IS NULL, judged_utc LIMIT :limit OFFSET :offset;
+
+-- name: cases_in_hand
+-- The same, of those that somebody has in hand. By itself SQLite would go through all that wait at the level.
+SELECT id, subreddit, level, reasons, judged_utc, claimed_by, claimed_until_utc, escalated_by
+FROM posts INDEXED BY posts_in_hand
+WHERE claimed_by = :holder AND claimed_until_utc > :now AND level = :level
+AND settled_utc IS NULL AND forgotten_utc IS NULL AND subreddit IN (SELECT value FROM json_each(:subreddits))
 ORDER BY escalated_by IS NULL, judged_utc LIMIT :limit OFFSET :offset;
 
 -- name: count_open_cases
