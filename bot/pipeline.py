@@ -203,10 +203,13 @@ class Pipeline:
 
     def _drafts(self, judgement: Judgement, note: str) -> list[Draft]:
         post, decision = judgement.post, judgement.decision
+        is_alert = any(planned.kind is DeliveryKind.ALERT for planned in decision.deliveries)
+        # Once, through however many channels the alert goes.
+        helping = self._helping(judgement) if is_alert else Counsel()
         drafts = []
         for planned in decision.deliveries:
             try:
-                message, due_utc = self._message(judgement, planned, note)
+                message, due_utc = self._message(judgement, planned, note, helping)
             except NoVettedWords as error:
                 # The alert still goes out; only the words to the author are missing.
                 log.error("reply.refused", post_id=post.id, error=str(error))
@@ -216,19 +219,17 @@ class Pipeline:
             )
         return drafts
 
-    def _message(self, judgement: Judgement, planned: Planned, note: str) -> tuple[Message, float]:
+    def _message(self, judgement: Judgement, planned: Planned, note: str, helping: Counsel) -> tuple[Message, float]:
         post, assessment, decision = judgement.post, judgement.assessment, judgement.decision
         team, now = self._config.team(post.subreddit), self._clock.now()
-        base_url = self._config.reddit.base_url or REDDIT
+        base_url, page = self._config.reddit.base_url or REDDIT, self._config.review.public_url
         match planned.kind:
             case DeliveryKind.ALERT if planned.channel:
                 share = team.alerts.share_text
-                helping, page = self._helping(judgement), self._config.review.public_url
                 return compose_message(
                     post, assessment, decision, self._catalogue, base_url, helping, page, share_text=share
                 ), now
             case DeliveryKind.ALERT:
-                helping, page = self._helping(judgement), self._config.review.public_url
                 return compose_alert(post, assessment, decision, self._catalogue, base_url, note, helping, page), now
             case DeliveryKind.REPLY:
                 said_to_author = judgement.local or decision
