@@ -330,6 +330,17 @@ def _advice(post: Post, counsel: Counsel, catalogue: Catalogue) -> Iterator[_Adv
 
 def advice_words(record: object) -> str:
     """A recommended record as moderators read it; empty for what nobody recommends."""
+    short = _in_short(record)
+    match record:
+        case Help():
+            return f"{short} {record.not_for} You can: {record.moderators} Others can: {record.peers}"
+        case Therapy():
+            return f"{short} {record.words}"
+    return short
+
+
+def _in_short(record: object) -> str:
+    """The same in fewer than 200 characters."""
     match record:
         case Line():
             return f"A line to name: {record.name}. {_ways(record)}"
@@ -338,22 +349,10 @@ def advice_words(record: object) -> str:
         case Step():
             return f"A step to take: {record.words}"
         case Help():
-            return (
-                f"Whom to see: {record.seek} {record.not_for} You can: {record.moderators} Others can: {record.peers}"
-            )
-        case Therapy():
-            return f"A treatment to know of: {record.name}. {record.words}"
-    return ""
-
-
-def _in_short(record: object) -> str:
-    """The same in fewer than 200 characters."""
-    match record:
-        case Help():
             return f"Whom to see: {record.seek}"
         case Therapy():
             return f"A treatment to know of: {record.name}."
-    return advice_words(record)
+    return ""
 
 
 def _ways(line: Line) -> str:
