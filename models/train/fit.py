@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from models.heads import ORDINAL, OUTPUTS, TASKS, Bag, Encoded, Floats, Heads
+from models.heads import ADJACENT, ORDINAL, OUTPUTS, TASKS, Bag, Encoded, Floats, Heads
 from models.train.network import level_misfit
 
 # Three of MiniLM's layers serve frozen heads as well as all six, once the words have their own weights.
@@ -26,26 +26,23 @@ POSTS_PER_WORD = 10
 class Recipe:
     """How one task's heads are fitted.
 
-    `dense_penalty` and `word_penalty` are L2 on weights whose inputs have length about 1. For `sharpness` see `Heads`,
-    for `adjacent` see `models.heads.ADJACENT`.
+    `dense_penalty` and `word_penalty` are L2 on weights whose inputs have length about 1; for `sharpness` see `Heads`.
     """
 
     sharpness: float
     dense_penalty: float
     word_penalty: float
     steps: int
-    adjacent: bool = False
 
 
 _PLAIN = Recipe(sharpness=0, dense_penalty=3, word_penalty=2, steps=200)
-_LEVELS = replace(_PLAIN, adjacent=True)
 RECIPES: Mapping[str, Recipe] = {
     "relevance": Recipe(sharpness=0, dense_penalty=0.3, word_penalty=0.2, steps=250),
     "disorders": Recipe(sharpness=0, dense_penalty=1, word_penalty=0.2, steps=250),
-    "severity": _LEVELS,
+    "severity": _PLAIN,
     "risk": Recipe(sharpness=8, dense_penalty=10, word_penalty=5, steps=200),
     "stress": _PLAIN,
-    "whole_severity": _LEVELS,
+    "whole_severity": _PLAIN,
     "scheme": Recipe(sharpness=0, dense_penalty=0.3, word_penalty=0.1, steps=250),
 }
 
@@ -132,16 +129,25 @@ def _taught(task: str, posts: Sequence[Encoded], targets: Floats, weights: Float
     columns = TASKS[task]
     own = np.flatnonzero(~np.isnan(targets[:, columns]).all(axis=1)).tolist()
     if own:
-        return fit([posts[at] for at in own], targets[own, columns], weights[own, columns], bag, RECIPES[task])
+        known = [posts[at] for at in own]
+        return fit(known, targets[own, columns], weights[own, columns], bag, RECIPES[task], task in ADJACENT)
     outputs = columns.stop - columns.start
     dense, words = (np.zeros((size, outputs), dtype=np.float32) for size in (posts[0].vectors.shape[1], len(bag.ids)))
     return Fitted(dense, words, np.zeros(outputs, dtype=np.float32))
 
 
-def fit(posts: Sequence[Encoded], targets: Floats, weights: Floats, bag: Bag, recipe: Recipe) -> Fitted:
+def fit(
+    posts: Sequence[Encoded],
+    targets: Floats,
+    weights: Floats,
+    bag: Bag,
+    recipe: Recipe,
+    adjacent: bool = False,
+) -> Fitted:
     """Minimise the weighted log loss plus the penalties with L-BFGS.
 
-    `targets` (posts, outputs) lie in [0, 1] or are NaN where unknown; `weights` has the same shape.
+    `targets` (posts, outputs) lie in [0, 1] or are NaN where unknown; `weights` has the same shape. The outputs are
+    those of one scale of `ADJACENT` if `adjacent`.
     """
     by_window = recipe.sharpness > 0
     vectors = np.concatenate(
@@ -155,12 +161,13 @@ def fit(posts: Sequence[Encoded], targets: Floats, weights: Floats, bag: Bag, re
     known = torch.from_numpy(np.where(np.isnan(targets), 0, weights).astype(np.float32))
     wanted = torch.from_numpy(np.nan_to_num(targets).astype(np.float32))
 
-    def misfit_of(scores: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
-        if recipe.adjacent:
+    outputs = targets.shape[1]
+
+    def misfit_of(scores: torch.Tensor) -> torch.Tensor:
+        if adjacent:
             return level_misfit(scores, wanted, torch.ones(outputs + 1)) * known[:, 0]
         return binary_cross_entropy_with_logits(scores, wanted, reduction="none") * known
 
-    outputs = targets.shape[1]
     dense = torch.zeros(inputs.shape[1], outputs, requires_grad=True)
     words = torch.zeros(len(bag.ids), outputs, requires_grad=True)
     bias = torch.zeros(outputs, requires_grad=True)
@@ -169,7 +176,7 @@ def fit(posts: Sequence[Encoded], targets: Floats, weights: Floats, bag: Bag, re
     def loss() -> torch.Tensor:
         optimiser.zero_grad()
         scores = pool(inputs @ dense + times_words(words)) + bias
-        misfit = misfit_of(scores, wanted).sum()
+        misfit = misfit_of(scores).sum()
         penalty = recipe.dense_penalty * dense.square().sum() + recipe.word_penalty * words.square().sum()
         total: torch.Tensor = (misfit + penalty / 2) / len(posts)
         total.backward()  # type: ignore[no-untyped-call]
