@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -19,6 +18,8 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+
+from bot.web import listener
 
 HOST = "127.0.0.1"
 
@@ -175,15 +176,13 @@ class FakeLlm:
         self._server = uvicorn.Server(self._config)
 
     async def __aenter__(self) -> Self:
-        listener = socket.socket(proto=socket.IPPROTO_TCP)  # else asyncio leaves 40 ms between two parts
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((HOST, self.port))
-        self.port = listener.getsockname()[1]
+        listening = listener(HOST, self.port)
+        self.port = listening.getsockname()[1]
         self.base_url = f"http://{HOST}:{self.port}/v1"
         # Started and stopped by hand: `serve` takes over the signals and spends two tenths of a second on its end.
         self._config.load()
         self._server.lifespan = self._config.lifespan_class(self._config)
-        await self._server.startup(sockets=[listener])
+        await self._server.startup(sockets=[listening])
         return self
 
     async def __aexit__(

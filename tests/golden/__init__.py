@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from bot.clock import date_of
 from bot.config import Config
 from bot.inbox import Inbox
 from bot.judge import Judgement
@@ -65,7 +65,7 @@ async def _replies(all_: Sequence[Situation], folder: Path) -> dict[str, str]:
             post = _post(each)
             said = [d for d in await outbox.of_post(post.id) if d.kind is DeliveryKind.REPLY]
             ruling = await manners.ruling(post.subreddit, post.author, post.created_utc)
-            today = datetime.fromtimestamp(_NOW, UTC).date()
+            today = date_of(_NOW)
             words = ruling.words or reason_to_wait(post, config.team(post.subreddit), catalogue, today)
             why = f" ({words})" if words else ""
             state = f"{said[0].state}{why}" if said else f"none{why}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,6 +14,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from bot.choosing import Chooser
+from bot.clock import date_of
 from bot.config import Config
 from bot.inbox import Inbox
 from bot.judge import Judgement
@@ -41,7 +41,7 @@ from tests.golden.situations import ABOUT, AT_HOME, FROM, POSTS, situations
 ROOT = Path(__file__).parents[2]
 CATALOGUE = Catalogue.load()
 NOW = 1_796_126_400.0  # 2026-12-01 12:00 UTC, when every record may be printed
-TODAY = datetime.fromtimestamp(NOW, UTC).date()
+TODAY = date_of(NOW)
 
 
 def test_the_golden_replies_are_what_is_said() -> None:
