@@ -12,11 +12,21 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from dataclasses import dataclass
 from typing import Annotated, Any, Protocol, TypeVar, cast
 
+import httpx2
 from openai import APIConnectionError, APIStatusError, AsyncOpenAI, DefaultAsyncHttpxClient
 from openai.types.chat import ChatCompletionMessageParam
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_random_exponential
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_random_exponential
 
+from models.errors import OverBudget
 from prompts import Message
 
 A = TypeVar("A", bound=BaseModel)
@@ -26,14 +36,18 @@ _LONGEST_ANSWER_TOKENS = 800
 _LONGEST_ANSWER = 20_000  # characters
 _LONGEST_REPLY = 2_000_000  # bytes of one HTTP reply
 
-# A server that asks for more patience than this is not asked again.
+# A server that asks for more patience than this is not asked again before that time, or this rest, is over.
 _LONGEST_WAIT_SECONDS = 120.0
+_LONGEST_REST_SECONDS = 3600.0
+
+_CONNECT_SECONDS = 10.0
 
 # How a server says that it does not know a format. llama-cpp-python says 500, as any server does that just broke, so
 # a 500 counts only when it comes twice.
 _REJECTED = frozenset({400, 415, 422, 501})
 _BROKEN = 500
 _BAD_REQUEST = 400
+_TOO_MANY = 429
 
 # Error codes of a filter that stops a post before the model reads it (Azure and OpenAI; their relays pass them on).
 _FILTER_CODES = frozenset({"content_filter", "content_policy_violation"})
@@ -43,6 +57,35 @@ _REFUSAL = re.compile(
     r"(?:sorry|afraid|not comfortable|must decline|decline to"
     r"|(?:can ?not|can['’]?t|won['’]?t|will not|unable to|not able to) (?:\w+ ){0,2}"
     r"(?:help|assist|answer|discuss|comply|label|classify|analy[sz]e|provide|process|continue|engage|respond|fulfil))",
+    re.IGNORECASE,
+)
+
+# The same in more words, believed only where a sentence begins and before any JSON: people who write posts say "I can't
+# do this" too, and a model quotes them.
+_NO = re.compile(
+    r"(?:^|[.!?\n…])[\s*_]*(?:(?:but|unfortunately|regrettably|as an ai[^.!?\n]{0,60}?)[,:]? )?(?:"
+    # English
+    r"(?:(?:i|we)(?:['’]m| am|['’]re| are)? )?(?:(?:so|very|really|truly|deeply) )?(?:sorry\b|apologi[sz]e\b|regret\b)"
+    r"|(?:my )?apologies\b"
+    r"|(?:i|we)(?:['’]m| am|['’]re| are|['’]d)? (?:\w+ ){0,2}?"
+    r"(?:refuse\b|decline\b|rather not\b|not (?:comfortable|allowed|permitted|qualified|going to)\b"
+    r"|(?:can ?not|can['’]?t|won['’]?t|will not|(?:do not|don['’]?t) want to|unable to|not able to) (?:\w+ ){0,2}?"
+    r"(?:help|assist|answer|discuss|talk|speak|comment|comply|label|classify|analy[sz]e|assess|evaluate|judge|rate|score"
+    r"|grade|annotate|diagnose|review|read|address|support|provide|give|offer|share|generate|create|produce|process"
+    r"|complete|perform|carry|proceed|continue|participate|engage|respond|fulfil|do (?:this|that|so|it)\b))"
+    r"|(?:this|that|it)(?:['’]s| is) (?:not something|nothing) (?:i|we) can\b"
+    r"|(?:this|that|it) isn['’]?t something (?:i|we) can\b"
+    r"|(?:this|your|the) (?:request|content|post|text|message|prompt|input) (?:\w+ ){0,2}?"
+    r"(?:violates?|goes against|breaks?|is against|conflicts with)\b"
+    # Where help is to be found, instead of an answer.
+    r"|if you(?:['’]re| are)?(?: or someone you know)? (?:\w+ ){0,5}?(?:crisis|danger|suicid\w+|struggling|thoughts)\b"
+    r"|please (?:call|text|dial|contact|reach out)\b"
+    # Spanish, French, German
+    r"|lo (?:siento|lamento)\b|disculp[ae]\b|me niego\b|no (?:puedo|podemos|me es posible)\b"
+    r"|(?:je suis |nous sommes )?(?:vraiment )?désolée?s?\b|je (?:regrette|refuse)\b"
+    r"|je ne (?:peux|puis|suis) (?:malheureusement )?pas\b|(?:malheureusement|hélas),? je ne\b"
+    r"|(?:es )?tut mir (?:\w+ )?leid\b|entschuldig\w+|ich (?:kann|darf|werde|möchte) (?:[^.!?\n]{0,60} )?nicht\b"
+    r"|leider (?:kann|darf|ist)\b|ich (?:weigere|lehne)\b)",
     re.IGNORECASE,
 )
 _REFUSAL_WITHIN = 400  # characters: a refusal comes first
@@ -91,9 +134,13 @@ class Schema:
 class Server:
     """One model on one server, and how it is asked.
 
-    A call that takes longer than `timeout_seconds`, a lost connection, a 429 and a 5xx are tried again, `attempts`
-    times in all, with growing random waits; a Retry-After holds every call back until then, and one of more than two
-    minutes ends the attempts. `permit` is awaited before every single call; when it raises OverBudget, none is made.
+    A call that takes longer than `timeout_seconds`, a lost connection, a 429 and a 5xx are tried again with growing
+    random waits: `attempts` times in all, and beyond them until `outage_seconds` after the first failure. A Retry-After
+    holds every call back until then; for `busy_seconds`, a 429 that has one counts as no attempt. One of more than two
+    minutes ends the attempts, and no call is made before that time (at most an hour) is over.
+
+    `permit` is awaited before every single call; when it raises OverBudget, none is made. `refund` is awaited when no
+    connection came about, so that the call was none.
     """
 
     base_url: str
@@ -103,6 +150,36 @@ class Server:
     attempts: int = 5
     clock: Clock = _SystemClock()  # noqa: RUF009 - without state
     permit: Callable[[], Awaitable[None]] | None = None
+    refund: Callable[[], Awaitable[None]] | None = None
+    outage_seconds: float = 0.0
+    busy_seconds: float = 0.0
+
+
+class NoCompletion(Exception):
+    """A server answered 200 with something else than a chat completion: an error, a stream, a login page."""
+
+
+@dataclass(slots=True)
+class _Asking:
+    """One question under way, and how it went so far."""
+
+    messages: Sequence[Message]
+    server: Server
+    began: float  # on the monotonic clock, like the next
+    failed: float | None = None
+    excused: int = 0  # attempts that do not count
+    trouble: Exception | None = None  # of the last call
+
+    def is_over(self, state: RetryCallState) -> bool:
+        """Whether the attempt that just failed was the last one."""
+        now, error = self.server.clock.monotonic(), state.outcome.exception() if state.outcome else None
+        if _is_told_to_wait(error) and now - self.began < self.server.busy_seconds:
+            self.excused += 1
+            return False
+        if self.failed is None:
+            self.failed = now
+        enough = state.attempt_number - self.excused >= self.server.attempts
+        return enough and now - self.failed >= self.server.outage_seconds
 
 
 class Chat:
@@ -116,7 +193,8 @@ class Chat:
         self._client = AsyncOpenAI(
             base_url=server.base_url,
             api_key=server.api_key.get_secret_value() or "none",  # the client insists on one, a local server takes any
-            timeout=None,  # the client limits the gap between two bytes; `_post` limits the whole call
+            # The client limits the gap between two bytes; `_call` limits the whole call.
+            timeout=httpx2.Timeout(None, connect=min(_CONNECT_SECONDS, server.timeout_seconds / 2)),
             max_retries=0,
             # A redirect would carry the post to a server that nobody configured.
             http_client=DefaultAsyncHttpxClient(follow_redirects=False),
@@ -126,6 +204,7 @@ class Chat:
         self._server = server
         self._formats = schema.formats
         self._not_before = 0.0  # on the monotonic clock
+        self._closed: APIStatusError | None = None  # what asked for more patience than anybody here has
         self._options: dict[str, Any] = {"temperature": 0, "max_tokens": _LONGEST_ANSWER_TOKENS}
         self._format: Mapping[str, Any] | None = None
         self._negotiation: asyncio.Future[BaseException | None] | None = None
@@ -135,32 +214,37 @@ class Chat:
         await self._client.close()
 
     async def complete(self, messages: Sequence[Message]) -> Reply:
-        """One reply. Raises what the client raises, and OverBudget."""
+        """One reply. Raises what the client raises, NoCompletion, and OverBudget when no call was made for want of one.
+
+        When the permits end between two attempts, what went wrong with the last one is raised: the text was sent.
+        """
+        clock = self._server.clock
+        asking = _Asking(messages, self._server, clock.monotonic())
         retrying = AsyncRetrying(
-            stop=stop_after_attempt(self._server.attempts),
+            stop=asking.is_over,
             wait=_wait,
             retry=retry_if_exception(_is_transient),
-            sleep=self._server.clock.sleep,
+            sleep=clock.sleep,
             reraise=True,
         )
-        return cast("Reply", await retrying(self._attempt, messages))
+        return cast("Reply", await retrying(self._attempt, asking))
 
-    async def _attempt(self, messages: Sequence[Message]) -> Reply:
+    async def _attempt(self, asking: _Asking) -> Reply:
         while self._format is None:
             if self._negotiation is None:
-                return await self._negotiate_for_all(messages)
+                return await self._negotiate_for_all(asking)
             # Shielded: whoever gives up waiting would otherwise cancel it for all.
             problem = await asyncio.shield(self._negotiation)
             # A server that does not answer one will not answer the others either: each would wait in line for it.
             if problem is not None and _is_transient(problem):
                 raise problem
-        return await self._post(messages, self._format)
+        return await self._post(asking, self._format)
 
-    async def _negotiate_for_all(self, messages: Sequence[Message]) -> Reply:
+    async def _negotiate_for_all(self, asking: _Asking) -> Reply:
         outcome = self._negotiation = asyncio.get_running_loop().create_future()
         problem: BaseException | None = None
         try:
-            return await self._negotiate(messages)
+            return await self._negotiate(asking)
         except BaseException as error:
             problem = error
             raise
@@ -168,16 +252,18 @@ class Chat:
             outcome.set_result(problem)
             self._negotiation = None
 
-    async def _negotiate(self, messages: Sequence[Message]) -> Reply:
+    async def _negotiate(self, asking: _Asking) -> Reply:
         """The reply in the strictest format that the server takes, which is then kept.
 
         Nothing is concluded from a text that is rejected in every format.
         """
         problem: APIStatusError | None = None
         for response_format in self._formats:
-            for _ in range(2):
+            for again in (False, True):
+                if again:  # what broke by chance is given a moment to recover
+                    await self._server.clock.sleep(random.uniform(1, 2))  # noqa: S311 - no secret
                 try:
-                    reply = await self._post(messages, response_format)
+                    reply = await self._post(asking, response_format)
                 except APIStatusError as error:
                     if is_filtered(error) or error.status_code not in _REJECTED | {_BROKEN}:
                         raise
@@ -190,11 +276,47 @@ class Chat:
         assert problem is not None  # noqa: S101 - every way through the loop returns, raises or sets it
         raise problem
 
-    async def _post(self, messages: Sequence[Message], response_format: Mapping[str, Any]) -> Reply:
-        if (held_back := self._not_before - self._server.clock.monotonic()) > 0:
+    async def _post(self, asking: _Asking, response_format: Mapping[str, Any]) -> Reply:
+        """One call, as soon as there is a permit for it and the server may be asked again."""
+        held_back = self._not_before - self._server.clock.monotonic()
+        if self._closed and held_back > _LONGEST_WAIT_SECONDS:
+            raise self._closed.with_traceback(None)
+        if held_back > 0:
             await self._server.clock.sleep(held_back + random.uniform(0, 1))  # noqa: S311 - not all in the same moment
-        if self._server.permit is not None:
+        await self._permitted(asking)
+        try:
+            return await self._call(asking.messages, response_format)
+        except APIStatusError as error:
+            asking.trouble = error
+            if error.status_code == _BAD_REQUEST and self._drop_option(error.param):
+                return await self._post(asking, response_format)
+            self._hold_back(error)
+            raise
+        except Exception as error:
+            asking.trouble = error
+            if self._server.refund is not None and _never_arrived(error):
+                await self._server.refund()
+            raise
+
+    async def _permitted(self, asking: _Asking) -> None:
+        if self._server.permit is None:
+            return
+        try:
             await self._server.permit()
+        except OverBudget:
+            if asking.trouble is None:
+                raise
+            raise asking.trouble from None
+
+    def _hold_back(self, error: APIStatusError) -> None:
+        """Lets nobody ask before the time that the server names."""
+        seconds = _retry_after(error) or 0.0
+        if seconds > _LONGEST_WAIT_SECONDS:
+            self._closed = error
+        rest = min(seconds, _LONGEST_REST_SECONDS)
+        self._not_before = max(self._not_before, self._server.clock.monotonic() + rest)
+
+    async def _call(self, messages: Sequence[Message], response_format: Mapping[str, Any]) -> Reply:
         try:
             async with asyncio.timeout(self._server.timeout_seconds):
                 call = self._client.chat.completions.with_streaming_response.create(
@@ -204,12 +326,9 @@ class Chat:
                 )
                 async with call as response:
                     return Reply.read(await _body(response.iter_bytes()))
-        except APIStatusError as error:
-            if error.status_code == _BAD_REQUEST and self._drop_option(error.param):
-                return await self._post(messages, response_format)
-            if (seconds := _retry_after(error) or 0.0) <= _LONGEST_WAIT_SECONDS:
-                self._not_before = max(self._not_before, self._server.clock.monotonic() + seconds)
-            raise
+        except httpx2.RequestError as error:
+            # The client has an error of its own for a call that fails; a body that breaks off it does not see.
+            raise APIConnectionError(request=error.request) from error
 
     def _drop_option(self, name: str | None) -> bool:
         """Whether the request can be made without what the server objects to.
@@ -240,24 +359,46 @@ class _Choice(Said):
     finish_reason: str | None = None
 
 
+def _or(default: object) -> WrapValidator:
+    """Takes the default for what cannot be read: a server's wrong count spoils no answer."""
+
+    def read(value: object, handler: ValidatorFunctionWrapHandler) -> object:
+        try:
+            return handler(value)
+        except ValidationError:
+            return default
+
+    return WrapValidator(read)
+
+
+_Tokens = Annotated[int, Field(ge=0), _or(0)]
+
+
 class _Usage(Said):
-    prompt_tokens: Annotated[int, Field(ge=0)] = 0
-    completion_tokens: Annotated[int, Field(ge=0)] = 0
+    prompt_tokens: _Tokens = 0
+    completion_tokens: _Tokens = 0
 
 
 class Reply(Said):
     """One chat completion."""
 
-    choices: tuple[_Choice, ...] = ()
-    usage: _Usage | None = None
+    choices: tuple[_Choice, ...]
+    usage: Annotated[_Usage | None, _or(None)] = None
 
     @classmethod
-    def read(cls, body: bytes) -> Reply:
-        """The reply that an HTTP body spells; an empty one when it spells none."""
+    def read(cls, body: bytes | None) -> Reply:
+        """The reply that an HTTP body spells; an empty one for None, and for a completion that cannot be read.
+
+        Raises NoCompletion, in no word of the body.
+        """
+        if body is None:
+            return cls(choices=())
         try:
             return cls.model_validate_json(body)
         except ValidationError:
-            return cls()
+            if body.lstrip().startswith(b"{") and b'"choices"' in body:
+                return cls(choices=())
+            raise NoCompletion("no chat completion") from None
 
     @property
     def _choice(self) -> _Choice:
@@ -267,9 +408,15 @@ class Reply(Said):
     def _content(self) -> str:
         return self._choice.message.content or ""
 
+    @property
+    def _said(self) -> str:
+        """What is said after any thinking aloud. An answer that quotes the end of some was not thought aloud."""
+        content = self._content.lstrip()
+        return content if content.startswith("{") else content.rpartition("</think>")[2].lstrip()
+
     def answer(self, kind: type[A]) -> A | None:
         """The one JSON object in the text: after any thinking aloud, and whatever words or fences stand around it."""
-        text = self._content.rpartition("</think>")[2]
+        text = self._said
         start, end = text.find("{"), text.rfind("}")
         if start < 0 or len(text) > _LONGEST_ANSWER:
             return None
@@ -286,22 +433,43 @@ class Reply(Said):
     @property
     def declines(self) -> bool:
         """Whether this text, not being an answer, sounds like a no."""
-        return _REFUSAL.search(self._content, 0, _REFUSAL_WITHIN) is not None
+        said = self._said[:_REFUSAL_WITHIN]
+        if said.startswith("<think>"):  # cut off while it was thinking
+            return False
+        return _REFUSAL.search(said) is not None or _NO.search(said.partition("{")[0]) is not None
 
 
-async def _body(chunks: AsyncIterator[bytes]) -> bytes:
-    """A body that is read no further than an answer can be long."""
+async def _body(chunks: AsyncIterator[bytes]) -> bytes | None:
+    """A body; None when it is longer than any answer, and then it is read no further."""
     body = bytearray()
     async for chunk in chunks:
         body += chunk
         if len(body) > _LONGEST_REPLY:
-            return b""
+            return None
     return bytes(body)
 
 
 def is_filtered(error: APIStatusError) -> bool:
     """Whether a filter stopped the post before the model read it."""
     return error.code in _FILTER_CODES
+
+
+def name_of(error: BaseException) -> str:
+    """What kind of trouble it is, in no word of the server's: its type, the HTTP status, and the wait asked for."""
+    name = type(error).__name__
+    if not isinstance(error, APIStatusError):
+        return name
+    wait = _retry_after(error) or 0.0
+    asks = f"; the server asks to wait {wait:.0f} s" if wait > _LONGEST_WAIT_SECONDS else ""
+    return f"{name} {error.status_code}{asks}"
+
+
+def _never_arrived(error: BaseException) -> bool:
+    return isinstance(error.__cause__, httpx2.ConnectError | httpx2.ConnectTimeout)
+
+
+def _is_told_to_wait(error: BaseException | None) -> bool:
+    return isinstance(error, APIStatusError) and error.status_code == _TOO_MANY and _retry_after(error) is not None
 
 
 def _is_transient(error: BaseException) -> bool:
@@ -313,7 +481,7 @@ def _is_transient(error: BaseException) -> bool:
     return busy and (_retry_after(error) or 0.0) <= _LONGEST_WAIT_SECONDS
 
 
-_backoff = wait_random_exponential(multiplier=0.5, max=30)
+_backoff = wait_random_exponential(multiplier=0.5, max=20)
 
 
 def _wait(state: RetryCallState) -> float:

@@ -20,7 +20,7 @@ from pydantic import Field
 from models.annotation import Annotation, Status
 from models.answers import Answers, Question
 from models.assessment import Evidence
-from models.chat import Chat, Reply, Said, Schema, Server, is_filtered
+from models.chat import Chat, Reply, Said, Schema, Server, is_filtered, name_of
 from models.document import LONGEST_TEXT, Document
 from models.errors import OverBudget
 from models.labels import Disorder, Relevance, Risk, Severity
@@ -87,7 +87,11 @@ class LlmAnnotator:
     async def _annotate(self, document: Document) -> Annotation:
         # Long texts take a while, and so does the gazetteer when it is read for the first.
         sent = await asyncio.to_thread(redact, document.text[:LONGEST_TEXT])
-        annotation = await (self._paid(sent.text) if self._answers is None else self._once(self._answers, sent.text))
+        if self._answers is None:
+            async with self._free:
+                annotation = await self._paid(sent.text)
+        else:
+            annotation = await self._once(self._answers, sent.text)
         evidence = tuple(_back(span, sent) for span in annotation.evidence)
         return replace(annotation, evidence=evidence, versions=self.versions)
 
@@ -97,34 +101,34 @@ class LlmAnnotator:
         async with self._turns.setdefault(question, asyncio.Lock()):
             if known := await answers.get(question):
                 return replace(known, cached=True)
-            annotation = await self._paid(text)
-            if annotation.status is not Status.FAILED:
-                await answers.put(question, annotation)
+            # An answer is kept before the next text is sent: a kill costs those under way and no more.
+            async with self._free:
+                annotation = await self._paid(text)
+                if annotation.status is not Status.FAILED:
+                    await answers.put(question, annotation)
             return annotation
 
     async def _paid(self, text: str) -> Annotation:
         """What the model says of a text, and what that cost; the evidence counts characters of this text."""
         replies: list[Reply] = []
-        async with self._free:
-            started = time.perf_counter()
-            try:
-                annotation = await self._ask(text, replies)
-            except APIStatusError as error:
-                status = Status.REFUSED if is_filtered(error) else Status.FAILED
-                annotation = Annotation(status, error=f"{type(error).__name__} {error.status_code}")
-            except OverBudget:
-                if not replies:
-                    raise
-                annotation = Annotation(Status.INVALID)  # an answer came, and the repair of it cannot be paid for
-            except Exception as error:  # the last fence: no text, however made, may stop the others
-                annotation = Annotation(Status.FAILED, error=type(error).__name__)
-            seconds = time.perf_counter() - started
+        started = time.perf_counter()
+        try:
+            annotation = await self._ask(text, replies)
+        except APIStatusError as error:
+            annotation = Annotation(Status.REFUSED if is_filtered(error) else Status.FAILED, error=name_of(error))
+        except OverBudget as error:
+            if not replies:
+                raise
+            # An answer came that could not be read, and to ask once more cannot be paid for: another day it can.
+            annotation = Annotation(Status.FAILED, error=name_of(error))
+        except Exception as error:  # the last fence: no text, however made, may stop the others
+            annotation = Annotation(Status.FAILED, error=name_of(error))
         used = [reply.usage for reply in replies if reply.usage]
         return replace(
             annotation,
             prompt_tokens=sum(usage.prompt_tokens for usage in used),
             completion_tokens=sum(usage.completion_tokens for usage in used),
-            seconds=seconds,
+            seconds=time.perf_counter() - started,
         )
 
     async def _ask(self, text: str, replies: list[Reply]) -> Annotation:

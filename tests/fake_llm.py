@@ -18,6 +18,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from bot.web import listener
 
@@ -121,6 +122,31 @@ def sends(body: bytes, *, status: int = 200, headers: Mapping[str, str] | None =
 
     async def act(call: Call) -> Response:
         return Response(body, status, headers, media_type="application/json")
+
+    return act
+
+
+def streams() -> Act:
+    """A valid answer as the stream of events that nobody asked for."""
+    events = [{"delta": {"content": piece}} for piece in re.split("(?<=,)", json.dumps(GOOD_ANSWER))]
+    lines = [f"data: {json.dumps({'choices': [event]})}\n\n" for event in events]
+    return sends("".join([*lines, "data: [DONE]\n\n"]).encode(), headers={"Content-Type": "text/event-stream"})
+
+
+class _Torn(Response):
+    """A response that ends in the middle of its body, and the connection with it."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [(b"content-type", b"application/json")]
+        await send({"type": "http.response.start", "status": self.status_code, "headers": headers})
+        await send({"type": "http.response.body", "body": self.body[: len(self.body) // 2], "more_body": True})
+
+
+def torn() -> Act:
+    """A valid answer whose connection is lost in the middle."""
+
+    async def act(call: Call) -> Response:
+        return _Torn(json.dumps(completion(json.dumps(GOOD_ANSWER))))
 
     return act
 

@@ -9,6 +9,7 @@ import stat
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,21 +19,22 @@ from models.answers import Answers, Question
 from models.assessment import Evidence
 from models.chat import Server
 from models.document import Document
-from models.errors import ModelError
+from models.errors import ModelError, OverBudget
 from models.labels import Disorder, Relevance, Risk, Severity
 from models.llm import LlmAnnotator
-from tests.fake_llm import Act, FakeLlm, answers, fails, says, slowly
+from tests.fake_llm import Act, FakeLlm, answers, fails, says, sends, slowly
 
 POST = Document("for u/xylophonist", "Most days I want to die and nobody in London knows.")
 
 
 @asynccontextmanager
 async def annotating(
-    server: FakeLlm, path: Path, model: str = "fake", prompt: str = "zero_shot"
+    server: FakeLlm, path: Path, model: str = "fake", prompt: str = "zero_shot", **options: Any
 ) -> AsyncIterator[LlmAnnotator]:
     """An annotator that keeps its answers in this file."""
     async with Answers(path) as kept:
-        annotator = LlmAnnotator(Server(server.base_url, model, attempts=1), prompts.load(prompt), answers=kept)
+        asked = Server(server.base_url, model, attempts=1, **options)
+        annotator = LlmAnnotator(asked, prompts.load(prompt), answers=kept)
         try:
             yield annotator
         finally:
@@ -131,10 +133,23 @@ async def test_a_refusal_and_a_broken_answer_are_answers_too(tmp_path: Path, act
     assert first.status in {Status.REFUSED, Status.INVALID}
 
 
-async def test_a_failure_is_no_answer(tmp_path: Path) -> None:
-    """What got no answer is asked again."""
-    async with FakeLlm(fails(404), answers()) as server, annotating(server, tmp_path / "a.db") as annotator:
+async def nothing_left_after_one(left: list[None]) -> None:
+    """A permit for each of the list."""
+    if not left:
+        raise OverBudget("no more")
+    left.pop()
+
+
+@pytest.mark.parametrize("act", [fails(404), sends(b"<html>Log in</html>"), says("hm")], ids=["404", "login", "repair"])
+async def test_a_failure_is_no_answer(tmp_path: Path, act: Act) -> None:
+    """What got no answer, or none that could be read and no second try, is asked again."""
+    left: list[None] = [None]
+    async with (
+        FakeLlm(act, answers()) as server,
+        annotating(server, tmp_path / "a.db", permit=lambda: nothing_left_after_one(left)) as annotator,
+    ):
         (first,) = await annotator.annotate([POST])
+        left.append(None)
         (second,) = await annotator.annotate([POST])
     assert (first.status, second.status, second.cached) == (Status.FAILED, Status.OK, False)
 

@@ -38,6 +38,8 @@ from tests.fake_llm import (
     says,
     sends,
     slowly,
+    streams,
+    torn,
 )
 
 KEY = "sk-never-to-be-seen"
@@ -165,7 +167,8 @@ async def test_without_risk_the_quote_supports_the_severity() -> None:
     "text",
     [
         f"Here is my answer:\n```json\n{json.dumps(GOOD_ANSWER, indent=2)}\n```\nTake care.",
-        f"<think>A hard one. {{Maybe}} ideation?</think>\n{json.dumps(GOOD_ANSWER)}",
+        f"<think>I'm sorry for them. {{Maybe}} {json.dumps({**GOOD_ANSWER, 'risk': 'none'})}?</think>\n\n"
+        f"{json.dumps(GOOD_ANSWER)}",
         json.dumps({**GOOD_ANSWER, "level": "none", "reply": "Dear author"}),
     ],
     ids=["fenced", "thinking aloud", "extra keys"],
@@ -194,11 +197,8 @@ BROKEN: dict[str, Act] = {
     "endless quote": answers(evidence="die " * 1_000),
     "braces the wrong way": says("} {"),
     "lone surrogate": sends(json.dumps(completion('{"risk": "\ud800"}')).encode()),
-    "no JSON at all": sends(b"<html>Welcome to the guest network</html>"),
-    "not a completion": sends(b'{"choices": 7}'),
     "no choices": sends(b'{"choices": []}'),
-    "not text": sends(b"\xff\xfe\x00"),
-    "deep body": sends(b"[" * 100_000),
+    "choices that are none": sends(b'{"choices": 7}'),
     "flood after an answer": sends(json.dumps(completion(json.dumps(GOOD_ANSWER))).encode() + b" " * 2_000_000),
     "tokens below zero": sends(b'{"choices": [], "usage": {"prompt_tokens": -5}}'),
 }
@@ -215,6 +215,39 @@ async def test_what_cannot_be_read_is_asked_for_once_more(act: Act) -> None:
     async with FakeLlm(act) as server:
         label = await label_one(server)
         assert (label.status, label.risk, label.disorders, len(server.calls)) == (Status.INVALID, None, None, 2)
+
+
+NO_COMPLETION: dict[str, Act] = {
+    "a login page": sends(b"<html>Welcome to the guest network</html>"),
+    "an error": sends(b'{"error": {"message": "the model is not loaded"}}'),
+    "not text": sends(b"\xff\xfe\x00"),
+    "deep body": sends(b"[" * 100_000),
+    "a stream": streams(),
+}
+
+
+@pytest.mark.parametrize("act", NO_COMPLETION.values(), ids=NO_COMPLETION.keys())
+async def test_what_is_no_completion_is_no_answer(act: Act) -> None:
+    """A 200 that says nothing of the post is a failure of the server, and not a broken answer of the model."""
+    async with FakeLlm(act) as server:
+        label = await label_one(server)
+        assert (label.status, label.error, len(server.calls)) == (Status.FAILED, "NoCompletion", 1)
+
+
+USAGES = [
+    ({"prompt_tokens": 100, "completion_tokens": None}, (100, 0)),
+    ({"prompt_tokens": "many", "completion_tokens": 20}, (0, 20)),
+    ("unknown", (0, 0)),
+]
+
+
+@pytest.mark.parametrize(("usage", "counted"), USAGES)
+async def test_a_wrong_count_of_tokens_spoils_no_answer(usage: object, counted: tuple[int, int]) -> None:
+    """What cannot be read of the usage counts as nothing; the labels stay."""
+    body = json.dumps({**completion(json.dumps(GOOD_ANSWER)), "usage": usage}).encode()
+    async with FakeLlm(sends(body)) as server:
+        label = await label_one(server)
+    assert (label.status, (label.prompt_tokens, label.completion_tokens)) == (Status.OK, counted)
 
 
 async def test_both_calls_of_a_repair_are_paid() -> None:
@@ -237,20 +270,62 @@ REFUSALS: dict[str, Act] = {
 }
 
 
+SAID_NO = [
+    "Sorry, I can't do that.",
+    "I apologize, but I can't do this.",
+    "I can't talk about suicide.",
+    "I cannot support this",
+    "I can't assess this.",
+    "I'm unable to rate this post.",
+    "I cannot complete this task.",
+    "I refuse to answer.",
+    "I decline.",
+    "Sorry, but this isn't something I can assist with",
+    "This is heavy. **I will not judge it.**",
+    "As an AI language model, I am not qualified to say.",
+    "If you are in crisis, call 988 or go to the nearest emergency room.",
+    "This request violates our content policy.",
+    "<think>Such pain.</think>I won't rate this.",
+    "Lo siento, pero no puedo ayudar con eso.",
+    "No puedo evaluar esta publicación.",
+    "Je suis désolée, mais je ne peux pas répondre à cela.",
+    "Malheureusement, je ne peux pas vous aider.",
+    "Es tut mir leid, aber dabei kann ich nicht helfen.",
+    "Ich kann diesen Beitrag nicht bewerten.",
+]
+REFUSALS |= {text: says(text) for text in SAID_NO}
+
+UNREADABLE = [
+    "The author says that they can't do this anymore.",
+    'The post says "I can\'t do this anymore". Risk: ideation.',
+    "I cannot find a sign of risk in it: none.",
+    '{"relevance": "mental_health", "evidence": "I can\'t do this. I refuse to go o',
+    "<think>I am sorry for them. I cannot rate",
+]
+
+
+@pytest.mark.parametrize("text", UNREADABLE)
+async def test_a_broken_answer_that_quotes_a_no_is_none(text: str) -> None:
+    """What the author will not or cannot do, and what a model only thinks, is asked for once more."""
+    async with FakeLlm(says(text), answers()) as server:
+        label = await label_one(server)
+        assert (label.status, len(server.calls)) == (Status.OK, 2)
+
+
+@pytest.mark.parametrize("text", SAID_NO)
+async def test_an_answer_that_quotes_a_no_is_an_answer(text: str) -> None:
+    """A post may be about a refusal."""
+    async with FakeLlm(answers(evidence=text)) as server:
+        label = await label_one(server, Document("", text))
+    assert label.status is Status.OK
+
+
 @pytest.mark.parametrize("act", REFUSALS.values(), ids=REFUSALS.keys())
 async def test_a_refusal_is_a_result_of_its_own(act: Act) -> None:
     """A service that drops the post is neither asked again nor taken for a broken answer."""
     async with FakeLlm(act) as server:
         label = await label_one(server)
         assert (label.status, label.risk, len(server.calls)) == (Status.REFUSED, None, 1)
-
-
-async def test_a_quote_that_sounds_like_a_refusal_is_none() -> None:
-    """An author who writes "I can't help it" in a labelled post is labelled."""
-    document = Document("", "I can't help myself, I am not able to answer anybody.")
-    async with FakeLlm(answers(evidence="I can't help myself")) as server:
-        label = await label_one(server, document)
-    assert label.status is Status.OK
 
 
 @pytest.mark.parametrize(
@@ -291,6 +366,18 @@ async def test_one_broken_moment_is_no_rejection() -> None:
         await annotator.annotate([POST])
         await annotator.annotate([POST])
         assert [call.format for call in server.calls] == ["json_schema"] * 3
+
+
+async def test_a_short_trouble_is_no_rejection() -> None:
+    """Nor do two in the same moment: before the second is believed, the server is given time."""
+    clock = Waits()
+
+    async def starting(call: Call) -> Response:
+        return await (fails(500) if clock.monotonic() < 1 else answers())(call)
+
+    async with FakeLlm(starting) as server:
+        label = await label_one(server, clock=clock)
+        assert (label.status, [call.format for call in server.calls]) == (Status.OK, ["json_schema"] * 2)
 
 
 async def test_a_post_that_is_rejected_in_every_format_settles_nothing() -> None:
@@ -359,10 +446,59 @@ async def test_a_filter_that_stops_an_answer_midway_is_a_refusal() -> None:
 
 
 async def test_a_server_that_wants_an_hour_is_left_alone() -> None:
-    """A Retry-After beyond two minutes ends the attempts instead of being cut short."""
-    async with FakeLlm(fails(429, headers={"Retry-After": "3600"}), answers()) as server:
+    """A Retry-After beyond two minutes ends the attempts, is named, and nobody asks before it is over."""
+    clock = Waits()
+    async with (
+        FakeLlm(fails(429, headers={"Retry-After": "3000"}), answers()) as server,
+        annotating(server, clock=clock, outage_seconds=60, busy_seconds=1800) as annotator,
+    ):
+        labels = await annotator.annotate([POST, POST])
+        named = "RateLimitError 429; the server asks to wait 3000 s"
+        assert [(label.status, label.error) for label in labels] == [(Status.FAILED, named)] * 2
+        assert (len(server.calls), clock.waits) == (1, [])
+        clock.advance(3000)
+        (label,) = await annotator.annotate([POST])
+        assert label.status is Status.OK
+
+
+@pytest.mark.parametrize(
+    ("act", "options", "seconds", "error"),
+    [
+        (fails(503), {"outage_seconds": 60}, 60, "InternalServerError 503"),
+        (torn(), {"outage_seconds": 60}, 60, "APIConnectionError"),
+        (fails(429, headers={"Retry-After": "100"}), {"attempts": 2, "busy_seconds": 1800}, 1800, "RateLimitError 429"),
+    ],
+    ids=["starting", "torn", "busy"],
+)
+async def test_a_server_has_as_long_as_it_is_given(act: Act, options: Any, seconds: float, error: str) -> None:
+    """Whatever passes just before the time is over costs no post its label; after it the post is `failed`, soon."""
+    clock = Waits()
+
+    async def troubled(call: Call) -> Response:
+        return await (act if clock.monotonic() < seconds - 1 else answers())(call)
+
+    async with FakeLlm(troubled) as server:
+        label = await label_one(server, clock=clock, **options)
+        assert (label.status, label.error) == (Status.OK, "")
+    clock = Waits()
+    async with FakeLlm(act) as server:
+        label = await label_one(server, clock=clock, **options)
+    assert (label.status, label.error) == (Status.FAILED, error)
+    assert seconds <= clock.monotonic() < seconds + 300
+
+
+async def test_without_patience_every_attempt_counts() -> None:
+    """Where somebody waits, a busy server uses up the attempts like any other."""
+    async with FakeLlm(fails(429, headers={"Retry-After": "1"})) as server:
+        label = await label_one(server, attempts=2)
+        assert (label.status, len(server.calls)) == (Status.FAILED, 2)
+
+
+async def test_an_answer_that_breaks_off_is_asked_for_again() -> None:
+    """A connection that is lost in the middle of a body passes like one that was lost before it."""
+    async with FakeLlm(torn(), answers()) as server:
         label = await label_one(server)
-        assert (label.status, label.error, len(server.calls)) == (Status.FAILED, "RateLimitError 429", 1)
+        assert (label.status, len(server.calls)) == (Status.OK, 2)
 
 
 @pytest.mark.parametrize("status", [408, 429, 502, 503, 529])
@@ -538,6 +674,42 @@ async def test_a_call_without_a_permit_is_not_made() -> None:
         with pytest.raises(OverBudget):
             await annotator.annotate([POST])
         assert len(server.calls) == 2
+
+
+ONE_CALL = {"attempt": [fails(503)], "format": [fails(500)], "option": [fails(400, param="temperature")]}
+
+
+@pytest.mark.parametrize("acts", [*ONE_CALL.values(), [says("hm")]], ids=[*ONE_CALL.keys(), "repair"])
+async def test_a_post_that_was_sent_and_cannot_be_asked_about_again_is_failed(acts: list[Act]) -> None:
+    """When the calls of a day end between two calls about one post, it is for a person to see, not passed over."""
+    left = iter(range(1))
+
+    async def permit() -> None:
+        if next(left, None) is None:
+            raise OverBudget("no more")
+
+    async with FakeLlm(*acts, answers()) as server:
+        label = await label_one(server, permit=permit)
+        assert (label.status, len(server.calls)) == (Status.FAILED, 1)
+
+
+async def test_a_call_that_reaches_nobody_costs_no_permit() -> None:
+    """Each permit is given back when there was no connection, and none when there was."""
+    taken = 0
+
+    async def permit() -> None:
+        nonlocal taken
+        taken += 1
+
+    async def refund() -> None:
+        nonlocal taken
+        taken -= 1
+
+    async with FakeLlm(fails(503), torn()) as server:
+        await label_one(server, permit=permit, refund=refund, attempts=2)
+    assert taken == 2
+    await label_one(server, permit=permit, refund=refund, attempts=3)
+    assert taken == 2
 
 
 async def test_whoever_gives_up_waiting_for_the_format_takes_nobody_along() -> None:
