@@ -242,7 +242,7 @@ async def _second_reader(
         return
     calls = DailyCalls(store, clock, config.llm.budget_per_day)
     async with AsyncExitStack() as stack:
-        llm = open_llm(config, attempts=_LLM_ATTEMPTS, clock=clock, permit=calls.spend)
+        llm = open_llm(config, attempts=_LLM_ATTEMPTS, clock=clock, permit=calls.spend, refund=calls.refund)
         try:
             annotator = await stack.enter_async_context(llm)
         except ModelError as error:

@@ -30,3 +30,8 @@ class DailyCalls:
         async with self._store.transaction():
             if not await self._store.execute("spend_llm_call", {"day": _today(self._clock), "most": self._most}):
                 raise OverBudget(f"the {self._most} calls of [llm] budget_per_day are made")
+
+    async def refund(self) -> None:
+        """Takes back a call that was counted today and never reached the server."""
+        async with self._store.transaction():
+            await self._store.execute("refund_llm_call", {"day": _today(self._clock)})

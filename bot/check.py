@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import date
 
+import prompts
 from bot.config import Config, Secrets
 from bot.deliver.chat import Channel
 from bot.errors import NightlightError
@@ -108,6 +109,8 @@ def _llm(config: Config) -> Finding:
         return Finding("language model", True, "off: no live post leaves this machine")
     if not llm.model:
         return Finding("language model", False, "[llm] model names no model")
+    if llm.prompt not in prompts.names():
+        return Finding("language model", False, f"[llm] prompt is none of {', '.join(prompts.names())}")
     read = ", ".join(f"r/{name}" for name in llm.subreddits)
     return Finding("language model", True, f"{llm.model} at {llm.base_url} gets posts in doubt from {read}")
 

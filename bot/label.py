@@ -7,13 +7,14 @@ import json
 import signal
 import time
 from collections import Counter, deque
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Container, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Container, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from filelock import FileLock, Timeout
 from pydantic import SecretStr, TypeAdapter, ValidationError
 
 from bot.clock import Clock, SystemClock
@@ -30,8 +31,13 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _BATCH = 16
-_AHEAD = 32  # batches under way at once: room for every concurrency up to 512, and no more memory than that
+_AHEAD = 512  # posts that wait, or whose answers wait for that of an earlier post, beside those under way
 _DEAD_AFTER = 16  # posts in a row without an answer, each of them asked for several times
+# A server that says one of these of a post (malformed, too long, not to be processed) is alive.
+_ABOUT_THE_POST = frozenset({"400", "413", "422"})
+# What a run sits out that nobody waits for: a server that starts anew, and one that has too much to do.
+_OUTAGE_SECONDS = 60.0
+_BUSY_SECONDS = 1800.0
 _SAID_EVERY_SECONDS = 30.0
 _ANNOTATION = TypeAdapter(Annotation)
 _SOFT = TypeAdapter(SoftLabels)
@@ -72,15 +78,17 @@ async def open_annotator(kind: Kind, config: Config) -> AsyncIterator[Annotator]
 async def open_llm(
     config: Config,
     *,
-    attempts: int = 5,
+    attempts: int | None = None,
     clock: Clock = SystemClock(),  # noqa: B008 - without state
     permit: Callable[[], Awaitable[None]] | None = None,
+    refund: Callable[[], Awaitable[None]] | None = None,
     api_key: SecretStr | None = None,
 ) -> AsyncIterator[Annotator]:
     """The language model that [llm] names, with its cache; see `Server` for the arguments.
 
-    The key is that of the environment when it is left out. Raises UsageError when [llm] lacks what it needs, and
-    ModelError when the cache cannot be used.
+    Without `attempts` it is asked as in a run that nobody waits for: an outage of a minute is sat out, and so is half
+    an hour of a server that says when to come back. The key is that of the environment when it is left out. Raises
+    UsageError when [llm] lacks what it needs, and ModelError when the cache cannot be used.
     """
     import prompts
     from models.answers import Answers
@@ -90,18 +98,20 @@ async def open_llm(
     llm = config.llm
     if not llm.base_url or not llm.model:
         raise UsageError("the annotator llm needs [llm] base_url and model; name a file that has them with --config")
-    try:
-        prompt = prompts.load(llm.prompt)
-    except prompts.PromptError as error:
-        raise UsageError(f"[llm] prompt: {error}") from error
+    if llm.prompt not in prompts.names():
+        raise UsageError(f"[llm] prompt: {llm.prompt} is none of {', '.join(prompts.names())}")
+    prompt = prompts.load(llm.prompt)
     server = Server(
         llm.base_url,
         llm.model,
         llm_api_key() if api_key is None else api_key,
         llm.timeout_seconds,
-        attempts,
+        attempts or 5,
         clock,
         permit,
+        refund,
+        outage_seconds=0 if attempts else _OUTAGE_SECONDS,
+        busy_seconds=0 if attempts else _BUSY_SECONDS,
     )
     async with Answers(llm.cache) as answers:
         annotator = LlmAnnotator(server, prompt, answers=answers, concurrency=llm.concurrency)
@@ -192,19 +202,19 @@ class Tally:
     bad_lines: int = 0
     cut_off: list[BadLine] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic)
-    unanswered: int = 0  # in a row, at the end
-    error: str = ""  # of the last that failed
+    unanswered: int = 0  # in a row, at the end, for no reason of their own
+    failed: Annotation | None = None  # the last
 
     def add(self, line: Labelled) -> None:
         """Counts one line."""
         annotation = line.annotation
         self.statuses[annotation.status] += 1
-        failed = annotation.status is Status.FAILED
-        self.unanswered = self.unanswered + 1 if failed else 0
-        self.error = annotation.error if failed else self.error
-        if annotation.cached:
+        if annotation.cached:  # which says nothing of the server
             self.cached += 1
             return
+        if annotation.status is Status.FAILED:
+            self.failed = annotation
+        self.unanswered = self.unanswered + 1 if _is_the_servers(annotation) else 0
         self.prompt_tokens += annotation.prompt_tokens
         self.completion_tokens += annotation.completion_tokens
         self.cost += line.cost
@@ -219,13 +229,23 @@ class Tally:
         return self.unanswered >= _DEAD_AFTER
 
     @property
+    def seconds(self) -> float:
+        """Since the first post was asked for."""
+        return time.monotonic() - self.started
+
+    @property
     def rate(self) -> float:
         """Posts a second."""
-        return self.labelled / max(time.monotonic() - self.started, 1e-3)
+        return self.labelled / max(self.seconds, 1e-3)
 
     @property
     def seconds_left(self) -> float:
         return (self.total - self.labelled) / self.rate if self.labelled else 0.0
+
+
+def _is_the_servers(annotation: Annotation) -> bool:
+    """Whether there is no answer for a reason that other posts may meet as well."""
+    return annotation.status is Status.FAILED and annotation.error.rpartition(" ")[2] not in _ABOUT_THE_POST
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,18 +266,33 @@ class Labelling:
         if self.out.is_dir() or not self.out.parent.is_dir():
             raise UsageError(f"{self.out}: {'is a folder' if self.out.is_dir() else f'no folder {self.out.parent}'}")
 
-    async def go(self, annotator: Annotator, tally: Tally, on_labelled: Callable[[], None]) -> None:
+    async def go(
+        self, annotator: Annotator, tally: Tally, on_labelled: Callable[[], None], stop: asyncio.Event
+    ) -> None:
         """Labels every post that has no line yet, counting in `tally` as it goes; stops when nobody answers any more.
 
-        Lines come in the order of the archive. Raises UsageError when the file is another annotator's.
+        Once `stop` is set no other post is taken up, and those under way are finished. Lines come in the order of the
+        archive, except that posts which failed in earlier runs come last, the longest ago first: whatever it is about
+        them, it holds up no other. Raises UsageError when the file is another annotator's.
         """
-        done = await asyncio.to_thread(self._take_up, annotator)
-        tally.total = await asyncio.to_thread(lambda: sum(1 for _ in self._posts(done, Tally())))
+        done, failed = await asyncio.to_thread(self._take_up, annotator)
+        tally.total = await asyncio.to_thread(lambda: sum(1 for _ in self._posts(done, failed, Tally())))
         tally.started = time.monotonic()
-        posts = self._posts(done, tally)
-        batches = iter(lambda: list(islice(posts, _BATCH)), [])
+        posts = self._posts(done, failed, tally)
+        try:
+            await self._label(_annotated(posts, annotator, self.config.llm.concurrency, stop), tally, on_labelled)
+        finally:
+            if failed:
+                self._take_up(annotator)
+
+    async def _label(
+        self,
+        annotating: AsyncGenerator[tuple[list[Post], list[Annotation]], None],
+        tally: Tally,
+        on_labelled: Callable[[], None],
+    ) -> None:
         with self.out.open("ab") as file:
-            async with aclosing(_annotated(batches, annotator)) as annotated:
+            async with aclosing(annotating) as annotated:
                 async for batch, annotations in annotated:
                     lines = [self._line(*each) for each in zip(batch, annotations, strict=True)]
                     file.write(b"".join(line.to_line() for line in lines))
@@ -272,7 +307,7 @@ class Labelling:
         cost = self.config.llm.cost(annotation.prompt_tokens, annotation.completion_tokens)
         return Labelled(post.id, self.name, annotation, cost)
 
-    def _posts(self, done: IdSet, tally: Tally) -> Iterator[Post]:
+    def _posts(self, done: IdSet, failed: Collection[str], tally: Tally) -> Iterator[Post]:
         seen = IdSet()
 
         def bad(line: BadLine) -> None:
@@ -280,32 +315,44 @@ class Labelling:
             if line.cut_off:
                 tally.cut_off.append(line)
 
-        for post in read_archive(self.archive, bad):
-            if self.only is not None and post.id not in self.only:
-                continue
+        for post in self._wanted(bad):
             if post.id in done:
                 tally.already += 1
-            elif seen.add(post.id):
+            elif post.id not in failed and seen.add(post.id):
                 yield post
+        if failed:
+            again = {post.id: post for post in self._wanted(lambda _: None) if post.id in failed}
+            yield from (again[id_] for id_ in failed if id_ in again)
 
-    def _take_up(self, annotator: Annotator) -> IdSet:
-        """The posts that the file has an answer for. What failed, or was cut off, is taken out of it."""
-        done = IdSet()
+    def _wanted(self, on_bad: Callable[[BadLine], None]) -> Iterator[Post]:
+        return (post for post in read_archive(self.archive, on_bad) if self.only is None or post.id in self.only)
+
+    def _take_up(self, annotator: Annotator) -> tuple[IdSet, Collection[str]]:
+        """The posts that the file has an answer for, and those that failed, the longest ago first.
+
+        Their lines then stand at the end of the file. A line that was cut off, and the failure of a post that has an
+        answer by now, are taken out.
+        """
+        done, failed = IdSet(), dict[str, Labelled]()
         if not self.out.exists():
-            return done
+            return done, failed
         fresh = self.out.with_name(f"{self.out.name}.new")
         try:
             with fresh.open("wb") as file:
                 for line in read_labels(self.out):
                     if line.annotation.status is Status.FAILED:
+                        failed.pop(line.id, None)
+                        failed[line.id] = line
                         continue
                     self._check_maker(line, annotator.versions)
                     file.write(line.to_line())
                     done.add(line.id)
+                failed = {id_: line for id_, line in failed.items() if id_ not in done}
+                file.write(b"".join(line.to_line() for line in failed.values()))
             fresh.replace(self.out)
         finally:
             fresh.unlink(missing_ok=True)
-        return done
+        return done, failed
 
     def _check_maker(self, line: Labelled, versions: Mapping[str, str]) -> None:
         if (line.annotator, line.annotation.versions) != (self.name, versions):
@@ -321,19 +368,29 @@ def _spelled(versions: Mapping[str, str]) -> str:
 
 
 async def _annotated(
-    batches: Iterator[list[Post]], annotator: Annotator
+    posts: Iterator[Post], annotator: Annotator, at_once: int, stop: asyncio.Event
 ) -> AsyncGenerator[tuple[list[Post], list[Annotation]], None]:
-    """Batch for batch in order, several of them under way at once."""
+    """Batch for batch in order; a classifier gets batches, one at a time, all others single posts, so many at once."""
+    size, at_once = (_BATCH, 1) if isinstance(annotator, ClassifierAnnotator) else (1, at_once)
+    batches = iter(lambda: list(islice(posts, size)), [])
     under_way: deque[tuple[list[Post], asyncio.Task[list[Annotation]]]] = deque()
+    free = asyncio.Semaphore(at_once)
+
+    async def annotate(batch: list[Post]) -> list[Annotation]:
+        async with free:
+            return [] if stop.is_set() else await annotator.annotate([document_of(post) for post in batch])
+
     try:
         while True:
-            while len(under_way) < _AHEAD and (posts := await asyncio.to_thread(next, batches, None)):
-                documents = [document_of(post) for post in posts]
-                under_way.append((posts, asyncio.ensure_future(annotator.annotate(documents))))
+            while not stop.is_set() and len(under_way) < at_once + _AHEAD // size:
+                if not (batch := await asyncio.to_thread(next, batches, None)):
+                    break
+                under_way.append((batch, asyncio.ensure_future(annotate(batch))))
             if not under_way:
                 return
-            posts, task = under_way.popleft()
-            yield posts, await task
+            batch, task = under_way.popleft()
+            if annotations := await task:
+                yield batch, annotations
     finally:
         tasks = [task for _, task in under_way]
         for task in tasks:
@@ -350,10 +407,14 @@ def run_label(labelling: Labelling, annotator: Callable[[], AbstractAsyncContext
     labelling.check()
     tally, console = Tally(), _console()
     try:
-        stopped_by = asyncio.run(_until_stopped(labelling, annotator, tally, console))
+        # Two runs would each pay for what the other asks, and write lines of one post twice.
+        with FileLock(labelling.out.with_name(f"{labelling.out.name}.lock"), timeout=0):
+            stopped_by = asyncio.run(_until_stopped(labelling, annotator, tally, console))
+    except Timeout as error:
+        raise SetupError(f"{labelling.out}: another run is at work on it") from error
     except OSError as error:
         raise SetupError(f"{labelling.out}: {error.strerror or error}") from error
-    _summarise(console, tally, stopped_by is not None)
+    _summarise(console, tally, labelling.config, stopped_by is not None)
     if stopped_by is not None:
         return 128 + stopped_by
     return 1 if tally.statuses[Status.FAILED] or tally.cut_off else 0
@@ -365,21 +426,29 @@ async def _until_stopped(
     tally: Tally,
     console: Console,
 ) -> int | None:
-    """Labels to the end or to the first signal, which is given back; a second one acts as it always does."""
+    """Labels to the end or to the first signal, which is given back.
+
+    It lets what is under way end, as that is paid for, within the time of one answer; a second one does not.
+    """
     came: list[int] = []
-    loop = asyncio.get_running_loop()
+    loop, stopping, seconds = asyncio.get_running_loop(), asyncio.Event(), labelling.config.llm.timeout_seconds
 
     async def label() -> None:
         async with annotator() as opened:
             with _progress(console, tally) as on_labelled:
-                await labelling.go(opened, tally, on_labelled)
+                await labelling.go(opened, tally, on_labelled, stopping)
 
     task = asyncio.ensure_future(label())
 
     def stop(number: int) -> None:
         came.append(number)
-        loop.remove_signal_handler(number)
-        task.cancel()
+        if stopping.is_set():
+            loop.remove_signal_handler(number)
+            task.cancel()
+            return
+        stopping.set()
+        loop.call_later(seconds, task.cancel)
+        console.print(f"stopping: what is under way gets {seconds:g} s to be answered; a second time ends it at once")
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop, number)
@@ -428,8 +497,9 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def _summarise(console: Console, tally: Tally, stopped: bool) -> None:
+def _summarise(console: Console, tally: Tally, config: Config, stopped: bool) -> None:
     rows = [("posts labelled", f"{tally.labelled:,} of {tally.total:,}, {tally.rate:,.1f} a second")]
+    rows += [("time", duration(tally.seconds))]
     rows += [(f"  {status}", f"{tally.statuses[status]:,}") for status in Status]
     rows += [("labelled before", f"{tally.already:,}")] if tally.already else []
     rows += [("known from the cache", f"{tally.cached:,}")] if tally.cached else []
@@ -443,7 +513,10 @@ def _summarise(console: Console, tally: Tally, stopped: bool) -> None:
         console.print("What a model refuses is often what matters most: let a person read those first.")
     for bad in tally.cut_off:
         console.print(f"nightlight: {bad.file}: line {bad.line}: {bad.reason}", markup=False)
+    if tally.failed is not None:
+        where = f" from {config.llm.base_url}" if "llm" in tally.failed.versions else ""
+        console.print(f"nightlight: no answer{where}, the last time: {tally.failed.error}", markup=False)
     if tally.is_dead:
-        console.print(f"nightlight: stopped, since {tally.unanswered} posts in a row got no answer ({tally.error})")
+        console.print(f"nightlight: stopped, since {tally.unanswered} posts in a row got no answer")
     if stopped or tally.statuses[Status.FAILED]:
         console.print("the same command goes on from here")

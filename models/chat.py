@@ -165,21 +165,22 @@ class _Asking:
 
     messages: Sequence[Message]
     server: Server
-    began: float  # on the monotonic clock, like the next
-    failed: float | None = None
+    began: float  # on the monotonic clock, like the next two
+    attempted: float = 0.0  # the last
+    failed: float | None = None  # the first that did
     excused: int = 0  # attempts that do not count
     trouble: Exception | None = None  # of the last call
 
     def is_over(self, state: RetryCallState) -> bool:
         """Whether the attempt that just failed was the last one."""
-        now, error = self.server.clock.monotonic(), state.outcome.exception() if state.outcome else None
-        if _is_told_to_wait(error) and now - self.began < self.server.busy_seconds:
+        error = state.outcome.exception() if state.outcome else None
+        if _is_told_to_wait(error) and self.attempted - self.began < self.server.busy_seconds:
             self.excused += 1
             return False
         if self.failed is None:
-            self.failed = now
+            self.failed = self.attempted
         enough = state.attempt_number - self.excused >= self.server.attempts
-        return enough and now - self.failed >= self.server.outage_seconds
+        return enough and self.attempted - self.failed >= self.server.outage_seconds
 
 
 class Chat:
@@ -230,6 +231,7 @@ class Chat:
         return cast("Reply", await retrying(self._attempt, asking))
 
     async def _attempt(self, asking: _Asking) -> Reply:
+        asking.attempted = self._server.clock.monotonic()
         while self._format is None:
             if self._negotiation is None:
                 return await self._negotiate_for_all(asking)

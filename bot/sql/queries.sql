@@ -311,6 +311,10 @@ SELECT * FROM vitals ORDER BY name;
 INSERT INTO llm_calls (day, calls) SELECT :day, 1 WHERE :most > 0
 ON CONFLICT (day) DO UPDATE SET calls = calls + 1 WHERE calls < :most;
 
+-- name: refund_llm_call
+-- Takes one call of that day back.
+UPDATE llm_calls SET calls = calls - 1 WHERE day = :day AND calls > 0;
+
 -- name: llm_calls_of
 SELECT calls FROM llm_calls WHERE day = :day;
 

@@ -131,6 +131,8 @@ async def test_each_post_gets_its_status_and_what_failed_is_tried_again(tmp_path
         assert ok["seconds"] > 0
         assert (lines[3]["prompt_tokens"], lines[1]["risk"]) == (200, None)
         assert "let a person read those first" in done.stderr
+        assert f"no answer from {server.base_url}, the last time: NotFoundError 404" in done.stderr
+        assert "\ntime " in done.stderr
         paid = len(server.answered)
         acts.pop("Fail")
         again = await label(tmp_path, *LLM)
@@ -189,28 +191,23 @@ async def test_a_kill_pays_nothing_twice(tmp_path: Path) -> None:
     assert [line["id"] for line in lines_of(tmp_path / "l.jsonl")] == [f"p{number}" for number in range(90)]
 
 
-async def test_a_server_that_stays_dead_ends_the_run_with_a_file_to_go_on_with(tmp_path: Path) -> None:
-    """Exit code 1, what was answered is kept; when the server is back, the same command asks for the rest alone."""
+async def test_a_server_that_answers_nobody_ends_the_run_with_a_file_to_go_on_with(tmp_path: Path) -> None:
+    """Exit code 1, what was answered is kept; when the server is mended, the same command asks for the rest alone."""
     texts = [f"Number {number}" for number in range(200)]
 
-    async def until_it_dies(call: Call) -> Response:
-        if len(server.calls) > 20:
-            await asyncio.sleep(60)
-        return await answers()(call)
+    async def until_its_model_is_gone(call: Call) -> Response:
+        return await (fails(404) if len(server.calls) > 20 else answers())(call)
 
-    async with FakeLlm(until_it_dies) as server:
-        # So many at once that all wait for the same attempts: the test is to take seconds.
-        prepare(tmp_path, server, texts, "concurrency = 64\n")
-        process = await start(tmp_path, *LLM)
-        await until(lambda: in_cache(tmp_path) == 20)
-    _, stderr = await asyncio.wait_for(process.communicate(), 60)
-    assert process.returncode == 1, stderr
-    assert b"Traceback" not in stderr
-    assert b"the same command goes on from here" in stderr
-    statuses = Counter(line["status"] for line in lines_of(tmp_path / "l.jsonl"))
-    assert 0 < statuses["ok"] <= 20
-    assert 16 <= statuses["failed"] <= 64
-    first = set(server.answered)
+    async with FakeLlm(until_its_model_is_gone) as server:
+        prepare(tmp_path, server, texts)
+        done = await label(tmp_path, *LLM)
+        assert done.code == 1, done.stderr
+        assert f"no answer from {server.base_url}, the last time: NotFoundError 404" in done.stderr
+        assert "the same command goes on from here" in done.stderr
+        assert "Traceback" not in done.stderr
+        statuses = Counter(line["status"] for line in lines_of(tmp_path / "l.jsonl"))
+        assert (statuses["ok"], statuses["failed"]) == (20, 16)
+    first = {call.post for call in server.calls[:20]}
     async with FakeLlm(answers(), port=server.port) as server:
         done = await label(tmp_path, *LLM)
         assert done.code == 0, done.stderr
@@ -237,22 +234,66 @@ async def test_a_server_that_knows_no_schema_and_is_busy(tmp_path: Path) -> None
     assert sum(times[3] < time < times[3] + 1 for time in times) <= 1
 
 
-async def test_a_signal_ends_it_in_order(tmp_path: Path) -> None:
-    """SIGTERM ends the run at once with its own exit code and no traceback; what was answered is known next time."""
+async def signalled(folder: Path, server: FakeLlm, more: str = "") -> asyncio.subprocess.Process:
+    """A run of 50 posts that was told to stop when 10 were answered and 16 under way, and that has said so."""
+    prepare(folder, server, [f"Number {number}" for number in range(50)], more)
+    process = await start(folder, *LLM)
+    await until(lambda: in_cache(folder) == 10 and len(server.calls) == 26)
+    process.terminate()
+    assert process.stderr is not None
+    assert b"stopping: what is under way gets" in await asyncio.wait_for(process.stderr.readline(), 30)
+    return process
+
+
+async def test_a_signal_lets_come_in_what_is_under_way(tmp_path: Path) -> None:
+    """After SIGTERM no other post is sent, and every answer that was paid for gets its line."""
+    may_answer = asyncio.Event()
 
     async def slow(call: Call) -> Response:
+        if len(server.calls) > 10:
+            await may_answer.wait()
+        return await answers()(call)
+
+    async with FakeLlm(slow) as server:
+        process = await signalled(tmp_path, server)
+        may_answer.set()
+        _, stderr = await asyncio.wait_for(process.communicate(), 30)
+        assert len(server.calls) == 26
+    assert process.returncode == 128 + signal.SIGTERM
+    assert b"Traceback" not in stderr
+    assert [line["id"] for line in lines_of(tmp_path / "l.jsonl")] == [f"p{number}" for number in range(26)]
+
+
+@pytest.mark.parametrize(("more", "again"), [("", True), ("timeout_seconds = 2\n", False)], ids=["twice", "too slow"])
+async def test_a_stop_comes_to_its_end(tmp_path: Path, more: str, again: bool) -> None:
+    """A second signal waits for nobody, and the first no longer than one answer may take; no traceback."""
+
+    async def hanging(call: Call) -> Response:
         if len(server.calls) > 10:
             await asyncio.sleep(60)
         return await answers()(call)
 
-    async with FakeLlm(slow) as server:
-        prepare(tmp_path, server, [f"Number {number}" for number in range(50)])
-        process = await start(tmp_path, *LLM)
-        await until(lambda: in_cache(tmp_path) == 10)
-        process.terminate()
+    async with FakeLlm(hanging) as server:
+        process = await signalled(tmp_path, server, more)
+        if again:
+            process.terminate()
         _, stderr = await asyncio.wait_for(process.communicate(), 30)
     assert process.returncode == 128 + signal.SIGTERM
     assert b"Traceback" not in stderr
+    assert {line["status"] for line in lines_of(tmp_path / "l.jsonl")} == {"ok"}
+
+
+async def test_two_runs_never_write_one_file(tmp_path: Path) -> None:
+    """The second is told so, sends nothing and leaves the file to the first."""
+    async with FakeLlm(slowly(60, answers())) as server:
+        prepare(tmp_path, server, ["I want to die"])
+        process = await start(tmp_path, *LLM)
+        await until(lambda: len(server.calls) == 1)
+        second = await label(tmp_path, *LLM)
+        assert (second.code, len(server.calls)) == (1, 1)
+        assert second.stderr == "nightlight: l.jsonl: another run is at work on it\n"
+        process.kill()
+        await process.communicate()
 
 
 @pytest.mark.parametrize("annotator", ["rules", "encoder"])
@@ -297,7 +338,7 @@ async def test_a_file_of_another_annotator_is_left_as_it_is(tmp_path: Path) -> N
     done = await label(tmp_path, "p.jsonl", "--annotator", "rules", "--name", "other", "--out", "l.jsonl")
     assert (done.code, (tmp_path / "l.jsonl").read_bytes()) == (2, before)
     assert done.stderr.startswith("nightlight: l.jsonl holds labels by rules")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["l.jsonl", "p.jsonl"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["l.jsonl", "l.jsonl.lock", "p.jsonl"]
 
 
 @pytest.mark.parametrize(
@@ -308,6 +349,11 @@ async def test_a_file_of_another_annotator_is_left_as_it_is(tmp_path: Path) -> N
             ["p.jsonl", "--annotator", "llm", "--out", "l.jsonl", "--config", "config.toml"],
             '[llm]\nbase_url = "http://127.0.0.1:9/v1"\nmodel = "m"\nprompt = "no_such"\n',
             "no_such",
+        ),
+        (
+            ["p.jsonl", "--annotator", "llm", "--out", "l.jsonl", "--config", "config.toml"],
+            '[llm]\nbase_url = "http://127.0.0.1:9/v1"\nmodel = "m"\nprompt = "choose"\n',
+            "choose is none of criteria, few_shot, zero_shot",
         ),
         (["missing.jsonl", "--annotator", "rules", "--out", "l.jsonl"], "", "no such file"),
         (["p.jsonl", "--annotator", "rules", "--out", "p.jsonl"], "", "the archive itself"),
