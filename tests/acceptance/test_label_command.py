@@ -15,10 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from starlette.responses import Response
 
 import bot
+from models.answers import Question
 from models.document import Document
 from models.labels import Disorder, Relevance, Risk, Severity
 from tests.fake_llm import Call, FakeLlm, answers, by_post, fails, rejecting, says, slowly
@@ -189,6 +191,51 @@ async def test_a_kill_pays_nothing_twice(tmp_path: Path) -> None:
         assert done.code == 0, done.stderr
         assert sorted(server.answered) == sorted(texts)
     assert [line["id"] for line in lines_of(tmp_path / "l.jsonl")] == [f"p{number}" for number in range(90)]
+
+
+FLOWING = 64
+MANY = 10_000
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+async def test_ten_thousand_posts_flow_through_a_kill(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """At 200 ms an answer 2,000 posts a minute and more, no answer that was kept asked for again, and memory flat."""
+
+    async def posts(process: asyncio.subprocess.Process, most: int) -> float:
+        """Megabytes that the process has once so many are answered."""
+        while in_cache(tmp_path) < most:  # noqa: ASYNC110 - another process makes it so
+            await asyncio.sleep(0.2)
+        return psutil.Process(process.pid).memory_info().rss / 1e6
+
+    async with FakeLlm(slowly(0.2, answers())) as server:
+        prepare(tmp_path, server, [f"I want to die, number {n}" for n in range(MANY)], f"concurrency = {FLOWING}\n")
+        process = await start(tmp_path, *LLM)
+        await posts(process, 1_000)
+        process.kill()
+        await process.communicate()
+        with closing(sqlite3.connect(tmp_path / "nightlight-llm.db")) as db:
+            kept = {text for (text,) in db.execute("SELECT text FROM answers")}
+        process = await start(tmp_path, *LLM)
+        early = await posts(process, 2_000)
+        started, known = asyncio.get_running_loop().time(), in_cache(tmp_path)
+        late = await posts(process, MANY - 100)
+        rate = (in_cache(tmp_path) - known) / (asyncio.get_running_loop().time() - started)
+        _, stderr = await asyncio.wait_for(process.communicate(), 60)
+        assert process.returncode == 0, stderr
+        asked = Counter(Question.of("", "", call.post).text for call in server.calls)
+        repeated = {text for text, times in asked.items() if times > 1}
+        at_once = server.most_at_once
+    with capsys.disabled():
+        print(f"\n{rate * 60:,.0f} posts a minute, {at_once} at once; after kill -9 with {len(kept):,} answers kept")
+        print(f"{len(repeated)} posts were sent again; {early:.1f} MB at 2,000 posts, {late:.1f} MB at {MANY - 100:,}")
+    assert [line["id"] for line in lines_of(tmp_path / "l.jsonl")] == [f"p{number}" for number in range(MANY)]
+    assert len(asked) == MANY
+    assert not repeated & kept
+    assert len(repeated) <= FLOWING
+    assert at_once <= FLOWING
+    assert rate * 60 >= 2_000
+    assert late < early + 5
 
 
 async def test_a_server_that_answers_nobody_ends_the_run_with_a_file_to_go_on_with(tmp_path: Path) -> None:
