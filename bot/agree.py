@@ -93,7 +93,11 @@ class Column:
 
     @property
     def seconds(self) -> float:
-        """Of work on 1,000 posts, one after the other."""
+        """Of what 1,000 posts took, each by itself, added up.
+
+        A language model's are waits: posts that are under way at once at a server that takes one after the other each
+        wait for the others too, and the sum is that many times what the run took.
+        """
         return self.per_thousand(lambda line: line.annotation.seconds)
 
     @property

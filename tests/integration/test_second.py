@@ -334,6 +334,20 @@ async def test_the_budget_of_a_day_holds_across_a_restart(
         assert (len(llm.calls), seen.locals) == (3, {"tomorrow": Level.NONE})
 
 
+async def test_a_dead_server_costs_no_calls(
+    config: Config, secrets: Secrets, reddit: SandboxReddit, clock: HandClock
+) -> None:
+    """Posts that reach nobody are marked, every one, and the calls of the day are left for when somebody is there."""
+    config = reading(config, dead(), budget_per_day=1)
+    for number in range(2):
+        async with running(config, secrets, clock) as seen:
+            reddit.submit("testsub", f"post {number}", f"unsure {number}", "somebody")
+            await until(lambda: len(seen.levels) == 1, "the judgement")
+        assert seen.levels == {f"post {number}": Level.WATCH}
+    async with Store(config.store.path) as store:
+        assert await calls_today(store, clock) == 0
+
+
 async def test_calls_are_counted_by_day(store: Store, clock: HandClock) -> None:
     """So many a day and not one more, however many ask at once; none at all when the budget is zero."""
     calls = DailyCalls(store, clock, 3)
@@ -343,7 +357,10 @@ async def test_calls_are_counted_by_day(store: Store, clock: HandClock) -> None:
     with pytest.raises(OverBudget):
         await DailyCalls(store, clock, 0).spend()
     clock.advance(24 * 3600)
+    await calls.refund()
     assert await calls_today(store, clock) == 0
+    await calls.spend()
+    await calls.refund()
     await calls.spend()
     assert await calls_today(store, clock) == 1
     with pytest.raises(OverBudget):
@@ -449,6 +466,7 @@ async def test_a_set_up_that_cannot_be_asked_is_refused(config: Config, secrets:
         ({}, True, "fake at http://127.0.0.1:1/v1 gets posts in doubt from r/testsub"),
         ({"subreddits": []}, True, "no live post leaves this machine"),
         ({"model": ""}, False, "names no model"),
+        ({"prompt": "choose"}, False, "prompt is none of criteria, few_shot, zero_shot"),
     ],
 )
 async def test_the_check_says_what_would_leave_the_machine(
