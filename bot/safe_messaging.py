@@ -18,8 +18,8 @@ from bot.wording import ENGLISH, Never, wording
 
 LONGEST_REPLY = 1500  # exclusive, in characters
 
-# A school grade of 7 is an age of 12.
-_HIGHEST_GRADE = 7.0
+# A school grade of 6 is an age of 11 to 12.
+_HIGHEST_GRADE = 6.0
 # For languages that the grade was not made for, in words on average.
 _LONGEST_SENTENCE = 16.0
 

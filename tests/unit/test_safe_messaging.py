@@ -14,7 +14,7 @@ import textstat
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.config import Replies, Team
+from bot.config import Team
 from bot.replies import compose_reply
 from bot.resources import Catalogue
 from bot.safe_messaging import LONGEST_REPLY, Rule, lint, lint_words, prose
@@ -24,6 +24,7 @@ from models.labels import Level
 
 CATALOGUE = Catalogue.load()
 TODAY = date(2026, 11, 24)
+GOLDEN = sorted((Path(__file__).parents[1] / "golden" / "replies").glob("*.md"))
 POST = Post("abc", "testsub", "someone", "a title", "a body", 0.0, "")
 
 
@@ -205,16 +206,42 @@ def test_a_line_of_the_catalogue_is_vetted_there() -> None:
     assert {breach.rule for breach in lint(text)} == {Rule.METHOD, Rule.NUMBER}
 
 
-@pytest.mark.parametrize("country", ["", "US", "FI"])
-@pytest.mark.parametrize("level", ["crisis", "urgent", "watch"])
-def test_the_grade_is_the_one_that_textstat_gives(country: str, level: str) -> None:
-    """Every English reply is easy to read at twelve (a school grade of 7) by a reference implementation too.
+# A school grade of 6 is an age of 11 to 12. Those of textstat's measures that need no download, each with its bound.
+EASY_TO_READ: dict[str, Callable[[str], bool]] = {
+    # Both are school grades, reckoned from letters (Senter and Smith 1967; Coleman and Liau 1975).
+    "en": lambda text: textstat.automated_readability_index(text) <= 6 and textstat.coleman_liau_index(text) <= 6,
+    # Years at school (Crawford), and Flesch's ease made for Spanish (Fernández Huerta 1959): 80 is grade 6.
+    "es": lambda text: textstat.crawford(text) <= 6 and textstat.fernandez_huerta(text) >= 80,
+    # School grades of Austria (Bamberger and Vanecek 1984), by each of its variants.
+    "de": lambda text: max(textstat.wiener_sachtextformel(text, variant) for variant in (1, 2, 3, 4)) <= 6,
+    # Flesch's ease made for French (Kandel and Moles 1958): 80 is grade 6.
+    "fr": lambda text: textstat.flesch_reading_ease(text) >= 80,
+    # None was made for Portuguese. This one counts sentences and long words, and 40 is easy fiction (Björnsson 1968).
+    "pt": lambda text: textstat.lix(text) <= 40,
+}
+HARD_TO_READ = {
+    "en": "Notwithstanding considerable impediments, comprehensive assistance remains continuously available.",
+    "es": "Independientemente de las circunstancias socioeconómicas, los establecimientos especializados proporcionan "
+    "acompañamiento profesional ininterrumpido.",
+    "de": "Ungeachtet beträchtlicher Schwierigkeiten gewährleisten spezialisierte Unterstützungseinrichtungen eine "
+    "ununterbrochene Inanspruchnahme professioneller Begleitung.",
+    "fr": "Indépendamment des circonstances socioéconomiques, les établissements spécialisés garantissent "
+    "inconditionnellement un accompagnement professionnel ininterrompu.",
+    "pt": "Independentemente das circunstâncias socioeconômicas, os estabelecimentos especializados proporcionam "
+    "ininterruptamente acompanhamento profissional qualificado.",
+}
 
-    This index counts letters; those that count syllables need a download.
-    """
-    team = Team(replies=Replies(country=country))
-    text = compose_reply(POST, Decision(Level(level), (), ()), team, CATALOGUE, TODAY)
-    assert textstat.automated_readability_index(prose(text)) <= 7
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_golden_reply_is_easy_to_read_at_twelve(language: str) -> None:
+    """By a measure made for its language where textstat has one, of all sentences outside the list of lines."""
+    easy = EASY_TO_READ[language]
+    textstat.set_lang(language)
+    bodies = [path.read_text(encoding="utf-8").partition("\nreply: ")[2].partition("\n")[2] for path in GOLDEN]
+    replies = [body for body in bodies if wording(language).needed.bot in body]
+    assert len(replies) >= 7
+    assert [body for body in replies if not easy(prose(body))] == []
+    assert not easy(HARD_TO_READ[language])
 
 
 def test_the_grade_of_a_hard_text() -> None:
