@@ -21,15 +21,23 @@ from models.labels import Disorder, Severity
 # How long a record may stand before a person looks at its sources again.
 _LIFETIME = {"high": timedelta(days=366), "medium": timedelta(days=184)}
 
-# The files of the catalogue; each table is in one of them.
-FILES = ("crisis_lines.toml", "guidelines.toml", "steps.toml", "therapies.toml", "disorders.toml", "cards.toml")
+# The files of the catalogue, each with the tables that stand in it and in no other.
+FILES: Mapping[str, tuple[str, ...]] = {
+    "crisis_lines.toml": ("line", "directory", "retired"),
+    "guidelines.toml": ("guideline",),
+    "steps.toml": ("step",),
+    "therapies.toml": ("therapy",),
+    "disorders.toml": ("topic", "help"),
+    "cards.toml": ("card",),
+}
 
 Identity = Annotated[str, Field(pattern=r"^[a-z0-9_-]+$", max_length=60)]
 Country = Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
 Number = Annotated[str, Field(pattern=r"^[+(]?[0-9][0-9 ()-]*$", max_length=20)]
 Link = Annotated[str, Field(pattern=r"^https://[A-Za-z0-9./-]+$")]
 Source = Annotated[str, Field(pattern=r"^https?://\S+$")]
-Words = Annotated[str, Field(min_length=1, pattern=r"^[^\n*_`\[\]<>|\\?]*$")]  # nothing Markdown would act on
+# Something to read, and nothing that Markdown would act on.
+Words = Annotated[str, Field(pattern=r"^[^\n*_`\[\]<>|\\?]*[\p{L}\p{N}][^\n*_`\[\]<>|\\?]*$")]
 Cue = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9' -]*$", max_length=40)]
 ReadingAge = Annotated[int, Field(ge=8, le=16)]
 
@@ -113,7 +121,7 @@ class Line(Record):
     chat: Link | None = None
     url: Link | None = None
     hours: Words | Literal[""] = ""
-    language: tuple[Words, ...]
+    language: Annotated[tuple[Words, ...], Field(min_length=1)]
     note: Words | Literal[""] = ""
 
     @model_validator(mode="after")
@@ -141,6 +149,15 @@ class Directory(Record):
     url: Link
 
 
+# How each body numbers its guidelines.
+_NUMBERED: Mapping[str, str] = {
+    "NICE": r"(NG|CG|PH|TA)[1-9]\d{0,3}",
+    "WHO": r"mhGAP 20\d\d",
+    "APA": r".+(\d(st|nd|rd|th) edition| 20\d\d)",
+    "VA/DoD": r".+ 20\d\d",
+}
+
+
 class Guideline(Record):
     """A published guideline, known by its number."""
 
@@ -150,8 +167,8 @@ class Guideline(Record):
 
     @model_validator(mode="after")
     def _is_numbered(self) -> Guideline:
-        if not any(character.isdigit() for character in self.number):
-            raise ValueError("number: a guideline is named by its number or its edition")
+        if not re.fullmatch(_NUMBERED[self.by], self.number):
+            raise ValueError(f"number: {self.by} has no guideline of such a number, year or edition")
         return self
 
     @property
@@ -363,11 +380,15 @@ class Catalogue(BaseModel):
 
 
 def read_tables(folder: Traversable, name: str) -> dict[str, Any]:
-    """The tables of one file. Raises ConfigError that names the file."""
+    """The tables of one file. Raises ConfigError that names the file, also for a table that belongs in no such file."""
     try:
-        return tomllib.loads((folder / name).read_text(encoding="utf-8"))
+        tables = tomllib.loads((folder / name).read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"catalogue: {name}: {error}") from error
+    for table in tables:
+        if table not in FILES[name]:
+            raise ConfigError(f"catalogue: {name}: there is no place for a table {table!r} in this file")
+    return tables
 
 
 def contradictions(catalogue: Catalogue) -> Iterator[tuple[str, str]]:
@@ -389,11 +410,14 @@ def contradictions(catalogue: Catalogue) -> Iterator[tuple[str, str]]:
 
 
 def _retired_numbers(catalogue: Catalogue) -> Iterator[tuple[str, str]]:
-    retired = {(entry.country, _digits(entry.number)): entry for entry in catalogue.retired}
-    for line in catalogue.line:
-        for number in line.numbers:
-            if entry := retired.get((line.country, _digits(number))):
-                yield line.id, f"uses {number}, which is retired: {entry.reason}"
+    for entry in catalogue.retired:
+        spaced = r"[ ().-]*".join(filter(str.isdigit, entry.number))
+        number = re.compile(rf"(?<!\d)(?<!\d[ ().-]){spaced}(?![ ().-]?\d)")  # alone, not as part of a longer one
+        for line in catalogue.line:
+            if line.country == entry.country:
+                for text in (*line.numbers, line.name, line.note, line.hours):
+                    if found := number.search(text):
+                        yield line.id, f"uses {found.group()}, which is retired: {entry.reason}"
 
 
 def _dead_references(catalogue: Catalogue) -> Iterator[tuple[str, str]]:
@@ -405,7 +429,3 @@ def _dead_references(catalogue: Catalogue) -> Iterator[tuple[str, str]]:
     for help_ in catalogue.help:
         for unknown in (set(help_.self_help) - steps) | (set(help_.therapies) - therapies):
             yield help_.id, f"names {unknown}, which is not in the catalogue"
-
-
-def _digits(number: str) -> str:
-    return "".join(character for character in number if character.isdigit())

@@ -13,13 +13,14 @@ from bot.cli.base import Annotator, OptionalConfig, classifier_of, settings_of
 resources = typer.Typer(no_args_is_help=True, help="The vetted catalogue: lines, help, therapies, guidance cards.")
 
 
+Folder = Annotated[
+    Path | None,
+    typer.Argument(help="A folder with the catalogue's files; left out: those in the package.", show_default=False),
+]
+
+
 @resources.command("check")
-def check_resources(
-    folder: Annotated[
-        Path | None,
-        typer.Argument(help="A folder with the catalogue's files; left out: those in the package.", show_default=False),
-    ] = None,
-) -> None:
+def check_resources(folder: Folder = None) -> None:
     """Looks for entries that break a rule, and names file, record and rule.
 
     Exit code: 0 when there is none, otherwise 1.
@@ -36,7 +37,8 @@ def check_resources(
 
 @resources.command()
 def due(
-    within: Annotated[int, typer.Option(min=0, metavar="DAYS", help="Look so many days ahead.")] = 30,
+    folder: Folder = None,
+    within: Annotated[int, typer.Option(min=0, max=36_500, metavar="DAYS", help="Look so many days ahead.")] = 30,
 ) -> None:
     """Lists what must be checked again: records that expire soon, or have, and those nobody reviewed.
 
@@ -46,7 +48,7 @@ def due(
     from bot.resources import Catalogue
 
     today = datetime.now(UTC).date()
-    records = Catalogue.load().due(today + timedelta(days=within))
+    records = Catalogue.load(folder).due(today + timedelta(days=within))
     if not records:
         typer.echo(f"Nothing is due within {within} days.")
     for record in records:
