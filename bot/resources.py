@@ -6,7 +6,7 @@ import re
 import tomllib
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping
-from datetime import date, timedelta
+from datetime import date
 from enum import StrEnum
 from functools import cached_property
 from importlib.resources import files
@@ -16,10 +16,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from bot.errors import ConfigError, NightlightError
+from bot.vetted import Source, Vetted, Words
 from models.labels import Disorder, Severity
-
-# How long a record may stand before a person looks at its sources again.
-_LIFETIME = {"high": timedelta(days=366), "medium": timedelta(days=184)}
 
 # The files of the catalogue, each with the tables that stand in it and in no other.
 FILES: Mapping[str, tuple[str, ...]] = {
@@ -35,9 +33,6 @@ Identity = Annotated[str, Field(pattern=r"^[a-z0-9_-]+$", max_length=60)]
 Country = Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
 Number = Annotated[str, Field(pattern=r"^[+(]?[0-9][0-9 ()-]*$", max_length=20)]
 Link = Annotated[str, Field(pattern=r"^https://[A-Za-z0-9./-]+$")]
-Source = Annotated[str, Field(pattern=r"^https?://\S+$")]
-# Something to read, and nothing that Markdown would act on.
-Words = Annotated[str, Field(pattern=r"^[^\n*_`\[\]<>|\\?]*[\p{L}\p{N}][^\n*_`\[\]<>|\\?]*$")]
 Cue = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9' -]*$", max_length=40)]
 ReadingAge = Annotated[int, Field(ge=8, le=16)]
 
@@ -81,28 +76,10 @@ class Situation(StrEnum):
     UNREAD = "unread"
 
 
-class Record(BaseModel):
-    """What every entry of the catalogue carries: where it comes from and how long it may be used."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class Record(Vetted):
+    """One entry of the catalogue."""
 
     id: Identity
-    source: Annotated[tuple[Source, ...], Field(min_length=1)]
-    confidence: Literal["high", "medium"]
-    verified_on: date
-    verified_by: Words
-    expires_on: date = Field(description="the first day on which the record is no longer printed")
-    review: Literal["reviewed", "draft"]
-
-    @model_validator(mode="after")
-    def _stands_no_longer_than_it_may(self) -> Record:
-        if not self.verified_on < self.expires_on <= self.verified_on + _LIFETIME[self.confidence]:
-            raise ValueError(f"expires_on must lie within {_LIFETIME[self.confidence].days} days after verified_on")
-        return self
-
-    def printable(self, today: date) -> bool:
-        """Whether a person may be shown this today: reviewed, and not expired."""
-        return self.review == "reviewed" and today < self.expires_on
 
 
 class Line(Record):
@@ -241,6 +218,8 @@ class Retired(BaseModel):
     country: Country
     number: Number
     reason: Words
+    source: Annotated[tuple[Source, ...], Field(min_length=1)]
+    verified_on: date
 
 
 class Catalogue(BaseModel):

@@ -42,13 +42,17 @@ def due(
 ) -> None:
     """Lists what must be checked again: records that expire soon, or have, and those nobody reviewed.
 
-    Such a record is shown to nobody from its day on. To renew one: look at its sources, then set verified_on,
-    verified_by and expires_on.
+    Without a folder the words of replies in each language are listed as well. What is due is shown to nobody from its
+    day on. To renew it: look at its sources, then set verified_on, verified_by and expires_on.
     """
-    from bot.resources import Catalogue
+    from bot.resources import Catalogue, Record
+    from bot.wording import LANGUAGES, Wording, wording
 
     today = datetime.now(UTC).date()
-    records = Catalogue.load(folder).due(today + timedelta(days=within))
+    until = today + timedelta(days=within)
+    words = [each for each in map(wording, LANGUAGES) if not (folder or each.printable(until))]
+    records: list[Record | Wording] = [*Catalogue.load(folder).due(until), *words]
+    records.sort(key=lambda record: (record.expires_on, record.id))
     if not records:
         typer.echo(f"Nothing is due within {within} days.")
     for record in records:

@@ -190,14 +190,16 @@ def test_due_lists_what_to_look_at_again() -> None:
     for record in Catalogue.load().records():
         assert f"{record.id}: expires on {record.expires_on}\n" in result.output
         assert all(f"  {source}\n" in result.output for source in record.source)
+    assert "words in Spanish: expires on 2027-05-30\n  https://www.orygen.org.au/" in result.output
 
 
 def test_due_looks_into_another_folder(folder: Path) -> None:
     """As `check` does, so that a team can keep its own catalogue up to date."""
     change(folder, "steps.toml", 'review = "reviewed"', 'review = "draft"')
-    result = CliRunner().invoke(cli.app, ["resources", "due", str(folder), "--within", "0"])
+    result = CliRunner().invoke(cli.app, ["resources", "due", str(folder), "--within", "36500"])
     assert result.exit_code == 0
     assert "nobody reviewed it" in result.output
+    assert "words in" not in result.output  # those of the package, which the team's folder has nothing to do with
 
 
 @pytest.mark.parametrize("days", ["9999999", "-1"])
