@@ -203,7 +203,8 @@ class _Reading:
         else:
             steps = self._steps()
             care = list(self._care())
-            chosen = [*steps[:1], *self._lines_for_audience()[:1], *care, *steps[1:]]
+            lines = [*self._lines_for_audience()[:1], *self._lines_for_care()[:1]]
+            chosen = [*steps[:1], *lines, *care, *steps[1:]]
         unique = {each.id: each for each in chosen}
         return tuple(unique.values())[:most]
 
@@ -231,6 +232,14 @@ class _Reading:
             for line in self._catalogue.crisis_lines(self.stated.country, self._today, audiences)
             if line.audience is not None
         ]
+
+    def _lines_for_care(self) -> list[Recommendation]:
+        """The lines that help to find what the post asks for, in the country that it states."""
+        if Ask.THERAPIST not in self.stated.asks:
+            return []
+        why, place = f"{_ASK_WORDS[Ask.THERAPIST]} This line helps to find one.", self.stated.asks[Ask.THERAPIST]
+        lines = self._catalogue.care_lines(self.stated.country, self._today)
+        return [Recommendation(line.id, Kind.LINE, why, place) for line in lines]
 
     def _first_aid(self) -> Collection[str]:
         if Ask.HELPER in self.stated.asks:

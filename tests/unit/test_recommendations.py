@@ -128,6 +128,19 @@ def test_a_stated_language_and_audience_choose_among_the_lines_of_a_country() ->
     assert "us-veterans" not in ids(advise("two tours. I want to die", danger, Level.CRISIS))
 
 
+def test_a_line_that_finds_care_answers_a_question_for_it_and_no_crisis() -> None:
+    """Where a post asks for a therapist and says that it is from its country; in danger the crisis line comes first."""
+    text = "I'm in the US, how do I find a therapist"
+    found = advise(text, assessment(Disorder.DEPRESSION), Level.WATCH)
+    assert ids(found)[:2] == ["first-call-for-therapy", "us-samhsa"]
+    assert "us-samhsa" not in ids(advise("how do I find a therapist", assessment(Disorder.DEPRESSION), Level.WATCH))
+    assert "us-samhsa" not in ids(advise("I'm in the US. so sad", assessment(Disorder.DEPRESSION), Level.WATCH))
+    danger = assessment(Disorder.DEPRESSION, risk=Risk.IDEATION)
+    offer = counsel(Document("", text), danger, Level.CRISIS, CATALOGUE, TODAY, OFFERED)
+    assert ids(offer)[0] == "us-988"
+    assert "us-samhsa" not in ids(offer)
+
+
 def test_a_helper_of_somebody_in_danger_hears_of_the_line_too() -> None:
     """They may call it themselves."""
     given_ = advise("worried about my friend, he has a plan", assessment(risk=Risk.INDICATOR))
@@ -315,6 +328,7 @@ def test_whatever_is_judged_only_vetted_records_are_named(
         first = CATALOGUE.find(ids(found)[0])
         assert first is not None and first.id in LINES
         assert getattr(first, "audience", None) is None
+        assert not getattr(first, "finds_care", False)
     stated = statements(document.text)
     for line in (record for each in ids(found) if isinstance(record := CATALOGUE.find(each), Line)):
         assert line.country == stated.country

@@ -11,6 +11,7 @@ import pytest
 
 from bot.errors import ConfigError
 from bot.resources import Audience, Catalogue, Channel, Help, Situation, Step, Therapy
+from bot.wording import LANGUAGES, wording
 from models.labels import Disorder, Severity
 
 CATALOGUE = Catalogue.load()
@@ -95,6 +96,26 @@ def test_lines_for_one_audience_come_only_when_it_is_named() -> None:
     assert veterans[:-1] == everybody
     assert veterans[-1].id == "us-veterans"
     assert {line.audience for line in CATALOGUE.line} == {None, *Audience}
+
+
+def test_a_line_that_finds_care_is_no_crisis_line() -> None:
+    """It is asked for by itself, for its own country, as long as it may be printed, and counts for no country."""
+    assert [line.id for line in CATALOGUE.care_lines("US", TODAY)] == ["us-samhsa"]
+    assert "us-samhsa" not in {line.id for line in CATALOGUE.crisis_lines("US", TODAY, set(Audience))}
+    assert CATALOGUE.care_lines("GB", TODAY) == ()
+    assert CATALOGUE.care_lines("US", date(2100, 1, 1)) == ()
+    alone = CATALOGUE.model_copy(update={"line": CATALOGUE.care_lines("US", TODAY)})
+    assert alone.countries(TODAY) == ()
+
+
+def test_no_language_loses_a_note_or_the_name_of_a_language() -> None:
+    """What a reader must know of a crisis line, such as another number, is there in every language of a reply."""
+    for line in CATALOGUE.line:
+        for words in map(wording, LANGUAGES):
+            for_spanish_alone = line.id == "us-988" and words.language != "Spanish"
+            if line.note and not (line.finds_care or words.reads_the_catalogue or for_spanish_alone):
+                assert words.notes.get(line.id), (line.id, words.language)
+        assert line.language
 
 
 def test_a_line_names_its_channels() -> None:
