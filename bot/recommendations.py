@@ -17,6 +17,7 @@ from bot.statements import Ask, Span, Statements, statements
 from models.assessment import Assessment
 from models.document import LONGEST_TEXT, Document
 from models.labels import Disorder, Level, Risk, Severity
+from models.languages import NAMES, TRAINED
 
 MOST = 3
 OFFERED = 8  # of which a language model may choose
@@ -122,7 +123,7 @@ def counsel(
     lines. Nothing that may not be printed today is named.
     """
     if assessment is None or level is Level.UNASSESSED:
-        return Counsel(card=catalogue.card_for(Situation.UNREAD, today))
+        return Counsel(card=catalogue.card_for(Situation.UNREAD, today), doubts=(_UNREAD,))
     if level is Level.NONE:
         return Counsel()
     post = _Reading(document, assessment, level, catalogue, today)
@@ -383,9 +384,15 @@ def _topics(assessment: Assessment) -> tuple[Disorder, ...]:
     return tuple(likely[:2] or [each for each in by_chance[:1] if assessment.disorders[each] >= _POSSIBLE])
 
 
+_UNREAD = "What it says: the bot could not read this post, and it may be about a crisis."
+
+
 def _doubts(post: _Reading) -> Iterator[str]:
     """What a moderator should know that the bot does not."""
     assessment = post.assessment
+    if assessment.language not in (None, TRAINED):
+        name = NAMES.get(assessment.language or "", "another language")
+        yield f"What it says: it is in {name}, which the model was not trained on."
     if assessment.disputed:
         yield "Dictionary and model disagree about whether there is any risk."
     dying = assessment.risk.at_least(Risk.IDEATION)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import re
 from collections.abc import Callable
@@ -151,6 +152,7 @@ def test_what_is_not_judged_or_not_pressing_gets_nothing() -> None:
     """No assessment: the card for a post nobody read. Level none: nothing at all."""
     unread = counsel(Document("", "x"), None, Level.UNASSESSED, CATALOGUE, TODAY)
     assert unread.recommendations == ()
+    assert unread.doubts == ("What it says: the bot could not read this post, and it may be about a crisis.",)
     assert unread.card is not None
     assert unread.card.fits is Situation.UNREAD
     assert advise("x", assessment(Disorder.OCD), Level.NONE) == Counsel()
@@ -266,6 +268,21 @@ def test_doubts_say_what_the_bot_does_not_know() -> None:
     assert "40%" in doubts[1]
     assert len(doubts) == 3
     assert advise("x", assessment(Disorder.OCD)).doubts == ()
+
+
+@pytest.mark.parametrize(
+    ("language", "doubts"),
+    [
+        (None, ()),
+        ("en", ()),
+        ("de", ("What it says: it is in German, which the model was not trained on.",)),
+        ("xx", ("What it says: it is in another language, which the model was not trained on.",)),
+    ],
+)
+def test_doubts_name_a_language_that_the_model_cannot_read(language: str | None, doubts: tuple[str, ...]) -> None:
+    """A moderator who reads the doubts alone must not take the labels of such a post for certain."""
+    given_ = dataclasses.replace(assessment(Disorder.OCD), language=language)
+    assert advise("x", given_).doubts == doubts
 
 
 WEIRD = st.text(max_size=200) | st.lists(
