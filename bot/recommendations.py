@@ -1,6 +1,7 @@
 """(document, assessment) -> what may help: ids of the vetted catalogue, each with its reason and its place in the post.
 
 Pure. It knows one post and nothing of its author; country and audience count only when the post itself states them.
+`docs/recommendations.md` says in a table what fits when.
 """
 
 from __future__ import annotations
@@ -267,7 +268,7 @@ class _Reading:
         """The therapies that may be named, the best one first."""
         why = dict(self._whys())
         fitting = [therapy for therapy in why if self._may_be_named(therapy)]
-        place = self._place_of(self._helps[0].disorder) if self._helps else self._whole
+        about = self._place_of(self._helps[0].disorder) if self._helps else self._whole
 
         def named(therapy: str) -> Recommendation:
             if cues := self._cues.get(therapy):
@@ -275,6 +276,7 @@ class _Reading:
                 return Recommendation(therapy, Kind.THERAPY, reason, cues[0])
             others = len(fitting) - 1
             more = f"; {others} more fit as well, and they take turns from post to post" if others else ""
+            place = self._riskiest() if therapy in _THERAPIES_FOR_SAFETY else about
             return Recommendation(therapy, Kind.THERAPY, f"{why[therapy]}{more}.", place)
 
         best_first = sorted(fitting, key=lambda each: (self._weight(each), self._turn(each)), reverse=True)

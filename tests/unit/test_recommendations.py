@@ -67,6 +67,13 @@ def test_every_topic_at_every_severity_gets_its_own(disorder: Disorder, severity
     assert by_kind[Kind.STEP] in help_.self_help
 
 
+def test_little_distress_after_something_bad_is_watched_first() -> None:
+    """A date to look again is the answer where nothing in the post asks for more, whatever post it is."""
+    for number in range(9):
+        given_ = advise(f"flashbacks, day {number}.", assessment(Disorder.PTSD, severity=Severity.MINIMAL))
+        assert "watchful-waiting" in ids(given_)
+
+
 def test_the_words_of_a_post_choose_among_what_fits() -> None:
     """The step whose cues stand in the post comes before the others, with the place as evidence."""
     text = "I keep having nightmares and wake up screaming"
