@@ -71,6 +71,8 @@ _FOR_ANYBODY = (
     "good-things-on-purpose",
 )
 
+_UNREAD = "What it says: the bot could not read this post, and it may be about a crisis."
+
 
 class Kind(StrEnum):
     """What is recommended: a line to a person now, a step to take, a professional to see, a therapy to know of."""
@@ -340,8 +342,9 @@ class _Reading:
     def _may_be_named(self, cued: str) -> bool:
         """Whether this step or therapy may be printed today and fits without a cue or has one in the post."""
         record = self._catalogue.find(cued)
-        fits = isinstance(record, Cued) and (not record.needs_cue or cued in self._cues)
-        return fits and record is not None and record.printable(self._today)
+        if not isinstance(record, Cued) or not record.printable(self._today):
+            return False
+        return not record.needs_cue or cued in self._cues
 
     def _weight(self, record: str) -> int:
         return min(len(self._cues.get(record, ())), _CUES_COUNTED)
@@ -384,9 +387,6 @@ def _topics(assessment: Assessment) -> tuple[Disorder, ...]:
     by_chance = sorted(assessment.disorders, key=lambda each: assessment.disorders[each], reverse=True)
     likely = [each for each in by_chance if assessment.disorders[each] >= _LIKELY]
     return tuple(likely[:2] or [each for each in by_chance[:1] if assessment.disorders[each] >= _POSSIBLE])
-
-
-_UNREAD = "What it says: the bot could not read this post, and it may be about a crisis."
 
 
 def _doubts(post: _Reading) -> Iterator[str]:
