@@ -80,7 +80,7 @@ def lint_words(text: str, language: str = ENGLISH) -> list[Breach]:
     """What some words break that may be only a part of a reply: the first thing found for each rule.
 
     They are held to the rules of their own language and to those of English, and looked at as a reader sees them: no
-    line break, link, emphasis, look-alike or hidden character keeps two words apart.
+    line break, link, emphasis, quote, full-width letter or hidden character keeps two words apart.
     """
     text = html.unescape(text)  # Markdown shows an entity as the letter it stands for
     found = {rule: match.group() for rule, match in _found(text, language)}
