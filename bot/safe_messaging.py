@@ -102,9 +102,11 @@ def _is_hidden(character: str) -> bool:
 _NAMES = re.compile(r"https://[^\s()]+|(?<!\w)r/\w+")
 _QUOTES = str.maketrans(dict.fromkeys("‘’‛ʼ′´", "'") | dict.fromkeys('“”„‟«»‹›"', ""))
 _DASHES = str.maketrans(dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212", "-"))
-# What Markdown does not show: where a link goes, signs for a quote, a heading or a list, and those for emphasis.
+# What Markdown does not show: where a link goes, signs for a quote, a heading or a list, and those for emphasis. Nor do
+# brackets and dots keep two words apart.
 _UNSEEN = re.compile(
-    r"\]\((?:[^()]|\([^()]*\))*\)|\]\[[^\]]*\]|^[ \t]*[>#+-]+[ \t]|>!|!<|!(?=\[)|[\[\]*_`~^\\]", re.MULTILINE
+    r"\]\((?:[^()]|\([^()]*\))*\)|\]\[[^\]]*\]|^[ \t]*(?:[>#+-]+|\d+[.)])[ \t]|>!|!<|!(?=\[)|\.{2,}|[\[\]()*_`~^\\]",
+    re.MULTILINE,
 )
 _EDGE_QUOTES = re.compile(r"(?<!\w)'|'(?!\w)")
 _ANYWHERE = {

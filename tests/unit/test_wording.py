@@ -6,12 +6,14 @@ from datetime import date, timedelta
 
 import pytest
 
-from bot.config import Team
+from bot.check import check
+from bot.config import Config, Secrets, Team
 from bot.replies import compose_reply
 from bot.resources import Catalogue, NoVettedWords
 from bot.types import Decision, Post
 from bot.wording import ENGLISH, LANGUAGES, best, wording
 from models.labels import Level
+from models.rules import Rules
 
 CATALOGUE = Catalogue.load()
 POST = Post("abc", "testsub", "someone", "a title", "a body", 0.0, "")
@@ -47,3 +49,12 @@ def test_without_english_words_nothing_is_said() -> None:
     for language in LANGUAGES:
         with pytest.raises(NoVettedWords, match="the words of replies have expired"):
             reply(day, language, catalogue)
+
+
+async def test_the_check_names_words_that_have_expired() -> None:
+    """A team hears of it before its readers do, beside the records of the catalogue."""
+    day = wording("es").expires_on
+    (found,) = [each async for each in check(Config(), Secrets(), Rules, day) if each.name == "catalogue"]
+    assert not found.fine
+    assert "words in Spanish" in found.words
+    assert "words in English" not in found.words
