@@ -102,12 +102,12 @@ def _is_hidden(character: str) -> bool:
 _NAMES = re.compile(r"https://[^\s()]+|(?<!\w)r/\w+")
 _QUOTES = str.maketrans(dict.fromkeys("‘’‛ʼ′´", "'") | dict.fromkeys('“”„‟«»‹›"', ""))
 _DASHES = str.maketrans(dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212", "-"))
-# What Markdown does not show: where a link goes, signs for a quote, a heading or a list, and those for emphasis. Nor do
-# brackets and dots keep two words apart.
+# What Markdown does not show: where a link goes, signs for a quote, a heading or a list, and those for emphasis.
 _UNSEEN = re.compile(
-    r"\]\((?:[^()]|\([^()]*\))*\)|\]\[[^\]]*\]|^[ \t]*(?:[>#+-]+|\d+[.)])[ \t]|>!|!<|!(?=\[)|\.{2,}|[\[\]()*_`~^\\]",
+    r"\]\((?:[^()]|\([^()]*\))*\)|\]\[[^\]]*\]|^[ \t]*(?:[>#+-]+|\d+[.)])[ \t]|>!|!<|!(?=\[)|[\[\]*_`~^\\]",
     re.MULTILINE,
 )
+_PAUSES = re.compile(r"\.{2,}|[()]")
 _EDGE_QUOTES = re.compile(r"(?<!\w)'|'(?!\w)")
 _ANYWHERE = {
     Rule.QUESTION: re.compile(r"[?¿\u037e\u061f？]"),
@@ -125,11 +125,9 @@ _BAD_LINK = re.compile(
 @cache
 def _never(language: str) -> dict[Rule, re.Pattern[str]]:
     """By rule, what must not be said in a language; nor may it be said in English, which readers of any know."""
-    both = [wording(each).never for each in dict.fromkeys((language, ENGLISH))]
-    words = {
-        Rule[name.upper()]: [each for never in both for each in getattr(never, name)] for name in Never.model_fields
-    }
-    return {rule: re.compile(rf"\b(?:{'|'.join(each)})\b", re.IGNORECASE) for rule, each in words.items()}
+    lists = [wording(each).never for each in dict.fromkeys((language, ENGLISH))]
+    words = {name: [each for never in lists for each in getattr(never, name)] for name in Never.model_fields}
+    return {Rule[name.upper()]: re.compile(rf"\b(?:{'|'.join(each)})\b", re.IGNORECASE) for name, each in words.items()}
 
 
 def _found(text: str, language: str) -> Iterator[tuple[Rule, re.Match[str]]]:
@@ -156,7 +154,8 @@ def _hides(character: str) -> bool:
 
 def _as_read(plain: str) -> str:
     """The words alone, one space apart: no address, no name of a subreddit, no Markdown."""
-    return " ".join(_EDGE_QUOTES.sub("", _UNSEEN.sub("", _NAMES.sub("", plain))).split())
+    words = _PAUSES.sub(" ", _UNSEEN.sub("", _NAMES.sub("", plain)))
+    return " ".join(_EDGE_QUOTES.sub("", words).split())
 
 
 def _missing(text: str, language: str) -> Iterator[Rule]:
