@@ -6,7 +6,6 @@ import asyncio
 import email.utils
 import math
 import random
-import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from pydantic import (
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_random_exponential
 
 from models.errors import OverBudget
+from models.refusals import is_refusal
 from prompts import Message
 
 A = TypeVar("A", bound=BaseModel)
@@ -51,44 +51,6 @@ _TOO_MANY = 429
 
 # Error codes of a filter that stops a post before the model reads it (Azure and OpenAI; their relays pass them on).
 _FILTER_CODES = frozenset({"content_filter", "content_policy_violation"})
-
-_REFUSAL = re.compile(
-    r"\b(?:i|we)(?:['’]m| am| are|['’]re)? (?:\w+ ){0,2}?"
-    r"(?:sorry|afraid|not comfortable|must decline|decline to"
-    r"|(?:can ?not|can['’]?t|won['’]?t|will not|unable to|not able to) (?:\w+ ){0,2}"
-    r"(?:help|assist|answer|discuss|comply|label|classify|analy[sz]e|provide|process|continue|engage|respond|fulfil))",
-    re.IGNORECASE,
-)
-
-# The same in more words, believed only where a sentence begins and before any JSON: people who write posts say "I can't
-# do this" too, and a model quotes them.
-_NO = re.compile(
-    r"(?:^|[.!?\n…])[\s*_]*(?:(?:but|unfortunately|regrettably|as an ai[^.!?\n]{0,60}?)[,:]? )?(?:"
-    # English
-    r"(?:(?:i|we)(?:['’]m| am|['’]re| are)? )?(?:(?:so|very|really|truly|deeply) )?(?:sorry\b|apologi[sz]e\b|regret\b)"
-    r"|(?:my )?apologies\b"
-    r"|(?:i|we)(?:['’]m| am|['’]re| are|['’]d)? (?:\w+ ){0,2}?"
-    r"(?:refuse\b|decline\b|rather not\b|not (?:comfortable|allowed|permitted|qualified|going to)\b"
-    r"|(?:can ?not|can['’]?t|won['’]?t|will not|(?:do not|don['’]?t) want to|unable to|not able to) (?:\w+ ){0,2}?"
-    r"(?:help|assist|answer|discuss|talk|speak|comment|comply|label|classify|analy[sz]e|assess|evaluate|judge|rate|score"
-    r"|grade|annotate|diagnose|review|read|address|support|provide|give|offer|share|generate|create|produce|process"
-    r"|complete|perform|carry|proceed|continue|participate|engage|respond|fulfil|do (?:this|that|so|it)\b))"
-    r"|(?:this|that|it)(?:['’]s| is) (?:not something|nothing) (?:i|we) can\b"
-    r"|(?:this|that|it) isn['’]?t something (?:i|we) can\b"
-    r"|(?:this|your|the) (?:request|content|post|text|message|prompt|input) (?:\w+ ){0,2}?"
-    r"(?:violates?|goes against|breaks?|is against|conflicts with)\b"
-    # Where help is to be found, instead of an answer.
-    r"|if you(?:['’]re| are)?(?: or someone you know)? (?:\w+ ){0,5}?(?:crisis|danger|suicid\w+|struggling|thoughts)\b"
-    r"|please (?:call|text|dial|contact|reach out)\b"
-    # Spanish, French, German
-    r"|lo (?:siento|lamento)\b|disculp[ae]\b|me niego\b|no (?:puedo|podemos|me es posible)\b"
-    r"|(?:je suis |nous sommes )?(?:vraiment )?désolée?s?\b|je (?:regrette|refuse)\b"
-    r"|je ne (?:peux|puis|suis) (?:malheureusement )?pas\b|(?:malheureusement|hélas),? je ne\b"
-    r"|(?:es )?tut mir (?:\w+ )?leid\b|entschuldig\w+|ich (?:kann|darf|werde|möchte) (?:[^.!?\n]{0,60} )?nicht\b"
-    r"|leider (?:kann|darf|ist)\b|ich (?:weigere|lehne)\b)",
-    re.IGNORECASE,
-)
-_REFUSAL_WITHIN = 400  # characters: a refusal comes first
 
 
 class Clock(Protocol):
@@ -435,10 +397,8 @@ class Reply(Said):
     @property
     def declines(self) -> bool:
         """Whether this text, not being an answer, sounds like a no."""
-        said = self._said[:_REFUSAL_WITHIN]
-        if said.startswith("<think>"):  # cut off while it was thinking
-            return False
-        return _REFUSAL.search(said) is not None or _NO.search(said.partition("{")[0]) is not None
+        cut_off_thinking = self._said.startswith("<think>")
+        return not cut_off_thinking and is_refusal(self._said)
 
 
 async def _body(chunks: AsyncIterator[bytes]) -> bytes | None:

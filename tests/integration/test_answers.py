@@ -29,12 +29,12 @@ POST = Document("for u/xylophonist", "Most days I want to die and nobody in Lond
 
 @asynccontextmanager
 async def annotating(
-    server: FakeLlm, path: Path, model: str = "fake", prompt: str = "zero_shot", **options: Any
+    server: FakeLlm, path: Path, model: str = "fake", prompt: str = "zero_shot", concurrency: int = 16, **options: Any
 ) -> AsyncIterator[LlmAnnotator]:
     """An annotator that keeps its answers in this file."""
     async with Answers(path) as kept:
         asked = Server(server.base_url, model, attempts=1, **options)
-        annotator = LlmAnnotator(asked, prompts.load(prompt), answers=kept)
+        annotator = LlmAnnotator(asked, prompts.load(prompt), answers=kept, concurrency=concurrency)
         try:
             yield annotator
         finally:
@@ -103,6 +103,19 @@ async def test_a_text_that_stands_twice_is_sent_once(tmp_path: Path) -> None:
         annotations = await annotator.annotate([POST] * 8)
         assert len(server.calls) == 1
     assert [annotation.cached for annotation in annotations].count(False) == 1
+
+
+async def test_nothing_is_sent_before_an_answer_is_kept(tmp_path: Path) -> None:
+    """While the file takes no writes, no more texts are under way than may be lost by a kill."""
+    path = tmp_path / "a.db"
+    async with FakeLlm(answers()) as server, annotating(server, path, concurrency=2) as annotator:
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            labelling = asyncio.create_task(annotator.annotate([Document("", str(number)) for number in range(8)]))
+            await asyncio.wait({labelling}, timeout=0.5)
+            assert len(server.calls) <= 2
+            other.execute("ROLLBACK")
+        assert len(await labelling) == len(server.calls) == 8
 
 
 async def test_another_model_or_prompt_is_another_question(tmp_path: Path) -> None:

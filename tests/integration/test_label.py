@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,8 @@ from starlette.responses import Response
 
 from bot.config import Config
 from bot.label import Labelling, Tally, open_llm, read_labels
-from models.annotation import Status
+from models.annotation import Annotation, Status
+from models.document import Document
 from tests.conftest import HandClock
 from tests.fake_llm import Act, Call, FakeLlm, answers, by_post, fails
 
@@ -124,3 +125,28 @@ async def test_a_known_answer_says_nothing_of_the_server(tmp_path: Path) -> None
     async with FakeLlm(fails(404), port=server.port) as server:
         tally = await mixed.go(server)
     assert (tally.is_dead, tally.statuses[Status.FAILED]) == (True, 16)
+
+
+class Counting:
+    """An annotator that answers once so many posts are under way."""
+
+    versions: Mapping[str, str] = {}
+
+    def __init__(self, most: int) -> None:
+        self._met = asyncio.Barrier(most)
+
+    async def annotate(self, documents: Sequence[Document]) -> list[Annotation]:
+        """Waits for the others."""
+        await self._met.wait()
+        return [Annotation(Status.OK) for _ in documents]
+
+
+async def test_every_concurrency_is_used_up(tmp_path: Path) -> None:
+    """As many posts are under way as may be: a server that likes a thousand at once gets them."""
+    run = Run(tmp_path, [f"number {number}" for number in range(2048)])
+    config = Config.model_validate({"llm": {"concurrency": 1024}})
+    tally = Tally()
+    labelling = Labelling(tmp_path / "p.jsonl", run.out, "all", config)
+    async with asyncio.timeout(60):
+        await labelling.go(Counting(1024), tally, lambda: None, asyncio.Event())
+    assert tally.statuses == {Status.OK: 2048}
