@@ -53,6 +53,6 @@ _OPENING = re.compile(
 
 
 def is_refusal(text: str) -> bool:
-    """Whether a text that is no answer says no, in English, Spanish, French or German, or sends its reader elsewhere."""
+    """Whether a text that is no answer says no, or sends its reader elsewhere, in English, Spanish, French German."""
     start = text[:_WITHIN]
     return _PLAIN.search(start) is not None or _OPENING.search(start.partition("{")[0]) is not None
