@@ -327,7 +327,9 @@ async def test_a_stop_comes_to_its_end(tmp_path: Path, more: str, again: bool) -
         _, stderr = await asyncio.wait_for(process.communicate(), 30)
     assert process.returncode == 128 + signal.SIGTERM
     assert b"Traceback" not in stderr
-    assert {line["status"] for line in lines_of(tmp_path / "l.jsonl")} == {"ok"}
+    # Lines are in the order of the archive: one that waits for a hanging post is not there yet, but its answer is kept.
+    assert {line["status"] for line in lines_of(tmp_path / "l.jsonl")} <= {"ok"}
+    assert in_cache(tmp_path) == 10
 
 
 async def test_two_runs_never_write_one_file(tmp_path: Path) -> None:
