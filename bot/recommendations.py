@@ -213,7 +213,7 @@ class _Reading:
         risk = self.assessment.risk.level
         what = f"The post speaks of {RISK_WORDS[risk]}, or may: a" if risk > Risk.NONE else "A"
         why = f"{what} person who answers now comes first. {where}."
-        return [Recommendation(line.id, Kind.LINE, why, self._riskiest()) for line in lines]
+        return [Recommendation(line.id, Kind.LINE, why, self.stated.country_at or self._riskiest()) for line in lines]
 
     def _lines_for_audience(self) -> list[Recommendation]:
         """The lines for whom the post says that it is from, in the country that it states."""
