@@ -203,7 +203,7 @@ class Replies(_Section):
     country: str = Field(
         "",
         pattern=r"^([A-Z]{2})?$",
-        description="ISO code of the country whose lines are named first; empty: the directory only",
+        description="ISO code of the country for posts that state none; empty: the directory only",
     )
     opt_out_url: str = Field(
         "",

@@ -1,9 +1,9 @@
 """Decision -> the words under a post: vetted parts and the vetted catalogue, put together by a template.
 
 No word of the post, its title or its author goes in, and nothing about the author is guessed: the country is the one
-the team has set, and the language that of the post, when it is certain. Only where a post states both a country and
-whom it is from (a veteran, somebody under 18), the lines are that country's, those for everybody first. The rules are
-in bot/safe_messaging.py.
+that the post states, or else the one that the team has set, and the language that of the post, when it is certain. Only
+a post that states a country has lines for whom it says that it is from (a veteran, somebody under 18), after those for
+everybody. The rules are in bot/safe_messaging.py.
 
 A team may have templates of its own, as files of a folder: `crisis.en.md.j2` for one language, or `crisis.md.j2` for
 all, which then holds no words but parts. They can use
@@ -57,14 +57,14 @@ def proposed_parts(
     post: Post, level: Level, team: Team, catalogue: Catalogue, today: date, language: str | None = None
 ) -> Parts:
     """What a reply at the level crisis, urgent or watch is made of unless a moderator chooses otherwise."""
-    country, audiences = _for_whom(post, team, catalogue, today)
+    country, audiences = _for_whom(post, team)
     lines = _lines(catalogue, country, today, best(language), audiences)
     return Parts(level, tuple(line.id for line in lines), directory=True)
 
 
-def proposed_country(post: Post, team: Team, catalogue: Catalogue, today: date) -> str:
-    """The country (ISO code) whose lines are proposed; empty when neither the team nor the post names one."""
-    return _for_whom(post, team, catalogue, today)[0]
+def proposed_country(post: Post, team: Team) -> str:
+    """The country (ISO code) whose lines are proposed; empty when neither the post nor the team names one."""
+    return _for_whom(post, team)[0]
 
 
 def lines_to_choose(post: Post, country: str, catalogue: Catalogue, today: date) -> tuple[Line, ...]:
@@ -74,7 +74,9 @@ def lines_to_choose(post: Post, country: str, catalogue: Catalogue, today: date)
 
 def reason_to_wait(post: Post, team: Team, catalogue: Catalogue, today: date) -> str:
     """Why the proposed reply waits for a person, whatever the team lets go out by itself; empty when it need not."""
-    if Audience.DOMESTIC_VIOLENCE in _for_whom(post, team, catalogue, today)[1]:
+    country, audiences = _for_whom(post, team)
+    lines = _lines(catalogue, country, today, ENGLISH, audiences)
+    if any(line.audience is Audience.DOMESTIC_VIOLENCE for line in lines):
         return "it names a line for violence at home, and somebody there may read it"
     return ""
 
@@ -181,15 +183,13 @@ def _stated(post: Post) -> Statements:
     return statements(document_of(post).text)
 
 
-def _for_whom(post: Post, team: Team, catalogue: Catalogue, today: date) -> tuple[str, Collection[Audience]]:
+def _for_whom(post: Post, team: Team) -> tuple[str, Collection[Audience]]:
     """The country and the audiences whose lines are named.
 
-    What the post states counts where both are stated and there is such a line; the country alone is the team's to say.
+    A stated country stands before the team's also where it has no line: a number of another country helps nobody there.
     """
     stated = _stated(post)
-    if any(line.audience for line in _lines(catalogue, stated.country, today, ENGLISH, stated.audiences)):
-        return stated.country, stated.audiences
-    return team.replies.country, ()
+    return (stated.country, stated.audiences) if stated.country else (team.replies.country, ())
 
 
 def _lines(

@@ -198,7 +198,7 @@ class _Pages:
             raise UsageError("no reply waits for a word here")
         asked, team, today = request.query_params, self._config.team(case.post.subreddit), self._frame.today()
         countries = self._catalogue.countries(today)
-        country = asked.get("country", proposed_country(case.post, team, self._catalogue, today))
+        country = asked.get("country", proposed_country(case.post, team))
         country = country if country in countries else ""
         lines = lines_to_choose(case.post, country, self._catalogue, today)
         level = case.level if case.level in _TONES else Level.URGENT
