@@ -33,7 +33,7 @@ from bot.outbox import Outbox
 from bot.pipeline import Pipeline
 from bot.pulse import Pulse
 from bot.reddit import Gateway, user_agent
-from bot.replies import check_teams
+from bot.replies import check_teams, out_of_date
 from bot.resources import Catalogue
 from bot.review.app import open_page
 from bot.review.desk import Desk
@@ -102,7 +102,7 @@ async def run(
             _second_reader(config, store, clock, catalogue) as second,
         ):
             manners = await _manners(config, store, clock)
-            inbox, outbox = Inbox(store, clock), Outbox(store, clock)
+            inbox, outbox = Inbox(store, clock), Outbox(store, clock, _out_of_date(catalogue, clock))
             keeper, notices = Keeper(store, manners, config, clock), Notices(store, outbox, config, clock)
             classifier = await asyncio.to_thread(_load, load_model)
             pipeline = Pipeline(config, store, inbox, outbox, manners, classifier, catalogue, clock, judged, second)
@@ -178,6 +178,10 @@ def _refuse_wording(config: Config, catalogue: Catalogue, clock: Clock) -> None:
     today = date_of(clock.now())
     if refusals := check_teams(config, catalogue, today):
         raise ConfigError(f"[replies] {refusals[0]}; `nightlight replies check` tells more")
+
+
+def _out_of_date(catalogue: Catalogue, clock: Clock) -> Callable[[str], str]:
+    return lambda body: out_of_date(body, catalogue, date_of(clock.now()))
 
 
 async def _manners(config: Config, store: Store, clock: Clock) -> Manners:

@@ -2,19 +2,19 @@
 
 A delivery is written down as `sending` before the call to Reddit. Whoever claims one with `attempts` above 1 must look
 for it on Reddit before sending it: an earlier call may have done the work. A chat service cannot be searched, so there
-`unclear` counts the calls that may have. A reply is claimed only if courtesy has nothing against it at that moment, and
-a chat message only outside quiet hours.
+`unclear` counts the calls that may have. A reply is claimed only if at that moment courtesy has nothing against it and
+all that it names may be printed, and a chat message only outside quiet hours.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from bot.clock import Clock
 from bot.errors import UsageError
-from bot.manners import Manners, Verdict
+from bot.manners import Manners, Ruling, Verdict
 from bot.store import Store
 from bot.types import Delivery, DeliveryKind, DeliveryState, Planned
 from models.labels import Level
@@ -40,11 +40,15 @@ class Draft:
 
 
 class Outbox:
-    """Deliveries in the store. Each method is one transaction unless it says otherwise."""
+    """Deliveries in the store. Each method is one transaction unless it says otherwise.
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    `out_of_date` says, in words for moderators, why the body of a reply may not go out now; it is empty when it may.
+    """
+
+    def __init__(self, store: Store, clock: Clock, out_of_date: Callable[[str], str] = lambda body: "") -> None:
         self._store = store
         self._clock = clock
+        self._out_of_date = out_of_date
 
     async def enqueue(self, drafts: Sequence[Draft]) -> None:
         """Stores drafts inside the caller's transaction; a second one of a kind, channel and step is left out."""
@@ -77,7 +81,8 @@ class Outbox:
         """The most pressing delivery that is due, now `sending`; all lines of a digest together; empty when none is.
 
         Of those for a chat channel, or else of those for Reddit. A reply that courtesy forbids is dropped on the way,
-        one that a person must decide on goes back to `held`, and what can wait is put off to the end of quiet hours.
+        one that a person must decide on goes back to `held` and its case to those who wait, approved or not when it is
+        out of date, and what can wait is put off to the end of quiet hours.
         """
         now = self._clock.now()
         values = {"now": now, "horizon": _HORIZON_SECONDS, "channel": channel}
@@ -100,11 +105,15 @@ class Outbox:
         posts = await self._store.fetch("get_post", {"id": row["post_id"]})
         author, created_utc = (posts[0]["author"], posts[0]["created_utc"]) if posts else (None, None)
         ruling = await manners.ruling(row["subreddit"], author, created_utc, row["id"])
+        if ruling.verdict is Verdict.SEND and (words := self._out_of_date(row["body"])):
+            ruling = Ruling(Verdict.HOLD, words)
         if ruling.verdict is Verdict.SEND:
             await manners.begin_reply(row["id"], row["subreddit"], author)
             return True
         query = "hold" if ruling.verdict is Verdict.HOLD else "drop"
         await self._store.execute(query, {"id": row["id"], "error": ruling.words, "now": self._clock.now()})
+        if ruling.verdict is Verdict.HOLD:
+            await self._store.execute("wake_case", {"id": row["post_id"]})
         return False
 
     async def finish(self, deliveries: Sequence[Delivery], reddit_id: str) -> None:

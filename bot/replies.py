@@ -34,7 +34,7 @@ from bot.safe_messaging import Breach, Rule, lint, lint_words
 from bot.statements import Statements, statements
 from bot.templates import reply_templates
 from bot.types import Decision, Post
-from bot.wording import ENGLISH, LANGUAGES, REPLIED_LEVELS, Wording, best, wording
+from bot.wording import ENGLISH, LANGUAGES, REPLIED_LEVELS, Wording, best, language_of, wording
 from models.labels import Level
 
 # More lines than these are a list to read instead of a number to call.
@@ -78,6 +78,24 @@ def reason_to_wait(post: Post, team: Team, catalogue: Catalogue, today: date) ->
     lines = _lines(catalogue, country, today, ENGLISH, audiences)
     if any(line.audience is Audience.DOMESTIC_VIOLENCE for line in lines):
         return "it names a line for violence at home, and somebody there may read it"
+    return ""
+
+
+def out_of_date(body: str, catalogue: Catalogue, today: date) -> str:
+    """Why a reply that was put together earlier may not go out today, in words for moderators; empty when it may.
+
+    It names a line or a directory that may not be printed any more, or holds a number that the catalogue no longer has.
+    """
+    language = language_of(body)
+    for line in catalogue.line:
+        if line.printable(today):
+            body = body.replace(in_words(line, language), "")
+    for directory in catalogue.directories(today):
+        body = body.replace(directory.url, "")
+    urls = [url for line in catalogue.line for url in (line.chat, line.url) if url]
+    urls += [directory.url for directory in catalogue.directory]
+    if any(breach.rule is Rule.NUMBER for breach in lint_words(body, language)) or any(url in body for url in urls):
+        return "it names a line or a directory that may not be printed any more, so it has to be put together again"
     return ""
 
 

@@ -180,6 +180,10 @@ UPDATE posts SET claimed_by = NULL, claimed_until_utc = NULL WHERE id = :id AND 
 -- name: settle_case
 UPDATE posts SET settled_utc = :now, claimed_by = NULL, claimed_until_utc = NULL WHERE id = :id;
 
+-- name: wake_case
+-- What was settled needs a person again; in the hands of nobody, since settling took it out of them.
+UPDATE posts SET settled_utc = NULL WHERE id = :id;
+
 -- name: escalate_case
 UPDATE posts SET escalated_by = :actor, claimed_by = NULL, claimed_until_utc = NULL WHERE id = :id;
 

@@ -96,6 +96,26 @@ async def test_an_approved_reply_appears_under_the_post_once(
     assert len(reddit.comments_on(post_id)) == 1
 
 
+async def test_an_approved_reply_with_a_number_that_the_catalogue_lacks_is_held_again(
+    config: Config, secrets: Secrets, reddit: SandboxReddit, clock: HandClock
+) -> None:
+    """As one that was put together with the catalogue of another day may have; why is kept with it."""
+    post_id = reddit.submit("testsub", "a title", "ideation", "somebody")
+    async with running(config, secrets, clock), Store(config.store.path) as store:
+        await until(lambda: len(reddit.conversations) == 1, "an alert")
+        outbox = Outbox(store, clock)
+        (held,) = await outbox.find(DeliveryState.HELD)
+        async with store.transaction():
+            await outbox.approve(held, clock.now(), f"{held.body}\n\n- **An old line**: call 0800 111 222.")
+        for _ in range(500):
+            (reply,) = [each for each in await outbox.of_post(post_id) if each.kind is DeliveryKind.REPLY]
+            if reply.error:
+                break
+            await asyncio.sleep(0.02)
+        assert (reply.state, "put together again" in (reply.error or "")) == (DeliveryState.HELD, True)
+    assert reddit.comments_on(post_id) == []
+
+
 async def test_a_level_named_auto_is_answered_without_approval(
     config: Config, secrets: Secrets, reddit: SandboxReddit, clock: HandClock
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from bot.replies import (
     compose_reply,
     in_words,
     lines_to_choose,
+    out_of_date,
     proposed_country,
     proposed_parts,
     reason_to_wait,
@@ -105,6 +106,20 @@ def test_lines_that_expired_are_not_named() -> None:
     assert "**Pieta**" not in reply(country="IE", today=date(2027, 5, 23))
     with pytest.raises(NoVettedWords, match="expired"):
         reply(country="IE", today=date(2027, 11, 23))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_reply_is_out_of_date_from_the_day_on_which_something_in_it_expires(language: str) -> None:
+    """Not before, and not for a line that it does not name; also where a record has changed or is there no more."""
+    for country, expires in (("IE", date(2027, 5, 23)), ("", date(2027, 11, 23))):
+        text = reply(country=country, language=language)
+        assert out_of_date(text, CATALOGUE, expires - timedelta(1)) == ""
+        assert "put together again" in out_of_date(text, CATALOGUE, expires)
+    text = reply(country="GB", language=language)
+    assert out_of_date(text, with_drafts("ie-samaritans"), TODAY) == ""  # with the same number and address
+    without = CATALOGUE.model_copy(update={"line": [each for each in CATALOGUE.line if each.id != "gb-samaritans"]})
+    for catalogue in (with_drafts("gb-samaritans"), without):
+        assert out_of_date(text, catalogue, TODAY)
 
 
 @pytest.mark.parametrize("level", [Level.NONE, Level.UNASSESSED])
