@@ -117,68 +117,74 @@ _RELATION = (
     r"wife|husband|spouse|boyfriend|girlfriend|partner|fianc[ée]e?|cousin|nephew|niece|aunt|uncle|student|pupil|patient|"
     r"coworker|colleague|teammate|kid|child|bf|gf|ex"
 )
-_SOMEBODY = rf"he|she|they|who|parents|people|nobody|everyone|everybody|someone|somebody|anyone|those|(?:{_RELATION})s?"
+_SOMEBODY = (
+    r"he|she|they|who|parents|people|women|men|clients|nobody|everyone|everybody|someone|somebody|anyone|those|"
+    rf"(?:{_RELATION})s?"
+)
 
 # Whose a statement is when it is not the author's: my dad moved to Canada; my son (14M); a friend with bulimia.
 _ANOTHER = re.compile(
-    rf"\b(?:{_SOMEBODY})(?:'s|'re|'ve)?,?(?: (?!(?:i|we|us|my|me|i'm|im)\b)\w+| \(\w+\)){{0,5}} [\[(]?$", re.IGNORECASE
+    rf"\b(?:{_SOMEBODY})(?:'s|'re|'ve)?[,:]?(?: (?!(?:i|we|us|my|me|i'm|im)\b)\w+| \(\w+\)){{0,5}} [\[(]?$",
+    re.IGNORECASE,
 )
 _OWN = re.compile(r"(?:i|i'?m|i've|we|we're|we've|my|our|here)\b|.* me$", re.IGNORECASE | re.DOTALL)
-# What takes back the words right behind it, whoever says them: I wish I was; I don't think I'm; she says I'm; am I.
 _NT = r"(?:do|does|did|is|are|was|were|ai|have|has|had|ca|could|wo|would|should)nt"  # as it is often typed
 _NOT = rf"(?:\b(?:not|never|no|nor|without|hardly|longer|{_NT}|não|nao|nunca|jamais|nie|nicht)|n't)"
 _BETWEEN = (
     r"(?: (?:i|we|i'm|im|we're|am|are|was|were|be|been|being|to|that|an?|in|from|really|just|only|even|yet|sure)){0,6}"
 )
-_TAKEN_BACK = re.compile(
+# What denies the words right behind it, whoever says them: never was; I don't think I'm; she says I'm.
+_DENIED = re.compile(
     rf"(?:{_NOT}(?: (?:actually|exactly|the|any))?"
     rf"|{_NOT}(?: \w+){{0,2}} (?:thinks?|thought|believe|says?|said|saying|means?|claim|true|pretend|like|feel)"
-    r"|\b(?:wish|wished|if|whether|unless|until|like|though|pretend|pretending|imagine|suppose|used to|dreamt|dreamed|"
-    r"(?:do|did|am|are|was|were|could|can|should|would|might|may) (?:i|we)|si|se|ojalá|wenn|falls|ob)"
-    rf"|\b(?:{_SOMEBODY})(?: \w+)? (?:thinks?|thought|says?|said|assumes?|assumed|believes?|believed|claims?|joked?))"
+    rf"|\b(?:you|{_SOMEBODY})(?: \w+)? (?:thinks?|thought|says?|said|assumed?s?|believe[sd]?|claims?|joked?))"
     rf"{_BETWEEN} $",
     re.IGNORECASE,
 )
-# And behind them: a question, an end, or whose an age is: (14M) brother; 13yo son.
-_TAKEN_BACK_AFTER = re.compile(
-    rf" ?\?|,? (?:originally|any ?more|no more|no longer)\b|(?<=[\dfmod])[)\]]? (?:{_RELATION})s?\b", re.IGNORECASE
+# What makes them a wish, a doubt or a question: I wish I was; as if I'm; am I. What is mine is so all the same.
+_SUPPOSED = re.compile(
+    r"\b(?:wish|wished|if|whether|unless|until|like|though|pretend|pretending|imagine|suppose|used to|dreamt|dreamed|"
+    r"(?:do|did|am|are|was|were|could|can|should|would|might|may) (?:i|we)|si|se|ojalá|wenn|falls|ob)"
+    rf"{_BETWEEN} $",
+    re.IGNORECASE,
 )
 _ASKED = re.compile(r"\b(?:do|did|am|are|was|were|could|can|should|would|might|may) (?:i|we)$", re.IGNORECASE)
+_WHOLE_QUESTION = re.compile(r"(?:^|[.!?\n] ?)$")
+# Behind them: that it is over, or whose an age is: (14M) brother; 13yo son.
+_TAKEN_BACK = re.compile(
+    r",? (?:originally|any ?more|no more|no longer|geboren|aufgewachsen)\b"
+    rf"|(?<=[\dfmod])[)\]]? (?:{_RELATION})s?\b",
+    re.IGNORECASE,
+)
 _FAR_ENOUGH = 60  # characters; what stands further before a statement says nothing of whose it is
 
 
 def _states_nothing(match: re.Match[str]) -> bool:
     """Whether the words around a statement take it back, or say whose it is where it has no `I` or `my` itself."""
-    start = _span(match).start
-    before = match.string[max(0, start - _FAR_ENOUGH) : start]
-    if _TAKEN_BACK.search(before) or _TAKEN_BACK_AFTER.match(match.string, match.end()):
+    text, start, end = match.string, _span(match).start, match.end()
+    before, first_word = text[max(0, start - _FAR_ENOUGH) : start], match.group().partition(" ")[0]
+    if _DENIED.search(before) or _TAKEN_BACK.match(text, end):
+        return True
+    if first_word.lower() == "my":
+        return False
+    if _SUPPOSED.search(before) or (text.startswith(("?", " ?"), end) and _WHOLE_QUESTION.search(before)):
         return True
     if _OWN.match(match.group()):
-        return _ASKED.search(before + match.group().partition(" ")[0]) is not None
+        return _ASKED.search(before + first_word) is not None
     return _ANOTHER.search(before) is not None
 
 
 _ALIASES = {
-    "uk": "GB",
-    "england": "GB",
-    "scotland": "GB",
-    "wales": "GB",
-    "britain": "GB",
-    "great britain": "GB",
-    "northern ireland": "GB",
-    "usa": "US",
-    "us": "US",
-    "america": "US",
-    "states": "US",
-    "the us": "US",
-    "holland": "NL",
-    "korea": "KR",
-    "czech republic": "CZ",
-    "hong kong": "HK",
-    "eeuu": "US",
-    "ee.uu": "US",
-    "inglaterra": "GB",
-    "angleterre": "GB",
+    name: code
+    for code, names in {
+        "GB": "uk|england|scotland|wales|britain|great britain|northern ireland|inglaterra|angleterre|großbritannien",
+        "US": "us|usa|the us|america|states|eeuu|ee.uu|eua",
+        "NL": "holland|holanda",
+        "KR": "korea",
+        "CZ": "czech republic",
+        "HK": "hong kong",
+    }.items()
+    for name in names.split("|")
 }
 
 # Names that are more often something else in a post: a first name, a pronoun, a town, a meeting.
@@ -191,8 +197,8 @@ _LIVES = {
     "es": r"(?:vivo|vivimos|estoy|resido) (?:(?:ahora|actualmente|aquí|sol[oa]) )?en (?:los |las |el |la )?",
     "de": r"(?:ich (?:lebe|wohne|bin)|wir (?:leben|wohnen)|(?:lebe|wohne) ich) (?:(?:jetzt|gerade|derzeit|hier) )?"
     r"in (?:der |den |dem )?",
-    "fr": r"(?:j'habite|je vis|je suis|nous (?:habitons|vivons)) (?:(?:maintenant|actuellement|seule?) )?"
-    r"(?:en |aux? |à la )",
+    "fr": r"(?:j'habite|je vis|je suis|nous (?:habitons|vivons)|on (?:habite|vit)) "
+    r"(?:(?:maintenant|actuellement|seule?) )?(?:en |aux? |à la )",
     "pt": r"(?:moro|moramos|vivo|vivemos|resido|estou) (?:(?:agora|atualmente|aqui|sozinh[oa]) )?(?:n[oa]s?|em) ",
 }
 
@@ -225,8 +231,8 @@ def _country(language: str = "en") -> str:
 def _living_in() -> tuple[re.Pattern[str], ...]:
     """Where they live, then where they moved, then a tag such as [UK] or 29F, Canada, then where they are from."""
     country = _country()
-    town = r"(?:an? )?(?:\w+ )?(?:town|city|village) in "
-    place = rf"(?:{town})?(?:the )?(?:(?-i:[A-Z][a-z]+), )?{country}"
+    town = r"(?:an? )?(?:\w+ )?(?:town|city|village)"
+    place = rf"(?:{town} in )?(?:the )?(?:(?-i:[A-Z][a-z]+), )?{country}"
     some = r"(?:(?!(?:not|never|no|far)\b)\w+ ){0,3}"
     living = rf"(?:living|based|stuck|stranded|staying|residing|studying|working) {some}"
     tag = r"(?:\d\d ?/? ?[fm]|[fm] ?/? ?\d\d)"
@@ -236,7 +242,8 @@ def _living_in() -> tuple[re.Pattern[str], ...]:
         _any(
             rf"(?:(?:{_I}|and |but |now )(?:live {some}|(?:work|study) (?:\w+ )?)"
             rf"|(?:{_AM}(?:an? \w+ )?|{_I}been |and |but |now |{_START}){living}"
-            rf"|{_AM}|here |{_START}{town.removesuffix('in ')})in {place}"
+            rf"|{_AM}(?:an? (?:\w+ )?(?:student|teen|girl|guy|woman|man|mum|mom|dad) )?"
+            rf"|here |{_START}{town} )in {place}"
         ),
         *(_any(lives + _country(language)) for language, lives in _LIVES.items()),
         _any(rf"(?:{_I}|{_START})moved (?:back |over |out |here )?to {place}"),
@@ -262,11 +269,15 @@ _SPEAKS = (
 _ENDS_AGE = (
     r"(?:(?= ?(?:[;!?)\]\n]|$|[.,](?!\d)))|(?= (?:and|but|so|because|cause|cuz|if|when|who|my|i|i'm|im|i've|he|she|it|"
     r"we|they|now|rn|right now|today|currently|still|just|only|not|never|don't|dont|can't|cant|have|got|idk|what|how|"
-    r"why|too|though|tho|soon|almost|about to|here|from|living|trans|gay|bi|with|girl|boy|male|female)\b"
+    r"why|too|though|tho|soon|almost|about to|here|from|living|trans|gay|bi|with|girl|boy|male|female|btw)\b"
     r"(?! a half (?:years|weeks|months|days|hours)\b)))"
 )
 _AGE = rf"1[0-7](?:(?:[ -]?(?:y/?o|(?:years?|yrs?)[ -]old)|/? ?[fm])\b|{_ENDS_AGE})"
-_TEEN_TAG = rf"(?:1[0-7] ?/? ?[fm]|[fm] ?/? ?1[0-7])\b(?:(?= ?[/|]| (?:uk|usa?)\b)|{_ENDS_AGE})"
+# A small m is also a minute or a metre.
+_TEEN_TAG = (
+    rf"(?:(?:1[0-7] ?/? ?(?:f|(?-i:M))|[fm] ?/? ?1[0-7])\b(?:(?= ?[/|]| (?:uk|usa?)\b)|{_ENDS_AGE})"
+    r"|1[0-7] ?/? ?m\b(?= ?(?:[/|)\]\n]|$)| (?:here|uk|usa?|from)\b))"
+)
 
 _SERVICE = (
     r"(?:army|navy|marines?|marine corps|military|air force|armed forces|infantry|national guard|coast guard|raf|iraq|"
@@ -276,7 +287,8 @@ _VETERAN = rf"(?:(?:disabled|retired|homeless|young|old|male|female|gay|trans|us
 
 _QUEER = (
     r"(?:gay|lesbian|bisexual|bi(?![ -]?(?:polar|lingual|weekly|monthly))|pansexual|asexual|trans|transgender|queer|"
-    r"nonbinary|non-binary|genderfluid|agender|enby|ftm|mtf)\b(?! as (?:it|can)\b| (?:panic|rights|jokes?)\b)"
+    r"nonbinary|non-binary|genderfluid|agender|enby|ftm|mtf)\b(?! as (?:it|can)\b| (?:people|folks?|men|women|"
+    r"couples?|panic|rights|jokes?)\b)"
 )
 
 # What lies behind somebody is no reason to name a line for it.
@@ -312,20 +324,27 @@ _AUDIENCES = {
         rf"(?<!when )(?<!once )(?<!until )(?<!till ){_AM}(?:an? )?{_AGE}",
         rf"(?:just turned 1[0-7]{_ENDS_AGE}|turned 1[0-7] (?:today|yesterday|last|this)\b)",
         rf"(?:i |me |{_START}){_TEEN_TAG}",
+        r"(?:^|(?<=[\n\[(]))1[0-7] ?m(?=,)",
+        rf"{_START}1[0-7](?: \([fm]\)|,? (?:fe)?male\b|,? (?:ftm|mtf)\b)",
         rf"{_START}1[0-7][ -]?(?:y/?o|(?:yrs?|years?)[ -]old)(?: (?:trans )?(?:girl|boy|guy|male|female|kid|teen))?"
         rf"(?:{_ENDS_AGE}|(?= here\b))",
+        rf"(?:{_AM}an? |{_START}(?:an? )?)(?:(?!my|our|his|her|their|the)\w+ )?"
         rf"(?:girl|boy), 1[0-7]{_ENDS_AGE}",
-        rf"{_AM}in (?:middle|high) school\b",
+        rf"{_AM}(?:in (?:middle|high) school|a (?:middle|high) school(?:er| student| freshman| sophomore))\b",
     ),
     Audience.VETERANS: _any(
         rf"(?:{_AM}an? |as an? |being an? ){_VETERAN}veteran\b(?= ?(?:[^\w\s'-]|$|\n)"
         rf"| (?:and|with|who|from|here|but|now|so|in|of the {_SERVICE}|that|my|i)\b)",
         rf"{_START}{_VETERAN}veteran here\b",
         rf"(?:{_AM}(?:an? )?|as an? |{_START}){_VETERAN}{_SERVICE} vet\b",
-        r"my (?:platoon|(?:(?:first|second|third|last) )?deployments?)\b(?! (?:failed|broke|crashed|script|pipeline))",
+        rf"{_AM}a vet of the {_SERVICE}\b",
+        r"my platoon\b",
+        r"(?:after|since|from|during|on|before) my (?:\w+ )?deployments?\b(?! (?:failed|broke|crashed|script))",
+        r"(?:home|back) from (?:an? )?deployment\b",
         rf"(?:{_START}|i did |after |my )(?:two|three|four|five|\d) (?:combat )?tours\b"
         r"(?! (?:of (?!duty)|at|with|around|through|by)\b)",
         rf"i (?:served (?:in (?:the )?(?:\w+ )?{_SERVICE}|overseas|my country)|was deployed)\b",
+        rf"i got out of the {_SERVICE}\b",
         r"(?:my|the) va (?:appointment|hospital|therapist|doctor)\b",
     ),
     Audience.LGBTQ: _any(
@@ -333,24 +352,25 @@ _AUDIENCES = {
         rf"{_QUEER}",
         rf"{_START}(?:an? )?(?:trans|gay|bi|queer|nonbinary) (?:girl|boy|woman|man|guy|kid|teen|person)\b"
         rf"(?= here|{_ENDS})",
-        rf"(?:{_I}(?:finally )?|{_START}|after |since |about |of |and |me )(?:came|come|coming) out "
+        rf"(?:{_I}(?:finally )?|{_START}|after |since |about |of |and )(?:came|come|coming) out "
         rf"(?:to (?:my|her|him|them|everyone|everybody|people|family|friends|mum|mom|dad)\b|as (?:an? )?{_QUEER})",
         rf"(?:(?:being|getting|gets?|got|was|am|i'm|keep) |{_START})misgendered\b",
         r"\w+ (?:\w+ )?misgender(?:s|ed|ing)? me\b",
         rf"(?:{_AM}|as |{_START})(?:a )?(?:boy who likes boys|girl who likes girls)\b",
     ),
     Audience.EATING_DISORDERS: _any(
-        rf"my {_ILLNESS}",
+        rf"my (?:{_ILLNESS}|(?-i:ED)\b)",
         rf"(?:{_I}(?:have|have had|had|developed|live with|struggle with|suffer from)|gave me) {_ILL}",
+        rf"(?:{_AM}|{_I}(?:was |got |been |in )?|{_START}|and |after |in )(?:just |recently )?"
         r"(?:diagnosed|struggling|living|dealing|battling|suffering|recovering|relapsed|relapsing|recovery) "
         rf"(?:with|from|into) {_ILL}",
         rf"(?:{_AM}(?:an? )?|as an? |{_START})(?:severely |recovering |relapsing )?(?:anorexic|bulimic)\b(?={_ENDS})",
     ),
     Audience.DOMESTIC_VIOLENCE: _any(
-        rf"my (?:\w+ )?{_FAMILY} {_HURTS}",
+        rf"my (?:(?!little|baby|young|old)\w+ )?{_FAMILY} {_HURTS}",
         rf"(?:my {_CLOSE}\b[\s\S]{{0,300}}?|(?:drunk|drinks|drinking|angry)\b[^.!?\n]{{0,30}}?)\b"
         rf"(?P<said>(?:he|she) {_HURTS})",
-        r"my abuser\b",
+        rf"my (?:abuser|{_CLOSE} is (?:\w+ly |very )?abusive)\b",
         r"(?:he|she) (?:checks|tracks) (?:my (?:phone|location|car|receipts)|the mileage)\b",
         rf"(?:victim|survivor|because|afraid) of {_ABUSE}",
         rf"(?:experiencing|suffering|escaping|escaped|fleeing|fled|leaving|going through) (?:from )?{_ABUSE}",
