@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -17,6 +18,7 @@ from bot.errors import ConfigError, SetupError
 from bot.inbox import Inbox
 from bot.judge import Judgement
 from bot.outbox import Outbox
+from bot.reddit import Gateway
 from bot.sandbox.state import Fault, SandboxReddit
 from bot.store import Store
 from bot.types import DeliveryKind, DeliveryState, Post
@@ -134,6 +136,27 @@ async def test_a_post_that_breaks_the_model_goes_to_the_moderators(
         await until(lambda: len(reddit.conversations) == 2, "two alerts")
     assert any("unassessed" in subject and poisoned in subject for subject in subjects(reddit))
     assert any("crisis" in subject for subject in subjects(reddit))
+
+
+async def test_half_a_surrogate_pair_in_a_post_stops_nothing(
+    config: Config, secrets: Secrets, reddit: SandboxReddit, gateway: Gateway, clock: HandClock
+) -> None:
+    """JSON may carry what no database takes; such a post is alerted like any other, and so is the one beside it."""
+    ids = [
+        reddit.submit("testsub", "a title HALF", "ideation HALF", "someHALFbody"),
+        reddit.submit("testsub", "another", "ideation", "somebody"),
+    ]
+    async with gateway.reading() as client:
+        listing = await client.request(method="GET", path="r/testsub/new", params={"raw_json": 1})
+    body = json.dumps(listing).replace("HALF", r"\ud83d")
+    odd = Fault(status=200, body=body, headers={"content-type": "application/json"})
+    reddit.faults = lambda method, path: odd if path == "/r/testsub/new" else None
+    async with running(config, secrets, clock):
+        await until(lambda: len(reddit.conversations) == 2, "two alerts")
+    assert all(any(id in subject for subject in subjects(reddit)) for id in ids)
+    async with Store(config.store.path) as store:
+        (row,) = await store.fetch("get_post", {"id": ids[0]})
+    assert (row["title"], row["text"], row["author"]) == ("a title ?", "ideation ?", "some?body")
 
 
 async def test_a_dry_run_writes_nothing_to_reddit(
