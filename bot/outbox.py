@@ -124,7 +124,7 @@ class Outbox:
         await self._settle("drop", deliveries, error=error)
 
     async def revive(self, delivery_id: int) -> Delivery:
-        """A dead letter is tried again; in the caller's transaction.
+        """A dead letter is tried again, all dead lines of a digest together; in the caller's transaction.
 
         Raises UsageError when there is none of that number, or its words are forgotten.
         """

@@ -111,9 +111,12 @@ UPDATE deliveries SET state = 'dismissed', error = :error, changed_utc = :now
 WHERE id = :id AND state IN ('held', 'pending', 'sending');
 
 -- name: revive
--- A person says so, and knows what came of the calls before.
+-- A person says so, and knows what came of the calls before. The dead lines of one digest come back together: its
+-- subject, by which it is looked for, can go out only once.
 UPDATE deliveries SET state = 'pending', due_utc = :now, since_utc = :now, unclear = 0, changed_utc = :now
-WHERE id = :id AND state = 'dead' AND body <> '';
+WHERE state = 'dead' AND body <> '' AND (id = :id OR (kind = 'digest' AND subject = (
+    SELECT subject FROM deliveries WHERE id = :id AND kind = 'digest' AND state = 'dead' AND body <> ''
+)));
 
 -- name: reclaim
 -- After a crash: whatever was being sent through a channel is due again, and will be looked for first, since
@@ -361,9 +364,13 @@ ON CONFLICT (hash) DO UPDATE SET opted_out_utc = :now, expires_utc = max(expires
 UPDATE authors SET opted_out_utc = NULL WHERE hash = :hash;
 
 -- name: replies_since
--- Replies sent, or being sent, in a subreddit after a time.
+-- Replies sent, or being sent, without approval in a subreddit after a time.
 SELECT count(*) AS n FROM deliveries
-WHERE kind = 'reply' AND subreddit = :subreddit AND state IN ('sending', 'sent') AND changed_utc > :since_utc;
+WHERE kind = 'reply' AND subreddit = :subreddit AND state IN ('sending', 'sent') AND changed_utc > :since_utc
+AND NOT EXISTS (
+    SELECT 1 FROM reviews
+    WHERE reviews.post_id = deliveries.post_id AND delivery_id = deliveries.id AND action = 'approved'
+);
 
 -- name: approvals
 -- Approvals that were not taken back.
@@ -381,12 +388,13 @@ SET author = NULL, author_hash = NULL, title = '', text = '', permalink = '', ch
 WHERE forgotten_utc IS NULL AND fetched_utc < :before_utc;
 
 -- name: forget_deliveries
--- Of old deliveries nothing but the fact stays; one that still waits is given up.
+-- Of old deliveries nothing but the fact and its time stays; one that still waits is given up.
 UPDATE deliveries
 SET error = CASE WHEN state IN ('held', 'pending', 'sending') THEN 'nobody decided, or it could not be sent, in time'
                  ELSE error END,
     state = CASE state WHEN 'held' THEN 'dismissed' WHEN 'pending' THEN 'dead' WHEN 'sending' THEN 'dead' ELSE state END,
-    body = '', changed_utc = :now
+    changed_utc = CASE WHEN state IN ('held', 'pending', 'sending') THEN :now ELSE changed_utc END,
+    body = ''
 WHERE body <> '' AND created_utc < :before_utc;
 
 -- name: forget_notes
@@ -410,7 +418,8 @@ SELECT id, subreddit, '', '', created_utc, '', 'none', '[]', '{}', :now, :now FR
 UPDATE deliveries
 SET state = CASE WHEN state IN ('held', 'pending', 'sending') THEN 'dismissed' ELSE state END,
     error = CASE WHEN state IN ('held', 'pending', 'sending') THEN :error ELSE error END,
-    body = '', changed_utc = :now
+    changed_utc = CASE WHEN state IN ('held', 'pending', 'sending') THEN :now ELSE changed_utc END,
+    body = ''
 WHERE post_id = :id;
 
 -- name: due_for_a_check

@@ -161,6 +161,23 @@ async def test_a_digest_is_one_letter_with_every_line(
     assert len(await outbox.find(DeliveryState.SENT)) == 3
 
 
+async def test_a_digest_that_is_tried_again_goes_out_whole(
+    store: Store, outbox: Outbox, hire: Hire, clock: HandClock
+) -> None:
+    """Its lines share the subject by which it is looked for, so a second letter under it would never be sent."""
+    office = PostOffice(trouble=[Forbidden("no modmail")])
+    lines = [draft(f"p{n}", DeliveryKind.DIGEST, level=Level.WATCH, subject="Monday") for n in range(3)]
+    await enqueue(store, outbox, *lines, draft("x", DeliveryKind.DIGEST, level=Level.WATCH, subject="Tuesday"))
+    worker = hire(office)
+    await deliver_all(worker, clock)
+    dead = await outbox.find(DeliveryState.DEAD)
+    async with store.transaction():
+        await outbox.revive(dead[1].id)
+    await deliver_all(worker, clock)
+    assert ["body of p0" in office.arrived[1].body, "body of p2" in office.arrived[1].body] == [True, True]
+    assert (len(office.arrived), len(await outbox.find(DeliveryState.SENT))) == (2, 4)
+
+
 async def test_it_stops_when_told(store: Store, outbox: Outbox, hire: Hire, clock: HandClock) -> None:
     """A set event ends the worker after the delivery in hand."""
     office, stop = PostOffice(), asyncio.Event()
@@ -320,6 +337,20 @@ async def test_more_than_the_daily_cap_waits_for_a_person(
     await enqueue(store, outbox, draft("p60", DeliveryKind.REPLY))
     await deliver_all(worker, clock)
     assert len(office.arrived) == 51
+
+
+async def test_a_reply_that_a_moderator_approved_is_not_one_of_the_day(
+    store: Store, outbox: Outbox, manners: Manners, hire: Hire, desk: Desk, clock: HandClock
+) -> None:
+    """The cap counts what went out without approval, as the setting says."""
+    office = PostOffice()
+    await judged(store, manners, clock, "p1", level=Level.URGENT)
+    await enqueue(store, outbox, draft("p1", DeliveryKind.REPLY, DeliveryState.HELD))
+    await desk.approve("p1", "mod_anna")
+    await deliver_all(hire(office), clock)
+    one_a_day = Config.model_validate({"replies": {"daily_cap": 1}})
+    ruling = await Manners(store, b"k" * 32, one_a_day, clock).ruling("testsub", "bob", clock.now())
+    assert (len(office.arrived), ruling.verdict) == (1, "send")
 
 
 async def test_a_clock_that_was_ahead_holds_nothing_up(
