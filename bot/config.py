@@ -15,13 +15,14 @@ from pydantic.types import SecretStr
 
 from bot.errors import ConfigError
 from bot.quiet import QuietHours
-from bot.types import DeliveryKind
+from bot.types import DeliveryKind, author_name
 from models.labels import Level, Risk, Severity
 
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 Settings = TypeVar("Settings", bound=BaseModel)
 SubredditName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_]{1,20}$")]
 ChannelName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,29}$")]
+AuthorName = Annotated[str, AfterValidator(author_name)]
 AlertLevel = Literal["crisis", "unassessed", "urgent", "watch"]
 
 
@@ -216,10 +217,10 @@ class Replies(_Section):
     daily_cap: int = Field(50, ge=0, description="replies sent without approval in 24 hours; more wait for a person")
     max_age_hours: float = Field(12.0, gt=0, description="no reply to a post older than this")
     opt_out_days: float = Field(365.0, gt=0, description="how long a wish for no more replies is remembered")
-    allow_authors: tuple[str, ...] = Field(
+    allow_authors: tuple[AuthorName, ...] = Field(
         (), description="when not empty, only these authors get replies; for a trial among yourselves"
     )
-    deny_authors: tuple[str, ...] = Field((), description="authors who never get a reply, such as AutoModerator")
+    deny_authors: tuple[AuthorName, ...] = Field((), description="authors who never get a reply, such as AutoModerator")
 
 
 class Rule(_Section):

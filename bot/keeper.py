@@ -13,7 +13,7 @@ from bot.config import Config
 from bot.errors import RedditError
 from bot.manners import Manners
 from bot.store import Store
-from bot.types import Presence
+from bot.types import Presence, author_name
 
 log = structlog.get_logger()
 
@@ -68,9 +68,10 @@ class Keeper:
                 # One post that is not mentioned was erased; not one mentioned is a Reddit that is not well.
                 log.warning("recheck.failed", error="Reddit mentions none of the posts", count=len(ids))
                 return
+            # Purged first: a crash in between makes a second look necessary, and forgets none of these.
+            await self.purge([id for id in ids if found.get(id) is not Presence.THERE], "the post was deleted")
             async with self._store.transaction():
                 await self._store.execute("note_check", {"ids": json.dumps(ids), "now": self._clock.now()})
-            await self.purge([id for id in ids if found.get(id) is not Presence.THERE], "the post was deleted")
 
     async def purge(self, ids: Collection[str], why: str) -> int:
         """These posts lose their text, author, evidence and reasons at once, and whatever still waits is dropped.
@@ -92,8 +93,8 @@ class Keeper:
         return len(ids)
 
     async def purge_author(self, name: str) -> int:
-        """Everything an author wrote, as far as it is still held; how many posts."""
-        name = name.removeprefix("u/")
+        """Everything an author wrote, as far as it is still held; how many posts. Raises NotAName."""
+        name = author_name(name)
         rows = await self._store.fetch("posts_of_author", {"hash": self._manners.hash(name), "name": name})
         return await self.purge([row["id"] for row in rows], "purged by a moderator")
 

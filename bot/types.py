@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 
+from bot.errors import NotAName
 from models.labels import Level
 
 
@@ -33,6 +35,14 @@ class Post:
     def is_gone(self) -> bool:
         """Whether the author deleted the text or a moderator removed it: what stands in its place is Reddit's."""
         return self.text.strip() in {"[deleted]", "[removed]"}
+
+
+def author_name(typed: str) -> str:
+    """A Reddit user's name as a person types it, without the `u/` before it. Raises NotAName."""
+    name = re.sub(r"^/?u/", "", typed.strip(), flags=re.IGNORECASE)
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,20}", name):
+        raise NotAName(f"{typed!r} is not the name of a Reddit user")
+    return name
 
 
 class Presence(StrEnum):

@@ -261,7 +261,9 @@ async def test_an_author_who_opts_out_gets_no_reply(folder: Path, reddit: Sandbo
     (folder / "config.toml").write_text(text, encoding="utf-8")
     async with running(folder) as process:
         await until(lambda: (folder / "nightlight.db.key").exists(), "a database", process)
-        code, _, err = await command(folder, "optout", f"u/{NEVER_LOGGED}")
+        code, _, err = await command(folder, "optout", f"{NEVER_LOGGED} and others")
+        assert (code, len(err.splitlines())) == (2, 1), err
+        code, _, err = await command(folder, "optout", f" /U/{NEVER_LOGGED}")
         assert code == 0, err
         silent = reddit.submit("testsub", "goodbye", DESPERATE, NEVER_LOGGED)
         answered = reddit.submit("testsub", "goodbye", DESPERATE, "somebody")
