@@ -55,10 +55,9 @@ class Notices:
             await self._enqueue(subreddit, f"stalled-{subreddit}-{since_utc:.0f}", notice)
 
     async def dead_reply(self, reply: Delivery, why: str) -> None:
-        """A reply that a moderator counts on could not be posted."""
-        async with self._store.transaction():
-            notice = dead_reply_notice(reply, why, self._clock.now())
-            await self._enqueue(reply.subreddit, f"dead-{reply.id}-{reply.attempts}", notice)
+        """A reply that a moderator counts on could not be posted; inside the caller's transaction."""
+        notice = dead_reply_notice(reply, why, self._clock.now())
+        await self._enqueue(reply.subreddit, f"dead-{reply.id}-{reply.attempts}", notice)
 
     async def escalated(self, case: Post, level: Level, review_id: int) -> None:
         """A moderator wants another pair of eyes on a post; inside the caller's transaction."""
@@ -66,13 +65,15 @@ class Notices:
         await self._enqueue(case.subreddit, f"escalated-{case.id}-{review_id}", notice, level)
 
     async def silent_channel(self, message: Delivery, why: str) -> None:
-        """An alert did not reach a chat channel, or nobody knows; told in modmail alone, once a day for a channel."""
+        """An alert did not reach a chat channel, or nobody knows; told in modmail alone, once a day for a channel.
+
+        Inside the caller's transaction.
+        """
         day = date_of(self._clock.now())
-        async with self._store.transaction():
-            notice = silent_channel_notice(message, why, self._clock.now())
-            await self._enqueue(
-                message.subreddit, f"channel-{message.subreddit}-{message.channel}-{day}", notice, chat=False
-            )
+        notice = silent_channel_notice(message, why, self._clock.now())
+        await self._enqueue(
+            message.subreddit, f"channel-{message.subreddit}-{message.channel}-{day}", notice, chat=False
+        )
 
     async def _enqueue(
         self, subreddit: str, name: str, message: Message, level: Level = Level.URGENT, *, chat: bool = True

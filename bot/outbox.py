@@ -9,7 +9,7 @@ a chat message only outside quiet hours.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
 from bot.clock import Clock
@@ -23,6 +23,10 @@ from models.labels import Level
 _HORIZON_SECONDS = 90_000.0
 # Reddit may show what it did only a moment later: no look comes sooner than this after a crash or an unclear answer.
 SECONDS_BEFORE_LOOKING = 5.0
+
+
+async def _nobody() -> None:
+    """Tells nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +119,13 @@ class Outbox:
         """To be tried again, not before `due_utc`; `undone` when the call surely did nothing."""
         await self._settle("retry", deliveries, due_utc=due_utc, error=error, undone=undone)
 
-    async def bury(self, deliveries: Sequence[Delivery], error: str) -> None:
-        """Dead letters: trying again cannot help, a moderator must see them."""
-        await self._settle("bury", deliveries, error=error)
+    async def bury(
+        self, deliveries: Sequence[Delivery], error: str, tell: Callable[[], Awaitable[None]] = _nobody
+    ) -> None:
+        """Dead letters: trying again cannot help, a moderator must see them. `tell` writes in the same transaction."""
+        async with self._store.transaction():
+            await self._settle_each("bury", deliveries, error=error)
+            await tell()
 
     async def drop(self, deliveries: Sequence[Delivery], error: str) -> None:
         """No longer wanted, such as a reply to a post that was taken down."""
@@ -136,11 +144,14 @@ class Outbox:
 
     async def _settle(self, query: str, deliveries: Sequence[Delivery], **values: object) -> None:
         async with self._store.transaction():
-            for each in deliveries:
-                await self._store.execute(query, {"id": each.id, "now": self._clock.now(), **values})
-                if query in ("bury", "drop") and each.attempts <= 1:
-                    # Surely never posted, so no cooldown; after a second try nobody can be sure.
-                    await self._store.execute("unnote_reply", {"delivery_id": each.id})
+            await self._settle_each(query, deliveries, **values)
+
+    async def _settle_each(self, query: str, deliveries: Sequence[Delivery], **values: object) -> None:
+        for each in deliveries:
+            await self._store.execute(query, {"id": each.id, "now": self._clock.now(), **values})
+            if query in ("bury", "drop") and each.attempts <= 1:
+                # Surely never posted, so no cooldown; after a second try nobody can be sure.
+                await self._store.execute("unnote_reply", {"delivery_id": each.id})
 
     async def approve(self, reply: Delivery, due_utc: float, body: str = "") -> None:
         """A held reply may go out from `due_utc` on, with another body if one is given; in the caller's transaction.

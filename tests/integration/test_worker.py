@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 
 import pytest
 
 from bot.config import Config, Deliver
 from bot.deliver.worker import Letter, Worker
-from bot.errors import Forbidden, Gone, Transient, Unclear
+from bot.errors import Forbidden, Gone, StoreError, Transient, Unclear
 from bot.keeper import Keeper
 from bot.manners import Manners
 from bot.notices import Notices
@@ -251,6 +253,51 @@ async def test_a_reply_that_reddit_refuses_is_told_to_the_moderators(
     (notice,) = office.arrived
     assert "could not be posted" in notice.subject
     assert "locked" in notice.body
+
+
+async def test_a_dead_reply_and_its_notice_are_one(store: Store, outbox: Outbox, hire: Hire, clock: HandClock) -> None:
+    """A crash between the two would leave a dead reply that nobody hears of; so the reply is not dead yet either."""
+    await enqueue(store, outbox, draft(kind=DeliveryKind.REPLY))
+    worker = hire(PostOffice(trouble=[Forbidden("locked")]))
+    with closing(sqlite3.connect(store.path)) as crash:
+        crash.execute("CREATE TRIGGER crash BEFORE INSERT ON deliveries BEGIN SELECT RAISE(ABORT, 'power cut'); END")
+        with pytest.raises(StoreError, match="power cut"):
+            await worker.deliver_next()
+    assert [each.state for each in await outbox.find()] == [DeliveryState.SENDING]
+
+
+@dataclass
+class SlowOffice(PostOffice):
+    """A messenger whose answer a test waits for, and lets come."""
+
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    answer: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def send(self, letter: Letter) -> str:
+        """Keeps it, once the test says so."""
+        self.asked.set()
+        await self.answer.wait()
+        return await super().send(letter)
+
+
+async def test_what_was_sent_is_written_down_before_a_cancelled_worker_ends(
+    store: Store, outbox: Outbox, hire: Hire
+) -> None:
+    """However often it is cancelled: whoever cancels it closes the store next, and what it sent would be sent again."""
+    office = SlowOffice()
+    await enqueue(store, outbox, draft())
+    working = asyncio.create_task(hire(office).deliver_next())
+    await office.asked.wait()
+    async with store.transaction():  # so that the outcome cannot be written yet
+        office.answer.set()
+        for _ in range(2):
+            await asyncio.sleep(0.01)
+            working.cancel()
+        await asyncio.sleep(0.01)
+        assert not working.done()
+    with pytest.raises(asyncio.CancelledError):
+        await working
+    assert [each.state for each in await outbox.find()] == [DeliveryState.SENT]
 
 
 async def test_what_cannot_be_sent_for_a_day_becomes_a_dead_letter(
