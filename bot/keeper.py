@@ -76,21 +76,21 @@ class Keeper:
     async def purge(self, ids: Collection[str], why: str) -> int:
         """These posts lose their text, author, evidence and reasons at once, and whatever still waits is dropped.
 
-        How many posts that were. `why` is what moderators read beside what was dropped.
+        How many of them were known. `why` is what moderators read beside what was dropped.
         """
         if not ids:
             return 0
-        now = self._clock.now()
+        known, now = 0, self._clock.now()
         async with self._store.transaction():
             for id in ids:
-                await self._store.execute("purge_post", {"id": id, "now": now})
-                await self._store.execute("purge_unjudged_post", {"id": id, "now": now})
+                known += await self._store.execute("purge_post", {"id": id, "now": now})
+                known += await self._store.execute("purge_unjudged_post", {"id": id, "now": now})
                 await self._store.execute("purge_deliveries", {"id": id, "error": why, "now": now})
             await self._store.execute("forget_notes", {})
             await self._store.execute("take_out_of_inbox", {"ids": json.dumps(list(ids))})
-        log.info("store.purged", count=len(ids))
+        log.info("store.purged", count=known)
         await self._store.scrub()
-        return len(ids)
+        return known
 
     async def purge_author(self, name: str) -> int:
         """Everything an author wrote, as far as it is still held; how many posts. Raises NotAName."""

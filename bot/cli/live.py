@@ -181,7 +181,10 @@ def purge(
         if author is not None:
             return await keeper.purge_author(author)
         if post is not None:
-            return await keeper.purge([post.removeprefix("t3_")], "purged by a moderator")
+            id = post.removeprefix("t3_")
+            if not (known := await keeper.purge([id], "purged by a moderator")):
+                raise UsageError(f"there is no post {id} here; its id is in the address of the post, after /comments/")
+            return known
         return await keeper.purge_all()
 
     if [author is not None, post is not None, everything].count(True) != 1:

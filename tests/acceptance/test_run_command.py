@@ -243,6 +243,8 @@ async def test_what_is_purged_is_in_no_file_and_no_log(folder: Path, reddit: San
     async with running(folder) as process:
         await until(lambda: len(reddit.conversations) == 1, "an alert", process)
         await until(lambda: (folder / "nightlight.db.backup").exists(), "a copy", process)
+        code, out, err = await command(folder, "purge", "--post", f"{post_id}typo")
+        assert (code, out, "there is no post" in err) == (2, "", True), err
         code, out, err = await command(folder, "purge", "--all")
         assert (code, out) == (0, "Forgotten: 1 post.\n"), err
         code, _, err = await command(folder, "reviews", "approve", post_id)
