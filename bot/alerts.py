@@ -12,6 +12,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import accumulate
 from typing import Any
 
 from bot.clock import timestamp
@@ -221,18 +222,22 @@ def compose_digest_line(post: Post, decision: Decision, day: date) -> Message:
     )
 
 
+def next_part(subject: str) -> str:
+    """The subject of the message that goes on where a digest with this subject has no more room."""
+    begun = re.fullmatch(r"(.*) \((\d+)\)", subject)
+    return f"{begun[1]} ({int(begun[2]) + 1})" if begun else f"{subject} (2)"
+
+
 def compose_digest(subreddit: str, lines: Sequence[str]) -> str:
-    """The body of a digest made of such lines, in their order; what does not fit is counted."""
-    template = MARKDOWN.get_template("digest.md.j2")
-    subreddit = _name(subreddit)
-    kept: list[str] = []
-    room = LONGEST_BODY - len(template.render(lines=[], more=len(lines), subreddit=subreddit)) - 1
-    for line in lines:
-        room -= len(line) + 1
-        if room < 0:
-            break
-        kept.append(line)
-    return template.render(lines=kept, more=len(lines) - len(kept), subreddit=subreddit).strip()
+    """The body of a digest made of such lines, in their order."""
+    return MARKDOWN.get_template("digest.md.j2").render(lines=lines, subreddit=_name(subreddit)).strip()
+
+
+def how_many_fit(subreddit: str, lines: Sequence[str]) -> int:
+    """How many of these lines, from the first on, one message of a digest has room for; one at least."""
+    room = LONGEST_BODY - len(compose_digest(subreddit, [])) - 1
+    ends = accumulate(len(line) + 1 for line in lines)
+    return max(1, sum(end <= room for end in ends))
 
 
 # Markdown's own signs; a backslash before one makes it a plain character on old and new Reddit alike.

@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
+from bot.alerts import how_many_fit, next_part
 from bot.clock import Clock
 from bot.errors import UsageError
 from bot.manners import Manners, Verdict
@@ -78,7 +79,9 @@ class Outbox:
             return await self._store.execute("reclaim", values)
 
     async def claim(self, manners: Manners, channel: str = "") -> tuple[Delivery, ...]:
-        """The most pressing delivery that is due, now `sending`; all lines of a digest together; empty when none is.
+        """The most pressing delivery that is due, now `sending`; empty when none is.
+
+        The lines of a digest come together, as many as one message has room for.
 
         Of those for a chat channel, or else of those for Reddit. A reply that courtesy forbids is dropped on the way,
         one that a person must decide on goes back to `held`, and what can wait is put off to the end of quiet hours.
@@ -92,13 +95,24 @@ class Outbox:
                     await self._store.execute("defer", {"id": first["id"], "due_utc": until, "now": now})
                     continue
                 if first["kind"] == DeliveryKind.DIGEST:
-                    due = await self._store.fetch("due_together", {"subject": first["subject"]})
+                    due = await self._in_one_message(
+                        await self._store.fetch("due_together", {"subject": first["subject"]})
+                    )
                 if first["kind"] == DeliveryKind.REPLY and not await self._may_go(first, manners):
                     continue
                 for row in due:
                     await self._store.execute("claim", {"id": row["id"], "now": now})
                 return tuple(_claimed(row) for row in due)
         return ()
+
+    async def _in_one_message(self, lines: Sequence[sqlite3.Row]) -> list[sqlite3.Row]:
+        """The lines of a digest that one message has room for; the others are due in one that goes on from there."""
+        fitting = how_many_fit(lines[0]["subreddit"], [line["body"] for line in lines])
+        # A subject of its own, by which that message is looked for.
+        subject = next_part(lines[0]["subject"])
+        for line in lines[fitting:]:
+            await self._store.execute("put_off_to_next_part", {"id": line["id"], "subject": subject})
+        return list(lines[:fitting])
 
     async def _may_go(self, row: sqlite3.Row, manners: Manners) -> bool:
         posts = await self._store.fetch("get_post", {"id": row["post_id"]})

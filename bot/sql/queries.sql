@@ -77,6 +77,10 @@ ORDER BY priority DESC, due_utc, deliveries.id LIMIT 1;
 SELECT *, 1 AS about_post, NULL AS written_utc FROM deliveries
 WHERE state = 'pending' AND kind = 'digest' AND subject = :subject ORDER BY id;
 
+-- name: put_off_to_next_part
+-- Lines that one message of the digest has no room for.
+UPDATE deliveries SET subject = :subject WHERE id = :id AND state = 'pending';
+
 -- name: claim
 -- Written down before the call; `attempts` counts the calls begun, `unclear` those of which nobody knows what they did.
 UPDATE deliveries SET state = 'sending', attempts = attempts + 1, unclear = unclear + 1, changed_utc = :now

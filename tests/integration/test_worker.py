@@ -7,10 +7,11 @@ import json
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 import pytest
 
+from bot.alerts import LONGEST_BODY
 from bot.config import Config, Deliver
 from bot.deliver.worker import Letter, Worker
 from bot.errors import Forbidden, Gone, StoreError, Transient, Unclear
@@ -161,6 +162,23 @@ async def test_a_digest_is_one_letter_with_every_line(
     (letter,) = office.arrived
     assert all(f"body of p{n}" in letter.body for n in range(3))
     assert len(await outbox.find(DeliveryState.SENT)) == 3
+
+
+async def test_what_one_message_of_a_digest_has_no_room_for_comes_in_the_next(
+    store: Store, outbox: Outbox, hire: Hire, clock: HandClock
+) -> None:
+    """At once and under a subject of its own, by which it is found where the answer was unclear."""
+    office = PostOffice()
+    lines = [draft(f"p{n:02}", DeliveryKind.DIGEST, level=Level.WATCH, subject="Monday") for n in range(60)]
+    await enqueue(store, outbox, *(replace(each, body=f"- {each.post_id} {'x' * 400}") for each in lines))
+    worker = hire(office)
+    assert await worker.deliver_next()
+    office.trouble = [Unclear("503")]  # about the second, which did not arrive
+    await deliver_all(worker, clock)
+    assert sorted(letter.subject for letter in office.arrived) == ["Monday", "Monday (2)", "Monday (3)"]
+    bodies = [letter.body for letter in office.arrived]
+    assert [sum(f"- {each.post_id} " in body for body in bodies) for each in lines] == [1] * 60
+    assert max(map(len, bodies)) < LONGEST_BODY
 
 
 async def test_a_digest_that_is_tried_again_goes_out_whole(

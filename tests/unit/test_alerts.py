@@ -19,6 +19,7 @@ from bot.alerts import (
     compose_digest,
     compose_digest_line,
     compose_message,
+    how_many_fit,
     inert,
 )
 from bot.config import Replies, Team
@@ -304,7 +305,6 @@ def test_a_digest_names_each_post_with_its_link() -> None:
     assert f"- “{TITLE}”: The post shows marked distress or more (possible). https://www.reddit.com/r/" in body
     assert "- “no title”: " in body
     assert body.splitlines()[-1] == "nightlight digest testsub"
-    assert " more." not in body
 
 
 def test_all_lines_of_a_day_share_their_subject() -> None:
@@ -315,13 +315,15 @@ def test_all_lines_of_a_day_share_their_subject() -> None:
     assert compose_digest_line(post(), WATCH, date(2026, 11, 25)).subject != subject
 
 
-def test_a_long_digest_counts_what_does_not_fit() -> None:
-    """Below 9,000 characters whatever comes, and no post is silently left out."""
-    body = digest(*(post("#" * 300, id_=f"p{n}") for n in range(500)))
-    shown = body.count("- “")
-    assert shown > 20
-    assert f"\nand {500 - shown} more.\n" in body
-    assert len(body) < LONGEST_BODY
+def test_a_message_of_a_digest_has_all_the_lines_it_has_room_for() -> None:
+    """Below 9,000 characters with so many, no longer with one more; a line alone goes out whatever it holds."""
+    lines = [compose_digest_line(post("#" * 300, id_=f"p{n}"), WATCH, DAY).body for n in range(500)]
+    fitting = how_many_fit("testsub", lines)
+    assert 20 < fitting < 500
+    bodies = [compose_digest("testsub", lines[:count]) for count in (fitting, fitting + 1)]
+    assert len(bodies[0]) < LONGEST_BODY <= len(bodies[1])
+    assert all(line in bodies[0] for line in lines[:fitting])
+    assert (how_many_fit("testsub", lines[:3]), how_many_fit("testsub", ["#" * 20_000])) == (3, 1)
 
 
 @given(HOSTILE, HOSTILE)
