@@ -101,11 +101,11 @@ class Manners:
     ) -> Ruling:
         """The ruling on a reply to a post; `delivery_id` once it has one, to ask whether a moderator approved it."""
         now = self._clock.now()
-        known = await self._store.fetch("author", {"hash": self.hash(author), "now": now})
+        of_author = {"hash": self.hash(author), "delivery_id": delivery_id, "now": now}
+        known = await self._store.fetch("author", of_author)
         sent = await self._store.fetch("replies_since", {"subreddit": subreddit, "since_utc": now - _DAY})
         approvals = await self._store.fetch("approvals", {"delivery_id": delivery_id})
-        # A reply of this very delivery that was begun before is no earlier reply.
-        replied = [row["replied_utc"] for row in known if row["replied_utc"] and row["replied_by"] != delivery_id]
+        replied = [row["replied_utc"] for row in known if row["replied_utc"]]
         standing = Standing(
             author=author,
             age_seconds=None if created_utc is None else now - created_utc,

@@ -348,17 +348,20 @@ WHERE post_id = :post_id AND kind = 'alert' AND channel <> '' AND step >= 0 AND 
 -- Courtesy: what is known of an author is a keyed hash.
 
 -- name: author
-SELECT * FROM authors WHERE hash = :hash AND expires_utc > :now;
+-- A reply of this very delivery that was begun before is no earlier reply.
+SELECT opted_out_utc, CASE WHEN replied_by = :delivery_id THEN earlier_utc ELSE replied_utc END AS replied_utc
+FROM authors WHERE hash = :hash AND expires_utc > :now;
 
 -- name: note_reply
 -- A reply to them is about to be sent; kept before it is, so that a crash forgets no reply.
 INSERT INTO authors (hash, replied_utc, replied_by, expires_utc) VALUES (:hash, :now, :delivery_id, :expires_utc)
 ON CONFLICT (hash) DO UPDATE
-SET replied_utc = :now, replied_by = :delivery_id, expires_utc = max(expires_utc, :expires_utc);
+SET earlier_utc = CASE WHEN replied_by IS :delivery_id THEN earlier_utc ELSE replied_utc END,
+    replied_utc = :now, replied_by = :delivery_id, expires_utc = max(expires_utc, :expires_utc);
 
 -- name: unnote_reply
--- It was not sent after all.
-UPDATE authors SET replied_utc = NULL, replied_by = NULL WHERE replied_by = :delivery_id;
+-- It was not sent after all; the cooldown of the one before it goes on.
+UPDATE authors SET replied_utc = earlier_utc, replied_by = NULL, earlier_utc = NULL WHERE replied_by = :delivery_id;
 
 -- name: note_opt_out
 INSERT INTO authors (hash, opted_out_utc, expires_utc) VALUES (:hash, :now, :expires_utc)

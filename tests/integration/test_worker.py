@@ -358,6 +358,26 @@ async def test_a_second_reply_to_an_author_waits_for_a_person(
     assert [letter.post_id for letter in office.arrived] == ["p1", "p2"]
 
 
+async def test_a_reply_that_surely_failed_ends_no_earlier_cooldown(
+    store: Store, outbox: Outbox, manners: Manners, hire: Hire, desk: Desk, clock: HandClock
+) -> None:
+    """A second one, approved and refused by Reddit, leaves the thirty days of the first as they were."""
+    office = PostOffice()
+    worker = hire(office)
+    await judged(store, manners, clock, "p1")
+    await enqueue(store, outbox, draft("p1", DeliveryKind.REPLY))
+    await deliver_all(worker, clock)
+    clock.advance(10 * 86_400)
+    await judged(store, manners, clock, "p2")
+    await enqueue(store, outbox, draft("p2", DeliveryKind.REPLY, DeliveryState.HELD))
+    await desk.approve("p2", "mod_anna")
+    office.trouble = [Forbidden("locked")]
+    clock.advance(60)
+    await deliver_all(worker, clock)
+    assert [each.state for each in await outbox.of_post("p2")] == [DeliveryState.DEAD]
+    assert (await manners.ruling("testsub", "ann", clock.now())).verdict == "hold"
+
+
 async def test_an_author_who_opted_out_is_never_answered(
     store: Store, outbox: Outbox, manners: Manners, hire: Hire, clock: HandClock
 ) -> None:
