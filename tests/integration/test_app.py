@@ -17,11 +17,13 @@ from bot.config import Config, Replies, Secrets
 from bot.errors import ConfigError, SetupError
 from bot.inbox import Inbox
 from bot.judge import Judgement
+from bot.notices import Notices
 from bot.outbox import Outbox
 from bot.reddit import Gateway
 from bot.sandbox.state import Fault, SandboxReddit
 from bot.store import Store
 from bot.types import DeliveryKind, DeliveryState, Post
+from bot.watch import Watch
 from models.assessment import Assessment
 from models.document import Document
 from tests.conftest import HandClock, KeywordClassifier
@@ -350,6 +352,30 @@ async def test_a_subreddit_that_is_refused_is_told_once_and_the_others_go_on(
         await until(lambda: any(late in subject for subject in subjects(reddit)), "an alert once it may read again")
     notices = [post_id for post_id, _, _ in await states(config, clock) if post_id.startswith("refused-second")]
     assert len(notices) == 1
+
+
+async def test_the_end_of_a_refusal_is_no_silence(
+    config: Config, store: Store, gateway: Gateway, reddit: SandboxReddit, clock: HandClock
+) -> None:
+    """The hours in which Reddit did not let it in count for nothing once it does, also before the first look."""
+    reddit.ban("testsub")
+    silences: list[float] = []
+    inbox, notices = Inbox(store, clock), Notices(store, Outbox(store, clock), config, clock)
+    watch = Watch("testsub", config, store, inbox, gateway, notices, clock)
+
+    def at_a_look(method: str, path: str) -> None:
+        if path == "/r/testsub/new" and not watch.refused:
+            silences.append(clock.monotonic() - watch.heard)
+
+    reddit.faults, stop = at_a_look, asyncio.Event()
+    task = asyncio.create_task(watch.run(stop))
+    await until(lambda: watch.refused, "a refusal")
+    reddit.promote("testsub")
+    clock.advance(3601)
+    await until(lambda: len(silences) > 0, "a look")
+    stop.set()
+    await asyncio.wait_for(task, 10)
+    assert silences[0] < 60
 
 
 def stored_for(config: Config) -> str:
