@@ -16,6 +16,7 @@ from bot.config import Config, Policy, Rule
 from bot.deployment import ALERTING, Burden, Point, Stream, burden, curve, scaled, with_bound
 from bot.errors import SetupError, UsageError
 from bot.evaluation import brief
+from bot.files import write_whole
 from models.labelled import Row
 from models.labels import Task
 from models.scorecard import AMBIGUOUS, is_user, read
@@ -165,11 +166,12 @@ def rewrite(text: str, policy: Policy) -> str:
 
 
 def save(path: Path, policy: Policy) -> None:
-    """Writes the bounds into a config file in place. Raises SetupError."""
+    """Writes the bounds into a config file in one step. Raises SetupError, and leaves it as it was."""
     try:
-        path.write_text(rewrite(path.read_text(encoding="utf-8"), policy), encoding="utf-8")
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise SetupError(f"{path}: {error.strerror or error}") from error
+    write_whole(path.resolve(), rewrite(text, policy).encode())
 
 
 def _tomlkit() -> Any:
