@@ -334,6 +334,11 @@ WHERE level = 'crisis' AND forgotten_utc IS NULL AND kind = 'alert' AND channel 
 SELECT channel, step, state, created_utc FROM deliveries
 WHERE post_id = :post_id AND kind = 'alert' AND channel <> '' AND step >= 0 ORDER BY step, id;
 
+-- name: drop_question
+-- A question to the other moderators that was not told yet: a step below -1.
+UPDATE deliveries SET state = 'dismissed', error = 'taken back', body = '', changed_utc = :now
+WHERE post_id = :post_id AND kind = 'alert' AND step = :step AND state = 'pending';
+
 -- name: drop_messages
 UPDATE deliveries SET state = 'dismissed', error = :error, body = '', changed_utc = :now
 WHERE post_id = :post_id AND kind = 'alert' AND channel <> '' AND step >= 0 AND state = 'pending';
