@@ -21,6 +21,8 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
 from bot.config import Config, Secrets
+from bot.errors import Transient
+from bot.review.door import Teams
 from bot.review.sessions import IDLE_SECONDS, LINK_SECONDS, Links
 from bot.sandbox.state import Fault, SandboxReddit
 from bot.store import Store
@@ -213,6 +215,60 @@ async def test_reddits_silence_locks_nobody_out_at_once_and_lets_nobody_stay(
     reddit.faults = None
     clock.advance(31)
     assert (await client.get("/")).status_code == 200
+
+
+async def test_a_community_that_does_not_answer_shuts_out_nobody_of_another(
+    client: httpx2.AsyncClient, page: str, reddit: SandboxReddit, clock: HandClock
+) -> None:
+    """Only those of whom nobody else is known to say that they moderate are refused, and their sessions stay."""
+    async with browser(page) as bert:
+        await sign_in(client, "olga")
+        await sign_in(bert, "bert")
+        reddit.faults = lambda method, path: Fault(status=502) if "quietcorner" in path else None
+        clock.advance(3601)
+        assert (await client.get("/")).text == "olga owner testsub"
+        assert (await bert.get("/")).status_code == 503
+        reddit.faults = None
+        clock.advance(31)
+        assert (await bert.get("/")).text == "bert moderator quietcorner"
+        assert (await client.get("/")).text == "olga owner quietcorner testsub"
+
+
+async def test_a_question_that_hangs_holds_up_nobody_who_is_known(clock: HandClock) -> None:
+    """It is given up after a while, is asked once for all who come, and who needs no answer to it waits for none."""
+    answers, asked = {"one": frozenset({"anna"}), "two": frozenset({"bert"})}, []
+    silent: set[str] = set()
+
+    async def ask(subreddit: str) -> frozenset[str]:
+        asked.append(subreddit)
+        if subreddit in silent:
+            await asyncio.Event().wait()
+        return answers[subreddit]
+
+    teams = Teams(["one", "two"], ask, clock, answer_seconds=0.3)
+    silent.add("two")
+    assert await teams.of("anna") == {"one"}
+    with pytest.raises(Transient):
+        await teams.of("bert")
+    silent.add("one")
+    clock.advance(3000)  # old, and believed for ten minutes more
+    begun = asyncio.get_running_loop().time()
+    assert await asyncio.gather(*(teams.of("anna") for _ in range(9))) == [{"one"}] * 9
+    assert asyncio.get_running_loop().time() - begun < 0.2
+    assert sorted(asked) == ["one", "one", "two", "two"]
+    clock.advance(601)
+    with pytest.raises(Transient):
+        await teams.of("anna")
+
+
+async def test_a_token_that_reddit_does_not_take_back_keeps_nobody_out(
+    client: httpx2.AsyncClient, reddit: SandboxReddit
+) -> None:
+    """The name is known by then; that the token lives on for its hour is in the log."""
+    reddit.faults = lambda method, path: Fault(status=503) if path.endswith("revoke_token") else None
+    with structlog.testing.capture_logs() as lines:
+        assert (await sign_in(client, "Anna")).headers["location"] == "/"
+    assert [line["event"] for line in lines if "token" in line["event"]] == ["review.token_not_returned"]
 
 
 async def test_a_community_that_shuts_the_bot_out_lets_nobody_in(
