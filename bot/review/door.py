@@ -29,8 +29,8 @@ _SIGN_INS_AT_ONCE = 2000
 
 @dataclass(slots=True)
 class _Team:
-    """One subreddit's moderators (casefolded names), when they were last told (monotonic), when asking last failed (None
-    when it did not), and the question under way.
+    """One subreddit's moderators (casefolded names), when they were last told (monotonic), when asking failed, and the
+    question under way.
     """
 
     names: frozenset[str] = frozenset()

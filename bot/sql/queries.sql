@@ -213,8 +213,8 @@ AND settled_utc IS NULL AND forgotten_utc IS NULL AND subreddit IN (SELECT value
 ORDER BY escalated_by IS NULL, judged_utc LIMIT :limit OFFSET :offset;
 
 -- name: count_open_cases
--- How many wait in each subreddit, and since when the oldest does.
-SELECT level, subreddit, count(*) AS n, min(judged_utc) AS oldest_utc FROM posts
+-- How many wait in each subreddit, and since when the oldest and the newest does.
+SELECT level, subreddit, count(*) AS n, min(judged_utc) AS oldest_utc, max(judged_utc) AS newest_utc FROM posts
 WHERE settled_utc IS NULL AND forgotten_utc IS NULL GROUP BY level, subreddit;
 
 -- name: history
