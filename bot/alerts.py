@@ -110,7 +110,7 @@ def _alert_body(
     body = MARKDOWN.get_template("alert.md.j2").render(
         first=_FIRST[decision.level],
         link=link_to(post, base_url),
-        case=_case(post, page_url),
+        case=case_link(_id(post), page_url),
         reasons=[inert(reason.words, _REASON_LENGTH) for reason in decision.reasons[:_REASONS]],
         excerpts=excerpts,
         reply=_reply_words(reply, note),
@@ -161,7 +161,7 @@ def compose_message(
         MARKDOWN.get_template("message.md.j2").render(
             first=_FIRST[decision.level],
             link=f"{base_url}/comments/{_id(post)}",
-            case=_case(post, page_url),
+            case=case_link(_id(post), page_url),
             post_id=_id(post),
             subreddit=_name(post.subreddit),
             share_text=share_text,
@@ -186,25 +186,39 @@ def _ever_less(excerpts: int, advice: int) -> Iterator[tuple[int, int]]:
 
 
 def compose_reminder(
-    post_id: str, subreddit: str, since_utc: float, told: Sequence[str], base_url: str = REDDIT
+    post_id: str,
+    subreddit: str,
+    since_utc: float,
+    told: Sequence[str],
+    base_url: str = REDDIT,
+    page_url: str | None = None,
 ) -> Message:
-    """That nobody has taken up a crisis since a time (seconds since the epoch), and which channels heard of it."""
+    """That nobody has taken up a crisis since a time (seconds since the epoch), which channels heard of it, and where to
+    take it up.
+    """
     return Message(
         f"[Nightlight] crisis: nobody has taken up a post yet (t3_{post_id})",
         f"Nobody has taken up this post since {timestamp(since_utc)}. Please read it now if you can.\n\n"
-        f"{base_url}/comments/{post_id}\n\n"
+        f"{_where(post_id, base_url, page_url)}\n\n"
         f"In r/{subreddit}. Told so far: {', '.join(told)}. No further alert goes out once one of you has "
         "taken it up.",
     )
 
 
-def compose_all_clear(post_id: str, subreddit: str, base_url: str = REDDIT) -> Message:
+def compose_all_clear(
+    post_id: str, subreddit: str, base_url: str = REDDIT, page_url: str | None = None
+) -> Message:
     """That somebody has taken up a crisis, for those who were called in."""
     return Message(
         f"[Nightlight] somebody has taken up a post (t3_{post_id})",
         f"A moderator of r/{subreddit} has taken up this post. You need do nothing more. Thank you for being there.\n\n"
-        f"{base_url}/comments/{post_id}",
+        f"{_where(post_id, base_url, page_url)}",
     )
+
+
+def _where(post_id: str, base_url: str, page_url: str | None) -> str:
+    case = case_link(post_id, page_url)
+    return f"{base_url}/comments/{post_id}" + (f"\n\nOn your page: {case}" if case else "")
 
 
 def alert_marker(post: Post) -> str:
@@ -407,8 +421,9 @@ def link_to(post: Post, base_url: str = REDDIT) -> str:
     return base_url + (path if re.fullmatch(r"/r/[\w%/-]{1,300}", path) else f"/comments/{_id(post)}")
 
 
-def _case(post: Post, page_url: str | None) -> str:
-    return f"{page_url}/case/{_id(post)}" if page_url else ""
+def case_link(post_id: str, page_url: str | None) -> str:
+    """Where a case is on the moderators' page; empty where there is none."""
+    return f"{page_url}/case/{post_id}" if page_url else ""
 
 
 def _id(post: Post) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import structlog
 
-from bot.alerts import REDDIT, Message, inert
+from bot.alerts import REDDIT, Message, case_link, inert
 from bot.clock import Clock, date_of, timestamp
 from bot.config import Config
+from bot.escalation import question_step
 from bot.outbox import Draft, Outbox
 from bot.store import Store
 from bot.templates import MARKDOWN
@@ -66,12 +67,13 @@ class Notices:
         It is a message about the post like any other, so that it is dropped when the post goes. `number` tells the
         questions about one post apart, from 0.
         """
-        notice = question_notice(case, self._clock.now(), self._config.reddit.base_url or REDDIT)
-        await self._enqueue(case.subreddit, case.id, notice, level, due_utc=due_utc, step=_question_step(number))
+        base_url, page_url = self._config.reddit.base_url or REDDIT, self._config.review.public_url
+        notice = question_notice(case, self._clock.now(), base_url, page_url)
+        await self._enqueue(case.subreddit, case.id, notice, level, due_utc=due_utc, step=question_step(number))
 
     async def take_back_question(self, post_id: str, number: int) -> None:
         """Nobody is asked after all, unless it was told already; inside the caller's transaction."""
-        values = {"post_id": post_id, "step": _question_step(number), "now": self._clock.now()}
+        values = {"post_id": post_id, "step": question_step(number), "now": self._clock.now()}
         await self._store.execute("drop_question", values)
 
     async def silent_channel(self, message: Delivery, why: str) -> None:
@@ -102,11 +104,6 @@ class Notices:
         await self._outbox.enqueue(
             [Draft(name, subreddit, level, plan, message.subject, message.body, due, step) for plan in plans]
         )
-
-
-def _question_step(number: int) -> int:
-    """Below those of the alerts and of the all-clear, which count from -1 upwards."""
-    return -2 - number
 
 
 def gap_name(subreddit: str, from_utc: float) -> str:
@@ -177,10 +174,11 @@ def silent_channel_notice(message: Delivery, why: str, at_utc: float) -> Message
     )
 
 
-def question_notice(post: Post, at_utc: float, base_url: str = REDDIT) -> Message:
+def question_notice(post: Post, at_utc: float, base_url: str = REDDIT, page_url: str | None = None) -> Message:
     """That a moderator asks the others to look at a post as well. What they wrote about it stays on the page.
 
-    The link is by id alone, since it goes into chats as well, and Reddit's own ends in words of the title.
+    The link is by id alone, since it goes into chats as well, and Reddit's own ends in words of the title; `page_url` is
+    where the moderators' page is, if there is one.
     """
     return _notice(
         post.subreddit,
@@ -189,11 +187,19 @@ def question_notice(post: Post, at_utc: float, base_url: str = REDDIT) -> Messag
         "Whatever they noted stands beside it on the moderators' page. Nothing is sent to its author meanwhile.",
         at_utc,
         link=f"{base_url}/comments/{post.id}",
+        case=case_link(post.id, page_url),
     )
 
 
-def _notice(subreddit: str, what: str, first: str, words: str, at_utc: float, link: str = "") -> Message:
+def _notice(
+    subreddit: str, what: str, first: str, words: str, at_utc: float, link: str = "", case: str = ""
+) -> Message:
     body = MARKDOWN.get_template("notice.md.j2").render(
-        first=first, words=words, link=link or f"{REDDIT}/r/{subreddit}/new", subreddit=subreddit, at=timestamp(at_utc)
+        first=first,
+        words=words,
+        link=link or f"{REDDIT}/r/{subreddit}/new",
+        case=case,
+        subreddit=subreddit,
+        at=timestamp(at_utc),
     )
     return Message(f"[Nightlight] {what}", body.strip())

@@ -36,7 +36,7 @@ class _WithVerifier(Authorizer):
 
 
 class Identity:
-    """Asks Reddit who somebody is. Nothing is kept of the token that this takes; it is given back if Reddit takes it."""
+    """Asks Reddit who somebody is. The token that this takes is given back; nothing of it is kept."""
 
     def __init__(self, config: Config, secrets: Secrets, redirect_uri: str) -> None:
         self._own_app = bool(secrets.web_client_id)
