@@ -151,12 +151,15 @@ def compose_message(
 ) -> Message:
     """The chat message about one post: its level, its subreddit and a link, in fewer than 1,900 characters.
 
-    With `share_text` its title, the reasons, what was noticed and `counsel` too. Without, neither a word of the post is
-    in it nor anything that follows from its words, but where to find that; the link is by id alone, since Reddit's own
-    ends in words of the title. Never raises for what is in the post.
+    With `share_text` its title, the reasons, what was noticed, and why `counsel` is given too. Without, no word of the
+    post is in it; nor does anything follow from its words as long as `counsel` is what holds for every post of its
+    level (`general_counsel`). The link is by id alone, since Reddit's own ends in words of the title. Never raises for
+    what is in the post.
     """
     excerpts = list(_excerpts(post, assessment, catalogue))[:_SHARED] if assessment and share_text else []
-    advice = [(_in_short(catalogue.find(each.id)), each.reason) for each in counsel.recommendations]
+    advice = [
+        (_in_short(catalogue.find(each.id)), each.reason if share_text else "") for each in counsel.recommendations
+    ]
     bodies = (
         MARKDOWN.get_template("message.md.j2").render(
             first=_FIRST[decision.level],
@@ -193,8 +196,9 @@ def compose_reminder(
     base_url: str = REDDIT,
     page_url: str | None = None,
 ) -> Message:
-    """That nobody has taken up a crisis since a time (seconds since the epoch), which channels heard of it, and where to
-    take it up.
+    """That nobody has taken up a crisis since a time (seconds since the epoch), and which channels heard of it.
+
+    `page_url` is where the moderators' page is, if there is one.
     """
     return Message(
         f"[Nightlight] crisis: nobody has taken up a post yet (t3_{post_id})",
@@ -205,9 +209,7 @@ def compose_reminder(
     )
 
 
-def compose_all_clear(
-    post_id: str, subreddit: str, base_url: str = REDDIT, page_url: str | None = None
-) -> Message:
+def compose_all_clear(post_id: str, subreddit: str, base_url: str = REDDIT, page_url: str | None = None) -> Message:
     """That somebody has taken up a crisis, for those who were called in."""
     return Message(
         f"[Nightlight] somebody has taken up a post (t3_{post_id})",

@@ -77,13 +77,15 @@ class Notices:
         await self._store.execute("drop_question", values)
 
     async def silent_channel(self, message: Delivery, why: str) -> None:
-        """An alert did not reach a chat channel, or nobody knows; told in modmail alone, once a day for a channel."""
+        """An alert did not reach a chat channel, or nobody knows; once a day for a channel.
+
+        Told in modmail alone, or, by a team that has none, in the first other channel that hears of urgent alerts.
+        """
         day = date_of(self._clock.now())
         async with self._store.transaction():
             notice = silent_channel_notice(message, why, self._clock.now())
-            await self._enqueue(
-                message.subreddit, f"channel-{message.subreddit}-{message.channel}-{day}", notice, chat=False
-            )
+            name = f"channel-{message.subreddit}-{message.channel}-{day}"
+            await self._enqueue(message.subreddit, name, notice, silent=message.channel)
 
     async def _enqueue(
         self,
@@ -92,14 +94,14 @@ class Notices:
         message: Message,
         level: Level = Level.URGENT,
         *,
-        chat: bool = True,
+        silent: str = "",
         due_utc: float | None = None,
         step: int = 0,
     ) -> None:
         alerts, due = self._config.team(subreddit).alerts, self._clock.now() if due_utc is None else due_utc
         places = [""] if alerts.modmail else []
-        if chat:
-            places += alerts.channels_for(level)[:1]
+        if not (silent and alerts.modmail):
+            places += [name for name in alerts.channels_for(level) if name != silent][:1]
         plans = [Planned(DeliveryKind.ALERT, DeliveryState.PENDING, channel) for channel in places]
         await self._outbox.enqueue(
             [Draft(name, subreddit, level, plan, message.subject, message.body, due, step) for plan in plans]
@@ -177,8 +179,8 @@ def silent_channel_notice(message: Delivery, why: str, at_utc: float) -> Message
 def question_notice(post: Post, at_utc: float, base_url: str = REDDIT, page_url: str | None = None) -> Message:
     """That a moderator asks the others to look at a post as well. What they wrote about it stays on the page.
 
-    The link is by id alone, since it goes into chats as well, and Reddit's own ends in words of the title; `page_url` is
-    where the moderators' page is, if there is one.
+    The link is by id alone, since it goes into chats as well, and Reddit's own ends in words of the title.
+    `page_url` is where the moderators' page is, if there is one.
     """
     return _notice(
         post.subreddit,

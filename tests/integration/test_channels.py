@@ -171,6 +171,17 @@ async def test_an_unclear_alert_is_not_repeated_and_the_moderators_hear_of_it(fo
     assert TOKEN not in repr((dead, notices))
 
 
+async def test_without_modmail_another_channel_hears_of_one_that_is_silent(found: Found, receiver: Receiver) -> None:
+    """Somebody has to: never the silent one itself, in which nobody might see it."""
+    team = found(modmail=False)
+    receiver.answers = [404, 200]
+    await team.alert("p1")
+    await team.pass_time(120)
+    assert "may not have reached the channel discord" in receiver.titles[1]
+    (notice,) = [each for each in await team.outbox.find() if not each.about_post]
+    assert notice.channel == "phone"
+
+
 async def test_an_unclear_crisis_is_repeated_once_and_says_so(found: Found, receiver: Receiver) -> None:
     """Twice is better than never."""
     team = found(escalate_minutes=0)
@@ -424,6 +435,7 @@ async def test_no_word_of_a_post_leaves_reddit_unless_the_team_says_so(
     assert receiver.titles[0] == f"[Nightlight] crisis: a post needs a person (t3_{post_id})"
     assert f"/comments/{post_id}\n" in receiver.arrived[0]["message"]
     assert ("xylophonist" in str(receiver)) is share_text
+    assert "If you answer (Somebody may not be safe): " in receiver.arrived[0]["message"]
     assert "xylophonist_author" not in str(receiver)
     assert ("xylophonist" in out.getvalue(), TOKEN in out.getvalue()) == (False, False)
     assert '"channel": "discord"' in out.getvalue()
