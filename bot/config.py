@@ -308,7 +308,9 @@ class Review(_Section):
     sign_in: Literal["reddit", "link"] = Field(
         "reddit", description="reddit: with Reddit, for moderators; link: on this machine, by a link that works once"
     )
-    owners: tuple[str, ...] = Field((), description="moderators who also see settings and end anybody's session")
+    owners: tuple[str, ...] = Field(
+        (), description="moderators who also see every setting and end the sessions of their team"
+    )
     observers: tuple[str, ...] = Field((), description="moderators who may look and decide nothing")
 
     @model_validator(mode="after")

@@ -32,7 +32,6 @@ from bot.web import listener, serving
 def create_app(
     review: Review,
     base_url: str,
-    subreddits: Sequence[str],
     pages: Sequence[BaseRoute],
     door: Door,
     sessions: Sessions,
@@ -44,7 +43,7 @@ def create_app(
     A page finds a Moderator in `request.state.moderator`, and in `request.state.csrf` the token that its forms carry.
     """
     cookie = Cookie.of(review)
-    entry = Entry(review, base_url, subreddits, door, sessions, links, cookie)
+    entry = Entry(review, base_url, door, sessions, links, cookie)
     # From the outside in: whatever a later one answers goes out through those before it.
     middleware = [
         Middleware(Hardening, review=review),
@@ -80,7 +79,6 @@ async def open_page(
     app = create_app(
         review,
         base_url,
-        subreddits,
         pages,
         Door(review, subreddits, identity, teams, clock),
         Sessions(store, review.session_hours, clock),

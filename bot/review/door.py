@@ -66,15 +66,16 @@ class Teams:
             asked = [team for subreddit, team in self._teams.items() if self._is_asked(subreddit, team, max_age)]
             # A community of which Reddit says nothing, or late, holds up nobody who is known by another.
             await _answers(team for team in asked if team.failed_at is None and not self._is_believed(team))
-            if not self._found(name):
+            if not self.known_of(name):
                 await _answers(asked)
-            if found := self._found(name):
+            if found := self.known_of(name):
                 return found
         if not all(map(self._is_believed, self._teams.values())):
             raise Transient("Reddit does not say who the moderators are")
         return frozenset()
 
-    def _found(self, name: str) -> frozenset[str]:
+    def known_of(self, name: str) -> frozenset[str]:
+        """The same as far as it is known now; nobody is asked."""
         known = ((subreddit, team.names) for subreddit, team in self._teams.items() if self._is_believed(team))
         return frozenset(subreddit for subreddit, names in known if name.casefold() in names)
 
@@ -157,6 +158,10 @@ class Door:
             return Moderator(session.name, Role.OWNER, self._every)
         subreddits = await self._teams.of(session.name)
         return Moderator(session.name, self._role(session.name), subreddits) if subreddits else None
+
+    def shares_community(self, moderator: Moderator, name: str) -> bool:
+        """Whether somebody of this name is known to be in a community of this moderator's."""
+        return self._teams is None or not moderator.subreddits.isdisjoint(self._teams.known_of(name))
 
     def begin(self, browser: str, leads_to: str) -> str:
         """Begins a sign-in with Reddit in this browser (its secret); the page of Reddit's to go to."""

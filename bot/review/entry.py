@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
 import structlog
@@ -14,11 +14,11 @@ from starlette.routing import Route
 from bot.config import Review
 from bot.errors import BadCredentials, RedditError
 from bot.review.door import Door, UnknownSignIn
-from bot.review.moderator import Role
-from bot.review.refusals import refusal
+from bot.review.moderator import Moderator, Role
+from bot.review.refusals import note_refusal, refusal
 from bot.review.rendering import page
 from bot.review.security import SIGN_IN, Cookie, Patience, address, local_path
-from bot.review.sessions import Links, Sessions, Way, new_secret
+from bot.review.sessions import Links, Session, Sessions, Way, new_secret
 
 log = structlog.get_logger()
 
@@ -34,7 +34,6 @@ class Entry:
         self,
         review: Review,
         base_url: str,
-        subreddits: Sequence[str],
         door: Door,
         sessions: Sessions,
         links: Links,
@@ -42,7 +41,6 @@ class Entry:
     ) -> None:
         self._review = review
         self._base_url = base_url
-        self._subreddits = subreddits
         self._door = door
         self._sessions = sessions
         self._links = links
@@ -141,7 +139,6 @@ class Entry:
             status,
             trouble=trouble,
             with_reddit=self._door.way is Way.REDDIT,
-            communities=", ".join(f"r/{name}" for name in self._subreddits),
             leads_to=leads_to,
         )
 
@@ -152,18 +149,25 @@ class Entry:
         return self._outside()
 
     async def _list(self, request: Request) -> Response:
-        moderator = request.state.moderator
-        shown = await self._sessions.holding(None if moderator.role is Role.OWNER else moderator.name)
+        shown = await self._theirs_to_end(request.state.moderator)
         return page(request, "sessions.html", sessions=shown, own=request.state.session.id)
+
+    async def _theirs_to_end(self, moderator: Moderator) -> list[Session]:
+        """Their own sessions; an owner's also those of whom they share a community with."""
+        if moderator.role is not Role.OWNER:
+            return await self._sessions.holding(moderator.name)
+        everybody = await self._sessions.holding()
+        return [each for each in everybody if self._door.shares_community(moderator, each.name)]
 
     async def _end(self, request: Request) -> Response:
         moderator = request.state.moderator
         given = str((await request.form()).get("id", ""))
         if not (given.isascii() and given.isdigit() and len(given) < 18):
             raise HTTPException(400)
-        owner = moderator.role is Role.OWNER
-        if not await self._sessions.end(int(given), None if owner else moderator.name):
+        if int(given) not in {each.id for each in await self._theirs_to_end(moderator)}:
+            note_refusal(request, "a session of somebody else's")
             raise HTTPException(404)
+        await self._sessions.end(int(given))
         return self._outside() if int(given) == request.state.session.id else RedirectResponse("/sessions", 303)
 
     async def _end_all(self, request: Request) -> Response:

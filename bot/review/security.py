@@ -26,7 +26,7 @@ from bot.config import Review
 from bot.errors import RedditError
 from bot.review.door import Door
 from bot.review.moderator import Moderator
-from bot.review.refusals import refusal
+from bot.review.refusals import note_refusal, refusal
 from bot.review.sessions import Sessions
 
 log = structlog.get_logger()
@@ -120,11 +120,22 @@ def address(request: Request, review: Review) -> str:
     if review.behind_proxy:
         given = request.headers.get("x-forwarded-for", "").rpartition(",")[2].strip() or given
     try:
-        found = ip_address(given)
+        found = ip_address(_without_port(given))
     except ValueError:
         return "unknown"
-    # One household has 2**64 addresses of the newer kind.
-    return str(ip_network((found, 64), strict=False)) if isinstance(found, IPv6Address) else str(found)
+    if isinstance(found, IPv6Address):
+        # A socket for both kinds shows the older one inside the newer, where all of them would be one household.
+        if found.ipv4_mapped is None:
+            # One household has 2**64 addresses of the newer kind.
+            return str(ip_network((int(found), 64), strict=False))
+        found = found.ipv4_mapped
+    return str(found)
+
+
+def _without_port(given: str) -> str:
+    """An address as some proxies write it, with a port and in brackets, as it stands alone."""
+    written = re.fullmatch(r"\[(?P<new>[^]]*)\](?::\d+)?|(?P<old>[^:]*):\d+", given)
+    return given if written is None else written["new"] or written["old"] or ""
 
 
 class Patience:
@@ -279,12 +290,15 @@ class Forms:
             await self._app(scope, receive, send)
             return
         if (status := self._misfit(request)) is not None:
+            if status == 403:
+                note_refusal(request, "a form that is not from this page")
             await refusal(request, status)(scope, receive, send)
             return
         body = await _read(receive)
         if body is None:
             await refusal(request, 413)(scope, receive, send)
         elif not _carries(body, request.state.csrf):
+            note_refusal(request, "a form without the token of its session")
             await refusal(request, 403)(scope, receive, send)
         else:
             await self._app(scope, _again(body, receive), send)

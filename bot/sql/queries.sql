@@ -473,8 +473,7 @@ WHERE expires_utc > :now AND seen_utc > :idle_since_utc AND (:name IS NULL OR na
 ORDER BY seen_utc DESC, id DESC;
 
 -- name: end_session
--- Of one person or (no name) of anybody.
-DELETE FROM sessions WHERE id = :id AND (:name IS NULL OR name = :name COLLATE NOCASE);
+DELETE FROM sessions WHERE id = :id;
 
 -- name: end_sessions
 DELETE FROM sessions WHERE name = :name COLLATE NOCASE;

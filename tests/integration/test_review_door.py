@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import sqlite3
 import ssl
@@ -20,9 +21,10 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
-from bot.config import Config, Secrets
+from bot.config import Config, Review, Secrets
 from bot.errors import Transient
 from bot.review.door import Teams
+from bot.review.security import address
 from bot.review.sessions import IDLE_SECONDS, LINK_SECONDS, Links
 from bot.sandbox.state import Fault, SandboxReddit
 from bot.store import Store
@@ -123,6 +125,12 @@ async def test_a_moderator_comes_in_with_their_role_to_their_own_communities(
     arrived = await sign_in(client, account)
     assert (arrived.status_code, arrived.headers["location"]) == (303, "/")
     assert (await client.get("/")).text == shown
+
+
+async def test_a_stranger_does_not_learn_whom_the_bot_watches(client: httpx2.AsyncClient) -> None:
+    """Neither the sign-in nor its refusal names a community."""
+    for answer in (await client.get("/sign-in"), await sign_in(client, "stranger")):
+        assert not re.search("testsub|quietcorner", answer.text, re.IGNORECASE)
 
 
 async def test_whoever_moderates_nothing_stays_outside(client: httpx2.AsyncClient, store: Store) -> None:
@@ -340,6 +348,36 @@ async def test_behind_a_proxy_the_address_is_what_the_proxy_says(
         assert (await client.get("/", headers={"host": "127.0.0.1"})).status_code == 400
 
 
+@pytest.mark.parametrize(
+    ("peer", "said", "counted"),
+    [
+        ("192.0.2.7", None, "192.0.2.7"),
+        ("::ffff:192.0.2.7", None, "192.0.2.7"),
+        ("2001:db8::7", None, "2001:db8::/64"),
+        ("fe80::7%eth0", None, "fe80::/64"),
+        ("", None, "unknown"),
+        ("192.0.2.7", "203.0.113.9:4711", "203.0.113.9"),
+        ("192.0.2.7", "[2001:db8::7]:4711", "2001:db8::/64"),
+        ("192.0.2.7", "[2001:db8::7]", "2001:db8::/64"),
+        ("192.0.2.7", "2001:db8::7", "2001:db8::/64"),
+        ("192.0.2.7", "::ffff:203.0.113.9", "203.0.113.9"),
+        ("192.0.2.7", "nonsense:80", "unknown"),
+        ("192.0.2.7", "", "192.0.2.7"),
+    ],
+)
+def test_each_address_has_tries_of_its_own(peer: str, said: str | None, counted: str) -> None:
+    """However a socket or a proxy writes it: strangers who share a counter could use up everybody's tries."""
+    headers = [] if said is None else [(b"x-forwarded-for", said.encode())]
+    request = Request({"type": "http", "client": (peer, 4711) if peer else None, "headers": headers})
+    assert (
+        address(request, Review(behind_proxy=said is not None, public_url=PROXIED if said is not None else None))
+        == counted
+    )
+
+
+PROXIED = "https://mods.example.org"
+
+
 @dataclass(frozen=True, slots=True)
 class Certified:
     """A certificate for 127.0.0.1 from an authority of the test's own, as files, and whoever trusts it."""
@@ -505,8 +543,21 @@ async def test_a_page_that_was_left_open_is_nobody(client: httpx2.AsyncClient, c
     assert status == 401
 
 
+async def test_an_owner_of_one_community_ends_nobodys_session_in_another(
+    client: httpx2.AsyncClient, page: str, set_up: Config, reddit: SandboxReddit
+) -> None:
+    """Whom they share no community with is not in their list, and is as if not there."""
+    reddit.demote("quietcorner", "olga")
+    async with browser(page) as bert:
+        await sign_in(bert, "bert")
+        await sign_in(client, "olga")
+        assert "bert" not in (await client.get("/sessions")).text
+        assert (await post(client, "/sessions/end", id="1")).status_code == 404
+        assert (await bert.get("/")).status_code == 200
+
+
 async def test_one_ends_ones_own_sessions_and_nobody_elses(page: str, client: httpx2.AsyncClient) -> None:
-    """A moderator sees and ends what is theirs; an owner sees and ends all."""
+    """A moderator sees and ends what is theirs; an owner sees and ends all of their communities."""
     async with browser(page) as phone, browser(page) as bert, browser(page) as olga:
         await sign_in(client, "Anna")
         await sign_in(phone, "anna")

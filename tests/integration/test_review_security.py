@@ -12,6 +12,7 @@ from urllib.parse import quote, urlsplit
 
 import httpx2
 import pytest
+import structlog
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.routing import BaseRoute, Route
@@ -222,6 +223,29 @@ async def test_a_token_without_a_session_is_worth_nothing(
                 answer = await stranger.post(path, headers={"cookie": f"nightlight={brought['cookie']}"}, **form)
                 assert answer.status_code == 401, path
     assert stored(store) == before
+
+
+async def test_refusals_are_in_the_log_and_no_word_of_theirs(
+    page: str, anna: httpx2.AsyncClient, oscar: httpx2.AsyncClient
+) -> None:
+    """What somebody's role, their team or a form without its token kept them from: where, in which session, and why."""
+    own = await csrf(oscar)
+    with structlog.testing.capture_logs() as lines:
+        await oscar.post(f"/case/{OWN}/claim", data={"csrf": own})
+        await anna.get(f"/case/{OTHERS}")
+        await anna.post(f"/case/{OWN}/dismiss", data={"csrf": SECRET, "note": SECRET})
+        await anna.post(f"/{SECRET}", data={"csrf": own})
+        await anna.post("/next", headers={"sec-fetch-site": "cross-site"})
+    assert [(line["route"], line["error"]) for line in lines] == [
+        ("/case/{post_id}/claim", "not_yours"),
+        ("/case/{post_id}", "not_found"),
+        ("/case/{post_id}/dismiss", "a form without the token of its session"),
+        ("none", "a form without the token of its session"),
+        ("/next", "a form that is not from this page"),
+    ]
+    assert len({line["session"] for line in lines}) == 2
+    assert SECRET not in str(lines)
+    assert OTHERS not in str(lines)
 
 
 # -- who writes
