@@ -45,7 +45,7 @@ sign_in = "link"
 
 
 async def measure(cases: int, requests: int, readers: int, crises: int) -> bool:
-    """Prints how long each page takes, and how long after a crisis is visible its alert is stored; whether both hold."""
+    """Prints how long a page takes, and how long after a crisis is visible its alert is stored; whether both hold."""
     clock = SystemClock()
     reddit = SandboxReddit(clock, requests_kept=1_000)
     reddit.add_subreddit("testsub")

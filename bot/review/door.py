@@ -175,6 +175,11 @@ class Door:
         self._begun[state] = _SignIn(hashed(browser), verifier, leads_to, now + _SIGN_IN_SECONDS)
         return self._identity.authorise_url(state, verifier)
 
+    def leads_to(self, browser: str, state: str) -> str:
+        """Where the sign-in of this state leads if it was begun in this browser; else to the front page."""
+        begun = self._begun.get(state)
+        return begun.leads_to if begun is not None and begun.browser_hash == hashed(browser) else "/"
+
     async def finish(self, browser: str, state: str, code: str) -> tuple[str, str] | None:
         """Ends a sign-in: the name of a moderator and where they wanted to go; None for whoever may not enter.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from urllib.parse import urlsplit
 
 import structlog
@@ -96,22 +97,23 @@ class Entry:
         return response
 
     async def _from_reddit(self, request: Request) -> Response:
-        said = request.query_params
+        said, browser = request.query_params, request.state.browser or ""
+        ask = partial(self._ask, request, leads_to=self._door.leads_to(browser, said.get("state", "")))
         if "error" in said or "code" not in said:
-            return self._ask(request, "declined", 403)
+            return ask("declined", 403)
         try:
-            found = await self._door.finish(request.state.browser or "", said.get("state", ""), said["code"])
+            found = await self._door.finish(browser, said.get("state", ""), said["code"])
         except UnknownSignIn:
-            return self._ask(request, "stale", 403)
+            return ask("stale", 403)
         except BadCredentials:
             log.warning("review.refused", error="Reddit does not take the code, or the application's credentials")
-            return self._ask(request, "not_taken", 403)
+            return ask("not_taken", 403)
         except RedditError as error:
             log.warning("review.refused", error=str(error))
-            return self._ask(request, "silent", 503)
+            return ask("silent", 503)
         if found is None:
             log.warning("review.refused", error="moderates no configured subreddit")
-            return self._ask(request, "stranger", 403)
+            return ask("stranger", 403)
         name, leads_to = found
         return await self._begin(request, name, Way.REDDIT, leads_to)
 

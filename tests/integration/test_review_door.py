@@ -306,6 +306,20 @@ async def test_a_sign_in_leads_to_pages_of_ours_alone(client: httpx2.AsyncClient
     assert (await sign_in(client, "Anna", asked)).headers["location"] == leads
 
 
+async def test_a_sign_in_that_failed_still_knows_where_it_led(
+    client: httpx2.AsyncClient, reddit: SandboxReddit
+) -> None:
+    """Whoever said no, or was let down by Reddit, tries again and finds the case that the alert was about."""
+    again = 'href="/sign-in/reddit?next=/case/abc123"'
+    assert again in (await sign_in(client, "", "/case/abc123")).text
+    reddit.faults = lambda method, path: Fault(status=503) if path.endswith("/me") else None
+    refused = await sign_in(client, "Anna", "/case/abc123")
+    assert (refused.status_code, again in refused.text) == (503, True)
+    reddit.faults = None
+    made_up = await client.get("/sign-in/reddit/done?state=made_up&code=made_up")
+    assert 'href="/sign-in/reddit"' in made_up.text
+
+
 async def test_signing_in_changes_the_secret(client: httpx2.AsyncClient) -> None:
     """What somebody put into the browser before is worth nothing after (session fixation)."""
     await client.get("/sign-in/reddit")
