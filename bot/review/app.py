@@ -22,7 +22,7 @@ from bot.reddit import Gateway
 from bot.review.door import Door, Teams
 from bot.review.entry import DONE, Entry
 from bot.review.identity import Identity
-from bot.review.refusals import refusal
+from bot.review.refusals import Surround, refusal
 from bot.review.security import SIGN_IN, Cookie, Forms, Gate, Hardening, hosts, is_secure
 from bot.review.sessions import Links, Sessions
 from bot.store import Store
@@ -37,8 +37,11 @@ def create_app(
     sessions: Sessions,
     links: Links,
     clock: Clock,
+    surround: Surround | None = None,
 ) -> Starlette:
     """The pages behind the door, the door, and what every request passes on its way to either.
+
+    `surround` renders the door's own pages, and those that say no, with what stands around the others.
 
     A page finds a Moderator in `request.state.moderator`, and in `request.state.csrf` the token that its forms carry.
     """
@@ -52,18 +55,26 @@ def create_app(
         Middleware(Forms),
     ]
     static = Mount("/static", StaticFiles(directory=str(files("bot.review") / "static")))
-    return Starlette(
+    app = Starlette(
         routes=[static, *entry.routes(), *pages],
         middleware=middleware,
         exception_handlers={HTTPException: _refused},
     )
+    app.state.surround = surround
+    return app
 
 
 @asynccontextmanager
 async def open_page(
-    config: Config, secrets: Secrets, store: Store, gateway: Gateway, pages: Sequence[BaseRoute], clock: Clock
+    config: Config,
+    secrets: Secrets,
+    store: Store,
+    gateway: Gateway,
+    pages: Sequence[BaseRoute],
+    clock: Clock,
+    surround: Surround | None = None,
 ) -> AsyncIterator[str]:
-    """Serves the page until the context ends; where to open it meanwhile.
+    """Serves the page until the context ends; where to open it meanwhile. `surround` is as in `create_app`.
 
     Where one signs in by a link, that is the link: it works once, within ten minutes. Raises OSError when the port is
     taken, or the certificate or its key cannot be used.
@@ -84,6 +95,7 @@ async def open_page(
         Sessions(store, review.session_hours, clock),
         links,
         clock,
+        surround,
     )
     async with serving(app, listening, certificate=review.tls_certificate, key=review.tls_key):
         yield base_url if review.sign_in == "reddit" else await new_link(links, base_url)
@@ -103,7 +115,7 @@ def origin(review: Review, port: int) -> str:
 
 
 async def _refused(request: Request, problem: Exception) -> Response:
-    response = refusal(request, problem.status_code if isinstance(problem, HTTPException) else 500)
+    response = await refusal(request, problem.status_code if isinstance(problem, HTTPException) else 500)
     if isinstance(problem, HTTPException) and problem.headers:
         response.headers.update(problem.headers)
     return response

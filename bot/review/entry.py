@@ -16,7 +16,7 @@ from bot.config import Review
 from bot.errors import BadCredentials, RedditError
 from bot.review.door import Door, UnknownSignIn
 from bot.review.moderator import Moderator, Role
-from bot.review.refusals import note_refusal, refusal
+from bot.review.refusals import note_refusal, refusal, surrounded
 from bot.review.rendering import page
 from bot.review.security import SIGN_IN, Cookie, Patience, address, local_path
 from bot.review.sessions import Links, Session, Sessions, Way, new_secret
@@ -70,10 +70,10 @@ class Entry:
     def _patiently(self, handler: Handler) -> Handler:
         async def endpoint(request: Request) -> Response:
             if request.method != "GET":  # whoever only looks whether a link is there must not use it up
-                return refusal(request, 405)
+                return await refusal(request, 405)
             if not await self._patience.has_room_for(address(request, self._review)):
                 log.warning("review.too_many_sign_ins")
-                return refusal(request, 429)
+                return await refusal(request, 429)
             return await handler(request)
 
         return endpoint
@@ -152,7 +152,7 @@ class Entry:
 
     async def _list(self, request: Request) -> Response:
         shown = await self._theirs_to_end(request.state.moderator)
-        return page(request, "sessions.html", sessions=shown, own=request.state.session.id)
+        return await surrounded(request, "sessions.html", sessions=shown, own=request.state.session.id)
 
     async def _theirs_to_end(self, moderator: Moderator) -> list[Session]:
         """Their own sessions; an owner's also those of whom they share a community with."""

@@ -1,6 +1,10 @@
-"""The pages that say no, and what the log keeps of it. Nothing of the request is repeated in either."""
+"""The pages that say no, and what the log keeps of it; nothing of the request is repeated in either. And what stands
+around a page of the door's.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
 
 import structlog
 from starlette.requests import Request
@@ -12,13 +16,33 @@ from bot.review.words import Words
 
 log = structlog.get_logger()
 
+# Renders a page: a request, the name of a template, a status and values.
+Surround = Callable[..., Awaitable[Response]]
+
 _say = Words.load()
 _KNOWN = frozenset({400, 401, 403, 404, 405, 413, 415, 429, 500, 503})
 
 
-def refusal(request: Request, status: int) -> Response:
+async def refusal(request: Request, status: int) -> Response:
     """The page for a status; one that has no words of its own gets those of 400."""
-    return page(request, "problem.html", status, what=_say(f"refused.{status if status in _KNOWN else 400}"))
+    return await surrounded(request, "problem.html", status, what=_words(status))
+
+
+def bare_refusal(request: Request, status: int) -> Response:
+    """The same for when nothing else can be relied on."""
+    return page(request, "problem.html", status, what=_words(status))
+
+
+async def surrounded(request: Request, name: str, status: int = 200, **values: object) -> Response:
+    """The template of this name, for whoever is signed in with all that stands around the other pages."""
+    surround: Surround | None = getattr(request.app.state, "surround", None)
+    if surround is None or getattr(request.state, "moderator", None) is None:
+        return page(request, name, status, **values)
+    return await surround(request, name, status, **values)
+
+
+def _words(status: int) -> str:
+    return _say(f"refused.{status if status in _KNOWN else 400}")
 
 
 def note_refusal(request: Request, why: str) -> None:

@@ -26,7 +26,7 @@ from bot.config import Review
 from bot.errors import RedditError
 from bot.review.door import Door
 from bot.review.moderator import Moderator
-from bot.review.refusals import note_refusal, refusal
+from bot.review.refusals import bare_refusal, note_refusal, refusal
 from bot.review.sessions import Sessions
 
 log = structlog.get_logger()
@@ -183,7 +183,7 @@ class Hardening:
             log.error("review.failed", error=f"{type(error).__name__} at {where.filename}:{where.lineno}")
             if begun:
                 raise
-            await refusal(Request(scope), 500)(scope, receive, hardened)
+            await bare_refusal(Request(scope), 500)(scope, receive, hardened)
 
 
 class Gate:
@@ -212,13 +212,13 @@ class Gate:
             try:
                 state.moderator = await self._moderator(request, secret)
             except RedditError:
-                await refusal(request, 503)(scope, receive, send)
+                await (await refusal(request, 503))(scope, receive, send)
                 return
         is_open = path == SIGN_IN or path.startswith(f"{SIGN_IN}/")
         if is_open:
             await self._app(scope, receive, send)
         elif secret is None or state.moderator is None:
-            await self._to_the_sign_in(request)(scope, receive, send)
+            await (await self._to_the_sign_in(request))(scope, receive, send)
         else:
             await self._while_it_holds(secret, scope, receive, send)
 
@@ -234,10 +234,10 @@ class Gate:
         request.state.session = session
         return moderator
 
-    def _to_the_sign_in(self, request: Request) -> Response:
+    async def _to_the_sign_in(self, request: Request) -> Response:
         # A form is lost on the way there; and a redirect would have a browser's stream of events knock on for ever.
         if request.method not in _SAFE_METHODS or _wants_events(request):
-            return refusal(request, 401)
+            return await refusal(request, 401)
         leads_to = local_path(request.url.path)
         return RedirectResponse(SIGN_IN if leads_to == "/" else f"{SIGN_IN}?next={leads_to}", 303)
 
@@ -292,14 +292,14 @@ class Forms:
         if (status := self._misfit(request)) is not None:
             if status == 403:
                 note_refusal(request, "a form that is not from this page")
-            await refusal(request, status)(scope, receive, send)
+            await (await refusal(request, status))(scope, receive, send)
             return
         body = await _read(receive)
         if body is None:
-            await refusal(request, 413)(scope, receive, send)
+            await (await refusal(request, 413))(scope, receive, send)
         elif not _carries(body, request.state.csrf):
             note_refusal(request, "a form without the token of its session")
-            await refusal(request, 403)(scope, receive, send)
+            await (await refusal(request, 403))(scope, receive, send)
         else:
             await self._app(scope, _again(body, receive), send)
 
