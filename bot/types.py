@@ -109,8 +109,9 @@ class Delivery:
     `reddit_id` what Reddit called it once sent. `since_utc` is from when on it could have been sent, `created_utc` when
     it was decided, `written_utc` when the post was written, where that is known. `about_post` is False for a notice
     about the bot itself (a gap, a refusal), which no post stands behind. `channel` is the chat channel it goes through,
-    empty for Reddit; `step` counts the alerts about one post, from 0, for as long as nobody takes it up; `unclear` is
-    how many calls before this one may have done its work. Times are seconds since the epoch.
+    empty for Reddit; `step` counts the alerts about one post, from 0, for as long as nobody takes it up, and is below 0
+    for whatever else moderators are told of it; `unclear` is how many calls before this one may have done its work.
+    Times are seconds since the epoch.
     """
 
     id: int

@@ -15,6 +15,7 @@ from bot.clock import Clock
 from bot.config import Config, Review, Secrets
 from bot.reddit import Gateway
 from bot.review.app import open_page
+from bot.review.refusals import Surround
 from bot.store import Store
 
 
@@ -25,12 +26,17 @@ def with_review(config: Config, **settings: Any) -> Config:
 
 @asynccontextmanager
 async def serving(
-    config: Config, secrets: Secrets, store: Store, pages: Sequence[BaseRoute], clock: Clock
+    config: Config,
+    secrets: Secrets,
+    store: Store,
+    pages: Sequence[BaseRoute],
+    clock: Clock,
+    surround: Surround | None = None,
 ) -> AsyncIterator[str]:
     """The page, with a client of its own to ask Reddit with; where to open it."""
     async with (
         Gateway.open(config, secrets, clock) as gateway,
-        open_page(config, secrets, store, gateway, pages, clock) as address,
+        open_page(config, secrets, store, gateway, pages, clock, surround) as address,
     ):
         yield address
 

@@ -105,6 +105,8 @@ async def _new_link(path: Path) -> str:
     async def make(store: Store, manners: Manners, settings: Config) -> str:
         if settings.review.sign_in != "link":
             raise UsageError('there are links only with [review] sign_in = "link"')
+        if not settings.review.port and settings.review.public_url is None:
+            raise UsageError("with [review] port = 0 only the page itself knows where it is; set a port")
         return await new_link(Links(store, SystemClock()), origin(settings.review, settings.review.port))
 
     return await with_store(path, make)

@@ -228,12 +228,14 @@ class Desk:
             await self._note(case, ReviewAction.MARKED, actor, level, note)
 
     async def escalate(self, post_id: str, actor: str, note: str = "") -> None:
-        """Asks the other moderators to look: the case goes to the top of its level, and they get a notice."""
+        """Asks the other moderators to look: the case goes to the top of its level, and, once the time to undo is over,
+        they get a notice.
+        """
         async with self._deciding(post_id, actor) as case:
             await self._store.execute("escalate_case", {"id": case.post.id, "actor": actor})
             await self._note(case, ReviewAction.ESCALATED, actor, note=note)
-            count = len(case.reviews) + 1
-            await self._notices.escalated(case.post, case.level, count)
+            due_utc = self._clock.now() + UNDO_SECONDS
+            await self._notices.asked(case.post, case.level, len(case.reviews), due_utc)
 
     async def undoable(self, actor: str) -> Undoable | None:
         """What this moderator did last, if they may still take it back."""
@@ -262,6 +264,9 @@ class Desk:
             reply = case.reply if last.review.delivery_id is not None else None
             if reply is not None:
                 await self._outbox.take_back(reply)
+            if last.review.action is ReviewAction.ESCALATED:
+                number = max(at for at, each in enumerate(case.reviews) if each == last.review)
+                await self._notices.take_back_question(post_id, number)
             values = {
                 "id": post_id,
                 "actor": actor,

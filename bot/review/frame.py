@@ -16,6 +16,7 @@ from bot.resources import Catalogue
 from bot.review.desk import Desk
 from bot.review.moderator import Moderator
 from bot.review.queue import Queue, Waiting
+from bot.review.refusals import note_refusal
 from bot.review.rendering import page
 from bot.review.words import Words
 from bot.store import Store
@@ -40,7 +41,7 @@ class Problem(Exception):
 
     def __init__(self, status: int, key: str) -> None:
         super().__init__(key)
-        self.status = status
+        self.status, self.key = status, key
         self.words = say(f"problem.{key}")
 
 
@@ -73,6 +74,8 @@ class Frame:
             try:
                 return await handler(request)
             except Problem as problem:
+                if problem.status in (403, 404):
+                    note_refusal(request, problem.key)
                 return await self.page(request, "problem.html", problem.status, what=problem.words)
             except UsageError as error:
                 return await self.page(request, "problem.html", 409, what=str(error))

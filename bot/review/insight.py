@@ -33,7 +33,7 @@ _HEIGHTS = {WIDE: 220, NARROW: 200}
 _SILENT_SECONDS = 180.0
 _SOON_DAYS = 30
 
-# Sections that every owner may read; the names of other teams' communities in them are left out.
+# Sections for owners alone, since they tell of the machine; the names of other teams' communities in them are left out.
 _COMMON = ("reddit", "store", "deliver", "model", "llm", "review", "health", "log")
 _NAMES = "subreddits"
 # Whom another team trusts is its own affair.
@@ -110,11 +110,10 @@ class _Insight:
         return found
 
     async def settings(self, request: Request) -> Response:
-        """What is set, for owners."""
+        """What is set in one's own communities; for owners also what is set on the machine that the bot runs on."""
         moderator, config = moderator_of(request), self._rooms.config
-        if moderator.role is not Role.OWNER:
-            raise Problem(403, "not_yours")
-        common = [(name, _settings(getattr(config, name), moderator)) for name in _COMMON]
+        shown = _COMMON if moderator.role is Role.OWNER else ()
+        common = [(name, _settings(getattr(config, name), moderator)) for name in shown]
         teams = [
             (
                 name,

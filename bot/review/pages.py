@@ -246,7 +246,9 @@ class _Pages:
     async def events(self, request: Request) -> Response:
         """A stream of server-sent events: what waits, whenever it changes."""
         stream = self._changes(moderator_of(request))
-        return StreamingResponse(stream, media_type="text/event-stream", headers={"cache-control": "no-store"})
+        # nginx, and what follows its example, would otherwise keep events until a buffer is full.
+        headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+        return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
 
     async def _changes(self, moderator: Moderator) -> AsyncIterator[str]:
         until = self._clock.monotonic() + _LISTEN_SECONDS
@@ -254,11 +256,19 @@ class _Pages:
         yield "retry: 3000\n\n"
         while self._clock.monotonic() < until:
             waiting = await self._frame.queue.watched(moderator.subreddits)
-            now = json.dumps({each.level: self._frame.standing(each) for each in waiting}, ensure_ascii=False)
+            now = json.dumps(
+                {
+                    each.level: {
+                        "words": self._frame.standing(each),
+                        "count": each.count,
+                        "newest": each.newest_utc or 0,
+                    }
+                    for each in waiting
+                }
+            )
             if now != told:
                 told = now
-                count = sum(each.count for each in waiting)
-                yield f"event: waiting\ndata: {json.dumps({'count': count, 'levels': json.loads(now)})}\n\n"
+                yield f"event: waiting\ndata: {now}\n\n"
             await self._clock.sleep(_LOOK_SECONDS)
 
     # What is done

@@ -220,8 +220,8 @@ AND settled_utc IS NULL AND forgotten_utc IS NULL AND subreddit IN (SELECT value
 ORDER BY escalated_by IS NULL, judged_utc LIMIT :limit OFFSET :offset;
 
 -- name: count_open_cases
--- How many wait in each subreddit, and since when the oldest does.
-SELECT level, subreddit, count(*) AS n, min(judged_utc) AS oldest_utc FROM posts
+-- How many wait in each subreddit, and since when the oldest and the newest does.
+SELECT level, subreddit, count(*) AS n, min(judged_utc) AS oldest_utc, max(judged_utc) AS newest_utc FROM posts
 WHERE settled_utc IS NULL AND forgotten_utc IS NULL GROUP BY level, subreddit;
 
 -- name: history
@@ -321,29 +321,58 @@ ON CONFLICT (day) DO UPDATE SET calls = calls + 1 WHERE calls < :most;
 -- name: llm_calls_of
 SELECT calls FROM llm_calls WHERE day = :day;
 
--- Escalation: messages about a crisis in chat channels. Step -1 says that somebody has it.
+-- Escalation: messages about a crisis in chat channels. Steps below 0 are no alerts; those that are odd say that somebody
+-- has it.
 
--- name: unclaimed_crises
--- Crises that chat channels were told of and that nobody has: neither settled nor, at this moment, anybody's claim.
+-- name: due_crises
+-- Crises that nobody has (neither settled nor, at this moment, in anybody's hands), the last alert of which is so old, or
+-- from the future, or dead.
 SELECT id, subreddit FROM posts
-WHERE level = 'crisis' AND forgotten_utc IS NULL
-    AND EXISTS (SELECT 1 FROM deliveries WHERE post_id = posts.id AND kind = 'alert' AND channel <> '')
-    AND settled_utc IS NULL AND (claimed_by IS NULL OR claimed_until_utc <= :now);
+WHERE level = 'crisis' AND settled_utc IS NULL AND forgotten_utc IS NULL
+AND (claimed_by IS NULL OR claimed_until_utc <= :now)
+AND (
+    SELECT created_utc <= :now - :escalate_seconds OR created_utc > :now OR state = 'dead' FROM deliveries
+    WHERE post_id = posts.id AND kind = 'alert' AND channel <> '' AND step >= 0 ORDER BY step DESC, id DESC LIMIT 1
+);
 
--- name: told_crises
--- Crises that chat channels were told of and have not heard the end of.
-SELECT DISTINCT posts.id, posts.subreddit FROM posts JOIN deliveries ON post_id = posts.id
-WHERE level = 'crisis' AND forgotten_utc IS NULL AND kind = 'alert' AND channel <> ''
-    AND NOT EXISTS (SELECT 1 FROM deliveries WHERE post_id = posts.id AND kind = 'alert' AND step = -1);
+-- name: needless_messages
+-- Alerts about a crisis that wait although somebody has it.
+SELECT id FROM deliveries
+WHERE state = 'pending' AND channel > '' AND kind = 'alert' AND step >= 0 AND EXISTS (
+    SELECT 1 FROM posts
+    WHERE id = post_id AND level = 'crisis' AND (settled_utc IS NOT NULL OR claimed_until_utc > :now)
+);
+
+-- name: due_all_clears
+-- Channels that were told of a crisis for which others were called in, and not yet that somebody has it now. By itself
+-- SQLite would begin with all that was ever sent.
+SELECT told.post_id, told.subreddit, told.channel, max(alerts.step) AS last_step
+FROM posts INDEXED BY posts_remembered
+CROSS JOIN deliveries AS told ON told.post_id = posts.id
+JOIN deliveries AS alerts ON alerts.post_id = posts.id AND alerts.kind = 'alert' AND alerts.channel <> ''
+WHERE posts.level = 'crisis' AND posts.forgotten_utc IS NULL
+AND (posts.settled_utc IS NOT NULL OR posts.claimed_until_utc > :now)
+AND told.kind = 'alert' AND told.channel <> '' AND told.step >= 0 AND told.state = 'sent'
+AND NOT EXISTS (
+    SELECT 1 FROM deliveries AS over
+    WHERE over.post_id = posts.id AND over.kind = 'alert' AND over.channel = told.channel
+    AND over.step < 0 AND over.step % 2 AND over.id > told.id
+)
+GROUP BY told.post_id, told.channel HAVING last_step > 0;
 
 -- name: steps_of_post
--- The messages about a post, in the order in which they were written down.
+-- The alerts about a post, in the order in which they were written down.
 SELECT channel, step, state, created_utc FROM deliveries
 WHERE post_id = :post_id AND kind = 'alert' AND channel <> '' AND step >= 0 ORDER BY step, id;
 
--- name: drop_messages
+-- name: drop_message
 UPDATE deliveries SET state = 'dismissed', error = :error, body = '', changed_utc = :now
-WHERE post_id = :post_id AND kind = 'alert' AND channel <> '' AND step >= 0 AND state = 'pending';
+WHERE id = :id AND state = 'pending';
+
+-- name: drop_question
+-- What a moderator asked the others, unless it was told already.
+UPDATE deliveries SET state = 'dismissed', error = 'taken back', body = '', changed_utc = :now
+WHERE post_id = :post_id AND kind = 'alert' AND step = :step AND state = 'pending';
 
 -- Courtesy: what is known of an author is a keyed hash.
 
@@ -460,8 +489,7 @@ WHERE expires_utc > :now AND seen_utc > :idle_since_utc AND (:name IS NULL OR na
 ORDER BY seen_utc DESC, id DESC;
 
 -- name: end_session
--- Of one person or (no name) of anybody.
-DELETE FROM sessions WHERE id = :id AND (:name IS NULL OR name = :name COLLATE NOCASE);
+DELETE FROM sessions WHERE id = :id;
 
 -- name: end_sessions
 DELETE FROM sessions WHERE name = :name COLLATE NOCASE;

@@ -521,17 +521,3 @@ async def test_a_post_that_ended_the_process_five_times_is_not_tried_again(
         await until(lambda: len(reddit.conversations) == 2, "two alerts")
     assert classifier.seen == ["other"]
     assert any("unassessed" in subject and "deadly" in subject for subject in subjects(reddit))
-
-
-async def test_a_team_without_modmail_gets_no_notices_either(
-    config: Config, secrets: Secrets, reddit: SandboxReddit, clock: HandClock
-) -> None:
-    """A gap is stored and logged, and nothing is sent."""
-    config = Config.model_validate({**config.model_dump(), "alerts": {"modmail": False}})
-    for number in range(1_100):
-        reddit.submit("testsub", f"title {number}", "flour", "somebody")
-    async with running(config, secrets, clock) as classifier:
-        await until(lambda: len(classifier.stored) == 1_000, "all that is listed judged")
-    async with Store(config.store.path) as store:
-        assert len(await store.fetch("gaps")) == 1
-    assert reddit.conversations == []

@@ -18,7 +18,7 @@ from bot.replies import Parts
 from bot.review.desk import CLAIM_SECONDS, UNDO_SECONDS, Desk, Gap, Why
 from bot.review.history import History
 from bot.store import Store
-from bot.types import DeliveryKind, DeliveryState, ReviewAction
+from bot.types import Delivery, DeliveryKind, DeliveryState, ReviewAction
 from models.labels import Level
 from tests.cases import CATALOGUE, file_case
 from tests.conftest import HandClock, KeywordClassifier
@@ -174,11 +174,59 @@ async def test_another_pair_of_eyes(desk: Desk, file: File, outbox: Outbox, cloc
     await desk.escalate("p2", "mod_anna", "a note")
     anna, ben = await desk.next("mod_anna", HERE), await desk.next("mod_ben", HERE)
     assert (anna and anna.post.id, ben and ben.post.id) == ("p1", "p2")
-    (notice,) = (each for each in await outbox.find() if each.post_id.startswith("escalated-"))
+    (notice,) = await questions(outbox, "p2")
     assert "another pair of eyes" in notice.subject
     assert "a note" not in notice.body
     with pytest.raises(UsageError, match="taken the case up"):
         await desk.undo("p2", "mod_anna")
+
+
+async def questions(outbox: Outbox, post_id: str) -> list[Delivery]:
+    """What the other moderators are asked about a post."""
+    return [each for each in await outbox.of_post(post_id) if each.step < 0]
+
+
+async def test_no_word_of_a_post_is_in_what_the_others_are_asked(
+    store: Store, manners: Manners, file: File, outbox: Outbox, clock: HandClock
+) -> None:
+    """It goes into the chat too, where Reddit's own link would tell the title; and not before it can be taken back."""
+    config = Config.model_validate({"alerts": {"channels": ["discord"], "share_text": False}})
+    await file("p1", config=config)  # its link ends in /a_title/
+    await Desk(store, manners, config, clock).escalate("p1", "mod_anna")
+    asked = await questions(outbox, "p1")
+    assert {each.channel for each in asked} == {"", "discord"}
+    for each in asked:
+        assert "/comments/p1\n" in each.body
+        assert "title" not in f"{each.subject} {each.body}"
+        assert each.due_utc == clock.now() + UNDO_SECONDS
+
+
+async def test_a_question_that_was_taken_back_is_not_asked(desk: Desk, file: File, outbox: Outbox) -> None:
+    """Undoing within the minute withdraws that question and no other; asked again, it is asked."""
+    await file("p1")
+    await desk.escalate("p1", "mod_ben")
+    await desk.escalate("p1", "mod_anna")
+    await desk.undo("p1", "mod_anna")
+    await desk.escalate("p1", "mod_anna")
+    states = [each.state for each in await questions(outbox, "p1")]
+    assert states == [DeliveryState.PENDING, DeliveryState.DISMISSED, DeliveryState.PENDING]
+
+
+async def test_a_question_goes_with_its_post(
+    desk: Desk, file: File, outbox: Outbox, manners: Manners, keeper: Keeper, clock: HandClock
+) -> None:
+    """It counts as being about the post, which is looked for on Reddit before it is sent; a purge drops it."""
+    for id in ("p1", "p2"):
+        await file(id)
+        await desk.escalate(id, "mod_anna")
+    await keeper.purge(["p2"], "the post was deleted")
+    assert [(each.state, each.body) for each in await questions(outbox, "p2")] == [(DeliveryState.DISMISSED, "")]
+    clock.advance(UNDO_SECONDS)
+    sent = [await outbox.claim(manners) for _ in range(3)]
+    assert [(each.post_id, each.step < 0, each.about_post) for claimed in sent for each in claimed] == [
+        ("p1", False, True),
+        ("p1", True, True),
+    ]
 
 
 async def test_a_reply_is_put_together_from_vetted_parts_only(

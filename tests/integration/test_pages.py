@@ -469,10 +469,13 @@ async def test_no_parameter_breaks_a_page_or_comes_back(
 async def test_live_updates_tell_of_changes_once(anna: Browser, file: File) -> None:
     """The stream begins with how things stand, is silent while nothing changes, and ends so that it is asked again."""
     await file("p1")
-    lines = (await anna.get("/events")).text.splitlines()
+    answer = await anna.get("/events")
+    assert answer.headers["x-accel-buffering"] == "no"  # a proxy that keeps events back tells nobody anything
+    lines = answer.text.splitlines()
     (data,) = (json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: "))
-    assert data["count"] == 1
-    assert data["levels"]["crisis"] == "1 waits, oldest less than a minute"
+    assert (data["crisis"]["count"], data["watch"]["count"]) == (1, 0)
+    assert data["crisis"]["newest"] > data["watch"]["newest"] == 0
+    assert data["crisis"]["words"] == "1 waits, oldest less than a minute"
     assert lines[0] == "retry: 3000"
 
 

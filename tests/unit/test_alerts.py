@@ -24,7 +24,7 @@ from bot.alerts import (
 )
 from bot.config import Replies, Team
 from bot.policy import decide
-from bot.recommendations import Counsel, counsel
+from bot.recommendations import Counsel, counsel, general_counsel
 from bot.resources import Catalogue
 from bot.types import Decision, Post, Reason
 from models.assessment import Assessment, Evidence, Ordinal
@@ -344,18 +344,24 @@ PAGE = "https://mods.example.org"
 
 @given(st.text(max_size=300), st.text(max_size=3000), st.sampled_from(Level))
 def test_a_chat_message_has_no_word_of_the_post(title: str, text: str, level: Level) -> None:
-    """Whatever the post says, two posts of one id and level make the same message, which fits into a chat and says
-    where the rest is to be found."""
+    """Whatever the post says, two posts of one id and level make the same message, which fits into a chat, says how to
+    answer and what may help with any such post, and where the rest is to be found."""
     decision = Decision(level, (Reason("x", "a reason"),), ())
     evidence = (Evidence(0, 5, Risk.IDEATION, "rules", "a note"),)
     about = Post("abc", "testsub", SECRET, title, text, 0.0, f"/r/testsub/comments/abc/{SECRET}/")
     judged = assessment(evidence)
-    helping = counsel(Document(title, text), judged, level, CATALOGUE, DAY)
+    helping = general_counsel(level, CATALOGUE, DAY)
     for page, rest in ((None, "nightlight reviews show abc"), (PAGE, f"{PAGE}/case/abc")):
         message = compose_message(about, judged, decision, CATALOGUE, counsel=helping, page_url=page)
-        other = compose_message(post("", "", permalink=""), None, decision, CATALOGUE, page_url=page)
+        other = compose_message(post("", "", permalink=""), None, decision, CATALOGUE, counsel=helping, page_url=page)
         assert message == other
         assert rest in message.body
+        assert len(message.body) < 1900
+        assert (helping.card is None) is (level is Level.NONE)
+        assert not helping.card or f"If you answer ({helping.card.title}): {helping.card.answer[0]}" in message.body
+        for each in helping.recommendations:
+            assert f"{advice_words(CATALOGUE.find(each.id))}\n" in message.body
+        assert bool(helping.recommendations) is (level is Level.CRISIS)
     assert "https://www.reddit.com/comments/abc\n" in message.body
     assert SECRET not in message.subject + message.body
 
