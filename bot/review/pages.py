@@ -45,6 +45,16 @@ _MARKABLE = (Level.CRISIS, Level.URGENT, Level.WATCH, Level.NONE)
 _TONES = (Level.CRISIS, Level.URGENT, Level.WATCH)
 # A browser comes back by itself; whether it is still signed in is asked anew each time it does.
 _LISTEN_SECONDS, _LOOK_SECONDS = 60.0, 3.0
+# Who gives a reason, by the kind of its code: a key of the words `why.by`. The bot gives all others.
+_GIVERS = {
+    "risk": "team",
+    "severity": "team",
+    "relevance": "team",
+    "words": "words",
+    "term": "terms",
+    "language": "language",
+    "llm": "llm",
+}
 
 __all__ = ["Rooms", "routes"]
 
@@ -406,9 +416,9 @@ def _note(form: FormData) -> str:
 
 
 def _named(reason: Reason) -> str:
-    """Who gives a reason, as a key of the words `why`."""
-    kind = reason.code.split(".")[0]
-    return {"words": "words", "llm": "llm", "unassessed": "bot", "none": "bot"}.get(kind, "team")
+    """Who gives a reason, as a key of the words `why.by`."""
+    kind = "term" if reason.code == "language.term" else reason.code.split(".")[0]
+    return _GIVERS.get(kind, "bot")
 
 
 def _speaks(assessment: Assessment | None) -> str:

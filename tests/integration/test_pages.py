@@ -21,13 +21,14 @@ from bot.manners import Manners
 from bot.outbox import Draft, Outbox
 from bot.recommendations import OFFERED, counsel
 from bot.review.case import excerpts
-from bot.review.desk import CLAIM_SECONDS, UNDO_SECONDS, Desk, Why
+from bot.review.desk import CLAIM_SECONDS, UNDO_SECONDS, Desk
 from bot.review.pages import Rooms, routes
 from bot.store import Store
 from bot.types import DeliveryKind, DeliveryState, Planned
 from models.assessment import Evidence
 from models.document import Document
 from models.labels import Level
+from models.multilingual import Multilingual
 from tests.cases import ANNA, BEN, CATALOGUE, CSRF, OLGA, STRANGER, browsing, file_case
 from tests.conftest import HandClock, KeywordClassifier
 
@@ -122,6 +123,18 @@ async def test_a_case_says_what_a_model_chose_and_why(anna: Browser, file: File)
     assert "The model says: <b>fits</b>\n" in page.text
     await file("p2")
     assert "language model" not in Page(await anna.get("/case/p2")).text
+
+
+async def test_a_post_in_another_language_has_a_case(anna: Browser, store: Store, clock: HandClock) -> None:
+    """Whose crisis term was found: the page says what found it, and who says that it is in German."""
+    judge = Multilingual.around(KeywordClassifier())
+    text = "Ich kann nicht mehr, ich will einfach nur sterben, und niemand merkt etwas davon."
+    await file_case(store, clock, judge, "p1", text)
+    answer = await anna.get("/case/p1")
+    words = " ".join(Page(answer).text.split())
+    assert answer.status_code == 200
+    assert "found by the crisis terms of other languages" in words
+    assert "The post is in German, which the model was not trained on the look at its language" in words
 
 
 async def test_the_queue_shows_the_gravest_first_and_buries_no_level(
@@ -498,12 +511,3 @@ def test_every_route_has_a_name_for_whoever_mounts_it(rooms: Rooms) -> None:
     found = [(each.path, method) for each in routes(rooms) for method in each.methods - {"HEAD"}]  # type: ignore[attr-defined]
     assert len(found) == len(set(found))
     assert {method for _, method in found} == {"GET", "POST"}
-
-
-def test_every_reason_to_close_a_case_has_words() -> None:
-    """So has every level; a word that is missing would break a page."""
-    from bot.review.words import Words
-
-    say = Words.load()
-    assert all(say(f"close.reason.{why}") for why in Why)
-    assert all(say(f"level.{level}") and say(f"level_means.{level}") for level in Level)
