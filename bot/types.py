@@ -7,6 +7,9 @@ from enum import StrEnum
 
 from models.labels import Level
 
+# Stands where Reddit's id would, when a dry run sent nothing.
+DRY_RUN = "dry-run"
+
 
 @dataclass(frozen=True, slots=True)
 class Post:
@@ -122,6 +125,11 @@ class Delivery:
     channel: str = ""
     step: int = 0
     unclear: int = 0
+
+    @property
+    def was_dry(self) -> bool:
+        """Whether it was only written down as sent: it reached nobody."""
+        return self.reddit_id == DRY_RUN
 
 
 class ReviewAction(StrEnum):

@@ -22,6 +22,7 @@ from bot.outbox import Outbox
 from bot.replies import Parts, compose
 from bot.resources import Catalogue, NoVettedWords
 from bot.review.case import Case
+from bot.review.words import Words
 from bot.store import Store
 from bot.types import Delivery, DeliveryKind, DeliveryState, Review, ReviewAction
 from models.labels import Level
@@ -29,6 +30,8 @@ from models.labels import Level
 CLAIM_SECONDS = 900.0
 # An approved reply does not leave before this is over.
 UNDO_SECONDS = 60.0
+
+say = Words.load()
 
 # In the order in which somebody is needed. At other levels nothing waits for a person.
 LEVELS = (Level.CRISIS, Level.URGENT, Level.UNASSESSED, Level.WATCH)
@@ -99,7 +102,7 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Undoable:
-    """The act that somebody may still take back, until a time in seconds since the epoch."""
+    """An act that somebody may still take back, until a time in seconds since the epoch."""
 
     review: Review
     until_utc: float
@@ -235,24 +238,22 @@ class Desk:
             count = len(case.reviews) + 1
             await self._notices.escalated(case.post, case.level, count)
 
-    async def undoable(self, actor: str) -> Undoable | None:
-        """What this moderator did last, if they may still take it back."""
-        now = self._clock.now()
-        rows = await self._store.fetch("newest_decision", {"actor": actor, "after_utc": now - UNDO_SECONDS})
-        if not rows or rows[0]["action"] == ReviewAction.UNDONE:
-            return None
-        return Undoable(_review(rows[0]), rows[0]["at_utc"] + UNDO_SECONDS)
+    async def undoable(self, actor: str) -> list[Undoable]:
+        """What this moderator may still take back: their last act on each case or gap, the latest first."""
+        values = {"actor": actor, "after_utc": self._clock.now() - UNDO_SECONDS}
+        rows = await self._store.fetch("newest_decisions", values)
+        return [Undoable(_review(row), row["at_utc"] + UNDO_SECONDS) for row in rows]
 
     async def undo(self, post_id: str, actor: str) -> None:
-        """Takes back what this moderator did last, within a minute: the case is in their hands again.
+        """Takes back what this moderator did last with a case, within a minute: it is in their hands again.
 
-        A gap that was ticked off is open again. Also raises UsageError when the last act was about something else, or
-        when the reply is already on its way.
+        A gap that was ticked off is open again. Also raises UsageError when there is nothing of theirs to take back,
+        or when the reply is already on its way.
         """
         async with self._store.transaction():
-            last = await self.undoable(actor)
-            if last is None or last.review.post_id != post_id:
-                raise UsageError("there is nothing left to undo here: it was more than a minute ago")
+            last = next((each for each in await self.undoable(actor) if each.review.post_id == post_id), None)
+            if last is None:
+                raise UsageError(say("refusal.nothing_to_undo"))
             if last.review.action is ReviewAction.LOOKED:
                 await self._reopen_gap(post_id, actor)
                 return

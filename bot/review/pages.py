@@ -22,7 +22,7 @@ from bot.alerts import REDDIT, advice_words, link_to, visible
 from bot.errors import UsageError
 from bot.policy import RISK_WORDS, SEVERITY_WORDS
 from bot.replies import LINES_NAMED, Parts, in_words, lines_to_choose, proposed_country, proposed_parts
-from bot.resources import Line
+from bot.resources import Directory, Line
 from bot.review import insight
 from bot.review.case import Case
 from bot.review.desk import LEVELS, UNDO_SECONDS, Gap, Why
@@ -31,7 +31,7 @@ from bot.review.history import History
 from bot.review.moderator import Moderator
 from bot.review.queue import Entry
 from bot.review.rendering import templates
-from bot.types import Reason
+from bot.types import Delivery, DeliveryState, Reason
 from models.assessment import Assessment, Evidence
 from models.labels import Disorder, Level, Risk, Severity
 
@@ -194,7 +194,8 @@ class _Pages:
             helping=case.counsel(self._catalogue, self._frame.today()),
             advice=lambda each: advice_words(self._catalogue.find(each.id)),
             meaning=self._meaning,
-            named_lines=self._lines_in(case),
+            named_records=self._named_in(case),
+            reply_state=self._reply_state(case.reply),
             likelihoods=self._likelihoods(case.assessment),
             likely=_likely,
             whys=list(Why),
@@ -353,9 +354,21 @@ class _Pages:
             raise Problem(404, "not_found")
         return case
 
-    def _lines_in(self, case: Case) -> list[Line]:
+    def _named_in(self, case: Case) -> list[Line | Directory]:
+        """The records of the catalogue that the reply names."""
         body = case.reply.body if case.reply else ""
-        return [line for line in self._catalogue.line if body and in_words(line, case.language) in body]
+        lines = [line for line in self._catalogue.line if in_words(line, case.language) in body]
+        return [*lines, *(each for each in self._catalogue.directory if f"({each.url})" in body)]
+
+    def _reply_state(self, reply: Delivery | None) -> str:
+        """What has become of a reply, as a key of the words `reply.state`: in a dry run nobody was answered."""
+        if reply is None:
+            return ""
+        if reply.state is DeliveryState.SENT and reply.was_dry:
+            return "dry"
+        if reply.state in (DeliveryState.PENDING, DeliveryState.SENDING) and self._config.deliver.dry_run:
+            return "pending_dry"
+        return reply.state
 
     def _meaning(self, evidence: Evidence) -> str:
         if evidence.label in list(Disorder):

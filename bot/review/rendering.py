@@ -42,6 +42,7 @@ def page(request: Request, name: str, status: int = 200, **values: object) -> HT
         "path": request.url.path,
         "waiting": None,
         "set_aside": 0,
-        "undoable": None,
+        "undoable": (),
+        "dry_run": False,
     }
     return HTMLResponse(templates()[name].render(common | values), status)

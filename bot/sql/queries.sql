@@ -162,11 +162,17 @@ VALUES (:post_id, :subreddit, :delivery_id, :action, :actor, :now, :detail, :not
 -- name: reviews_of_post
 SELECT * FROM reviews WHERE post_id = :post_id ORDER BY id;
 
--- name: newest_decision
--- The newest act by which somebody settled a case, passed it on or ticked off a gap, after a time.
+-- name: newest_decisions
+-- Of each case or gap the newest act by which somebody settled it, passed it on or ticked it off, after a time, unless
+-- they took it back; the latest first.
 SELECT * FROM reviews
-WHERE actor = :actor AND at_utc > :after_utc AND action IN ('approved', 'dismissed', 'escalated', 'looked', 'undone')
-ORDER BY id DESC LIMIT 1;
+WHERE action <> 'undone' AND id IN (
+    SELECT max(id) FROM reviews
+    WHERE actor = :actor AND at_utc > :after_utc
+    AND action IN ('approved', 'dismissed', 'escalated', 'looked', 'undone')
+    GROUP BY post_id
+)
+ORDER BY id DESC;
 
 -- name: claim_case
 -- Changes no row when somebody else has it, or when there is nothing to be done any more.

@@ -113,7 +113,7 @@ async def test_an_approval_that_was_undone_is_none(
     with pytest.raises(UsageError):
         await desk.undo("p1", "mod_ben")
     await desk.undo("p1", "mod_anna")
-    assert await desk.undoable("mod_anna") is None
+    assert await desk.undoable("mod_anna") == []
     clock.advance(3600)
     assert [each.kind for each in await outbox.claim(manners)] == [DeliveryKind.ALERT]
     assert await outbox.claim(manners) == ()
@@ -135,6 +135,26 @@ async def test_a_closed_case_can_be_opened_again_within_a_minute(desk: Desk, fil
     clock.advance(UNDO_SECONDS)
     with pytest.raises(UsageError):
         await desk.undo("p1", "mod_anna")
+
+
+async def test_each_act_can_be_taken_back_for_its_own_minute(
+    desk: Desk, file: File, outbox: Outbox, clock: HandClock
+) -> None:
+    """Whatever somebody does next: an act on another case takes nothing of that minute, and neither does undoing it."""
+    for id in ("p1", "p2", "p3"):
+        await file(id)
+    await desk.approve("p1", "mod_anna", undo_seconds=UNDO_SECONDS)
+    clock.advance(20)
+    await desk.dismiss("p2", "mod_anna", Why.OTHER)
+    await desk.escalate("p3", "mod_ben")
+    undoable = await desk.undoable("mod_anna")
+    assert [(each.review.post_id, each.until_utc - clock.now()) for each in undoable] == [("p2", 60), ("p1", 40)]
+    await desk.undo("p2", "mod_anna")
+    await desk.undo("p1", "mod_anna")
+    assert [each.state for each in await outbox.of_post("p1") if each.kind is DeliveryKind.REPLY] == ["held"]
+    for id in ("p1", "p2", "p3"):
+        with pytest.raises(UsageError, match="nothing left to undo"):
+            await desk.undo(id, "mod_anna")
 
 
 async def test_a_settled_case_is_settled(desk: Desk, file: File) -> None:
@@ -271,7 +291,7 @@ async def test_a_gap_is_looked_through_once_and_in_somebodys_name(store: Store, 
     (event,) = await History(store).events(HERE)
     assert (event.review.action, event.review.actor, event.level) == (ReviewAction.LOOKED, first, None)
     assert event.review.post_id == gap.name
-    assert await desk.undoable(second) is None
+    assert await desk.undoable(second) == []
     with pytest.raises(UsageError, match="no such time"):
         await desk.look_through("gap-testsub-9", "mod_anna")
 

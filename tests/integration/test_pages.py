@@ -230,6 +230,72 @@ async def test_a_case_is_decided_in_two_taps(anna: Browser, file: File, outbox: 
     assert "/case/p1/undo" not in Page(await anna.get("/")).all("form", "action")
 
 
+async def test_every_act_of_the_last_minute_can_be_undone_from_every_page(anna: Browser, file: File) -> None:
+    """Each by the name of its post, so that nobody takes back another than they mean."""
+    await file("p1")
+    await file("p2", "severe")
+    await post(anna, "/case/p1/approve")
+    await post(anna, "/case/p2/dismiss", why="other")
+    page = Page(await anna.get("/health"))
+    assert page.all("form", "action") == ["/case/p2/undo", "/case/p1/undo"]
+    assert "You approved the reply to post p1." in page.text
+    assert "You closed the case of post p2." in page.text
+
+
+@pytest.mark.parametrize(
+    ("dry_run", "sent_as", "states"),
+    [
+        (True, "dry-run", ["approved, and not posted: this is a dry run", "not posted: it was a dry run"]),
+        (False, "dry-run", ["approved, on its way", "not posted: it was a dry run"]),
+        (False, "t1_abc", ["approved, on its way", "posted"]),
+        (True, "t1_abc", ["approved, and not posted: this is a dry run", "posted"]),
+    ],
+)
+async def test_nobody_believes_that_a_dry_run_answered_somebody(
+    store: Store,
+    desk: Desk,
+    clock: HandClock,
+    manners: Manners,
+    outbox: Outbox,
+    file: File,
+    dry_run: bool,
+    sent_as: str,
+    states: list[str],
+) -> None:
+    """Every page says that nothing is sent, and a reply that was only written down is never called posted."""
+    config = Config.model_validate({"deliver": {"dry_run": dry_run}})
+    await file("p1")
+    async with browsing(Rooms(store, desk, config, CATALOGUE, clock), ANNA) as browser:
+        await post(browser, "/case/p1/approve")
+        found = [Page(await browser.get("/case/p1"))]
+        clock.advance(UNDO_SECONDS)
+        while delivery := await outbox.claim(manners):
+            await outbox.finish(delivery, sent_as)
+        found.append(Page(await browser.get("/case/p1")))
+        for page, state in zip(found, states, strict=True):
+            assert f"in the name of the bot. {state}" in " ".join(page.text.split())
+        for address in ("/", "/case/p1", "/aside", "/history", "/numbers", "/health", "/case/nothing"):
+            assert ("This is a dry run" in (await browser.get(address)).text) is dry_run
+
+
+async def test_whatever_a_reply_names_stands_with_its_source_and_its_dates(
+    anna: Browser, file: File, clock: HandClock
+) -> None:
+    """The directory that a team without a country gives, and the lines of one that has set it."""
+    clock.set(1_796_000_000.0)
+    await file("p1")
+    await file("p2", config=Config.model_validate({"replies": {"country": "US"}}))
+    (directory, *_) = CATALOGUE.directories(date(2026, 11, 24))
+    for id, records in (
+        ("p1", [directory]),
+        ("p2", [*CATALOGUE.crisis_lines("US", date(2026, 11, 24))[:1], directory]),
+    ):
+        page = Page(await anna.get(f"/case/{id}"))
+        for record in records:
+            assert f"{record.name}checked on {record.verified_on}, good until {record.expires_on}" in page.text
+            assert set(record.source) <= set(page.all("a", "href"))
+
+
 async def test_somebody_elses_case_can_be_read_and_not_touched(
     anna: Browser, ben: Browser, file: File, clock: HandClock
 ) -> None:

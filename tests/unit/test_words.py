@@ -40,7 +40,7 @@ COMPUTED: Mapping[str, Iterable[object]] = {
     "post.source.": get_args(Source),
     "problem.": ("not_found", "not_yours", "unclear"),
     "refused.": refusals._KNOWN,
-    "reply.state.": DeliveryState,
+    "reply.state.": (*DeliveryState, "dry", "pending_dry"),
     "sign_in.": ("declined", "stale", "not_taken", "silent", "stranger", "used"),
     "span.": ("minute", "hour", "day"),
     "undo.": ("approved", "dismissed", "escalated", "looked"),
