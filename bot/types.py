@@ -140,7 +140,7 @@ class ReviewAction(StrEnum):
     EDITED = "edited"  # put the reply together from other vetted parts
     APPROVED = "approved"  # the reply may go out
     DISMISSED = "dismissed"  # the case is closed, and no reply goes out
-    MARKED = "marked"  # said which level it really is
+    MARKED = "marked"  # said which level it really is, or took that word back
     ESCALATED = "escalated"  # asked for another pair of eyes
     UNDONE = "undone"  # took back what they did last
     RETRIED = "retried"  # had a dead letter sent again

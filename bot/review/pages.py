@@ -20,8 +20,17 @@ from starlette.routing import BaseRoute, Route
 
 from bot.alerts import REDDIT, advice_words, link_to, visible
 from bot.errors import UsageError
+from bot.manners import Ruling, Verdict
 from bot.policy import RISK_WORDS, SEVERITY_WORDS
-from bot.replies import LINES_NAMED, Parts, in_words, lines_to_choose, proposed_country, proposed_parts
+from bot.replies import (
+    LINES_NAMED,
+    Parts,
+    in_words,
+    lines_to_choose,
+    proposed_country,
+    proposed_parts,
+    reason_to_wait,
+)
 from bot.resources import Directory, Line
 from bot.review import insight
 from bot.review.case import Case
@@ -31,7 +40,7 @@ from bot.review.history import History
 from bot.review.moderator import Moderator
 from bot.review.queue import Entry
 from bot.review.rendering import templates
-from bot.types import Delivery, DeliveryState, Reason
+from bot.types import Delivery, DeliveryKind, DeliveryState, Reason
 from models.assessment import Assessment, Evidence
 from models.labels import Disorder, Level, Risk, Severity
 
@@ -98,6 +107,7 @@ def routes(rooms: Rooms) -> list[BaseRoute]:
         "/case/{post_id}/edit": pages.edit,
         "/case/{post_id}/dismiss": pages.dismiss,
         "/case/{post_id}/mark": pages.mark,
+        "/case/{post_id}/unmark": pages.unmark,
         "/case/{post_id}/escalate": pages.escalate,
         "/case/{post_id}/undo": pages.undo,
         "/delivery/{delivery_id:int}/retry": pages.retry,
@@ -182,11 +192,15 @@ class _Pages:
     async def case(self, request: Request) -> Response:
         """One case with all that there is to know and to do."""
         case, moderator = await self._case(request), moderator_of(request)
+        ruling = await self._desk.ruling(case)
         return await self._frame.page(
             request,
             "case.html",
             case=case,
-            can_act=moderator.may_act and case.is_open and case.held_by_another(moderator.name) is None,
+            can_act=_can_act(moderator, case),
+            can_approve=_can_approve(moderator, case, ruling),
+            why_not=self._why_not(case, ruling),
+            why_it_waits=self._why_it_waits(case, ruling),
             link=link_to(case.post, self._config.reddit.base_url or REDDIT),
             named=_named,
             speaks=_speaks(case.assessment),
@@ -206,7 +220,8 @@ class _Pages:
         """A reply put together from vetted parts, as it would read."""
         case = await self._case(request)
         if not case.reply_waits:
-            raise UsageError("no reply waits for a word here")
+            raise UsageError(say("refusal.no_reply_waits"))
+        ruling = await self._desk.ruling(case)
         asked, team, today = request.query_params, self._config.team(case.post.subreddit), self._frame.today()
         countries = self._catalogue.countries(today)
         country = asked.get("country", proposed_country(case.post, team, self._catalogue, today))
@@ -239,6 +254,9 @@ class _Pages:
             lines=lines,
             body=body,
             problem=problem,
+            can_approve=_can_approve(moderator_of(request), case, ruling),
+            why_not=self._why_not(case, ruling),
+            markable=_MARKABLE,
         )
 
     async def history(self, request: Request) -> Response:
@@ -291,26 +309,43 @@ class _Pages:
         return _to("/")
 
     async def approve(self, request: Request) -> Response:
-        case = await self._case(request)
-        await self._desk.approve(case.post.id, moderator_of(request).name, undo_seconds=UNDO_SECONDS)
+        case, form = await self._case(request), await request.form()
+        await self._desk.approve(
+            case.post.id,
+            moderator_of(request).name,
+            undo_seconds=UNDO_SECONDS,
+            seen=str(form.get("seen", "")),
+            level=_verdict(form),
+        )
         return _to("/")
 
     async def edit(self, request: Request) -> Response:
-        case = await self._case(request)
-        parts = _parts(await request.form())
-        await self._desk.edit_and_approve(case.post.id, parts, self._catalogue, moderator_of(request).name)
+        case, form = await self._case(request), await request.form()
+        await self._desk.edit_and_approve(
+            case.post.id,
+            _parts(form),
+            self._catalogue,
+            moderator_of(request).name,
+            seen=str(form.get("seen", "")),
+            level=_verdict(form),
+        )
         return _to("/")
 
     async def dismiss(self, request: Request) -> Response:
         case, form = await self._case(request), await request.form()
         why = _member(Why, form.get("why"))
-        await self._desk.dismiss(case.post.id, moderator_of(request).name, why, _note(form))
+        await self._desk.dismiss(case.post.id, moderator_of(request).name, why, _note(form), _verdict(form))
         return _to("/")
 
     async def mark(self, request: Request) -> Response:
         case, form = await self._case(request), await request.form()
         level = _member(Level, form.get("level"))
         await self._desk.mark(case.post.id, moderator_of(request).name, level)
+        return _to(f"/case/{case.post.id}")
+
+    async def unmark(self, request: Request) -> Response:
+        case = await self._case(request)
+        await self._desk.mark(case.post.id, moderator_of(request).name, None)
         return _to(f"/case/{case.post.id}")
 
     async def escalate(self, request: Request) -> Response:
@@ -360,6 +395,25 @@ class _Pages:
         lines = [line for line in self._catalogue.line if in_words(line, case.language) in body]
         return [*lines, *(each for each in self._catalogue.directory if f"({each.url})" in body)]
 
+    def _why_not(self, case: Case, ruling: Ruling) -> str:
+        """Why no reply can go out to a case that is open; empty when one can, or none would be proposed anyway."""
+        wanted = DeliveryKind.REPLY in self._config.team(case.post.subreddit).policy.actions(case.level)
+        asked = case.is_open and (case.reply_waits if case.reply else wanted)
+        return ruling.words if asked and ruling.verdict is Verdict.NEVER else ""
+
+    def _why_it_waits(self, case: Case, ruling: Ruling) -> str:
+        """Why a reply waits for somebody's word instead of going out by itself; empty when none waits."""
+        if not case.reply_waits or not case.is_open:
+            return ""
+        team = self._config.team(case.post.subreddit)
+        if ruling.words:
+            return ruling.words
+        if why := reason_to_wait(case.post, team, self._catalogue, self._frame.today()):
+            return why
+        if any(_named(reason) in ("language", "terms") for reason in case.reasons):
+            return say("reply.wait.language")
+        return say("reply.wait.team")
+
     def _reply_state(self, reply: Delivery | None) -> str:
         """What has become of a reply, as a key of the words `reply.state`: in a dry run nobody was answered."""
         if reply is None:
@@ -389,6 +443,14 @@ class _Pages:
         topics = [(say("likely.relevance"), assessment.relevance)]
         topics += [(self._catalogue.topic[which], p) for which, p in likely if p >= _TOPIC_FROM]
         return [("risk", risk), ("severity", severity), ("topics", topics)]
+
+
+def _can_act(moderator: Moderator, case: Case) -> bool:
+    return moderator.may_act and case.is_open and case.held_by_another(moderator.name) is None
+
+
+def _can_approve(moderator: Moderator, case: Case, ruling: Ruling) -> bool:
+    return _can_act(moderator, case) and case.reply_waits and ruling.verdict is not Verdict.NEVER
 
 
 def _to(address: str) -> RedirectResponse:
@@ -421,6 +483,16 @@ def _parts(asked: FormData | QueryParams) -> Parts:
     if words not in _TONES:
         raise Problem(400, "unclear")
     return Parts(Level(words), tuple(str(id) for id in asked.getlist("line")[:20]), asked.get("directory") == "1")
+
+
+def _verdict(form: FormData) -> Level | None:
+    """What the post really is, where somebody says so along with their act."""
+    said = form.get("level") or ""
+    if not said:
+        return None
+    if said not in _MARKABLE:
+        raise Problem(400, "unclear")
+    return Level(said)
 
 
 def _note(form: FormData) -> str:

@@ -31,6 +31,7 @@ from models.labels import Level
 from models.multilingual import Multilingual
 from tests.cases import ANNA, BEN, CATALOGUE, CSRF, OLGA, STRANGER, browsing, file_case
 from tests.conftest import HandClock, KeywordClassifier
+from tests.review import seen_in
 
 File = Callable[..., Awaitable[None]]
 Browser = httpx2.AsyncClient
@@ -80,6 +81,11 @@ async def ben(rooms: Rooms) -> AsyncIterator[Browser]:
 async def post(browser: Browser, address: str, **fields: str | list[str]) -> httpx2.Response:
     """Sends a form."""
     return await browser.post(address, data={"csrf": CSRF, **fields})
+
+
+async def approve(browser: Browser, id: str, **fields: str) -> httpx2.Response:
+    """Approves the reply that the case's page shows."""
+    return await post(browser, f"/case/{id}/approve", seen=seen_in((await browser.get(f"/case/{id}")).text), **fields)
 
 
 class Page(HTMLParser):
@@ -172,7 +178,7 @@ async def test_how_long_a_claim_still_holds_is_said_in_plain_words(
     assert "You have it for another 10 minutes" in Page(await anna.get("/")).text
     assert "This case is yours for another 10 minutes" in Page(await anna.get("/case/p1")).text
     assert "mod_anna has it for another 10 minutes" in Page(await ben.get("/")).text
-    await post(anna, "/case/p1/approve")
+    await approve(anna, "p1")
     clock.advance(30)
     assert "It leaves in less than a minute" in Page(await anna.get("/")).text
 
@@ -218,7 +224,7 @@ async def test_a_case_is_decided_in_two_taps(anna: Browser, file: File, outbox: 
     await file("p1")
     taken = await post(anna, "/next")
     assert (taken.status_code, taken.headers["location"]) == (303, "/case/p1")
-    done = await post(anna, "/case/p1/approve")
+    done = await approve(anna, "p1")
     assert (done.status_code, done.headers["location"]) == (303, "/")
     page = Page(await anna.get("/"))
     assert "/case/p1/undo" in page.all("form", "action")
@@ -234,7 +240,7 @@ async def test_every_act_of_the_last_minute_can_be_undone_from_every_page(anna: 
     """Each by the name of its post, so that nobody takes back another than they mean."""
     await file("p1")
     await file("p2", "severe")
-    await post(anna, "/case/p1/approve")
+    await approve(anna, "p1")
     await post(anna, "/case/p2/dismiss", why="other")
     page = Page(await anna.get("/health"))
     assert page.all("form", "action") == ["/case/p2/undo", "/case/p1/undo"]
@@ -266,7 +272,7 @@ async def test_nobody_believes_that_a_dry_run_answered_somebody(
     config = Config.model_validate({"deliver": {"dry_run": dry_run}})
     await file("p1")
     async with browsing(Rooms(store, desk, config, CATALOGUE, clock), ANNA) as browser:
-        await post(browser, "/case/p1/approve")
+        await approve(browser, "p1")
         found = [Page(await browser.get("/case/p1"))]
         clock.advance(UNDO_SECONDS)
         while delivery := await outbox.claim(manners):
@@ -294,6 +300,107 @@ async def test_whatever_a_reply_names_stands_with_its_source_and_its_dates(
         for record in records:
             assert f"{record.name}checked on {record.verified_on}, good until {record.expires_on}" in page.text
             assert set(record.source) <= set(page.all("a", "href"))
+
+
+async def replied_to(store: Store, manners: Manners) -> None:
+    """The author of every case here had a reply just now."""
+    async with store.transaction():
+        await manners.begin_reply(999, "testsub", "somebody")
+
+
+@pytest.mark.parametrize(
+    ("text", "before", "words", "approvable"),
+    [
+        ("ideation", None, "It waits for one of you because your team reads every reply to such a post first.", True),
+        (
+            "ideation. My husband beats me. I live in the US.",
+            None,
+            "It waits for one of you because it names a line for violence at home, and somebody there may read it.",
+            True,
+        ),
+        ("ideation", replied_to, "It waits for one of you because the author had a reply within the last", True),
+        (
+            "ideation",
+            lambda _, manners: manners.opt_out("somebody"),
+            "It cannot go out, because the author asked for no more replies.",
+            False,
+        ),
+        (
+            "[removed]",
+            lambda _, manners: manners.opt_out("somebody"),
+            "No reply is proposed, because the author asked for no more replies.",
+            False,
+        ),
+    ],
+)
+async def test_a_case_says_why_its_reply_waits_or_cannot_go(
+    anna: Browser,
+    file: File,
+    store: Store,
+    manners: Manners,
+    text: str,
+    before: Callable[[Store, Manners], Awaitable[None]] | None,
+    words: str,
+    approvable: bool,
+) -> None:
+    """In words; where no word of anybody's can send it, nothing asks for one."""
+    if before is not None:
+        await before(store, manners)
+    await file("p1", text, title="ideation")
+    page = Page(await anna.get("/case/p1"))
+    assert words in " ".join(page.text.split())
+    assert ("/case/p1/approve" in page.all("form", "action")) is approvable
+    assert ("/case/p1/reply" in page.all("a", "href")) is approvable
+
+
+async def test_a_reply_is_offered_only_to_whoever_may_approve_it(
+    rooms: Rooms, anna: Browser, ben: Browser, file: File, manners: Manners
+) -> None:
+    """Not to observers, not while another has the case, and not once courtesy forbids it, however one got there."""
+    await file("p1")
+    await post(anna, "/case/p1/claim")
+    async with browsing(rooms, OLGA) as olga:
+        offered = [
+            "/case/p1/edit" in Page(await each.get("/case/p1/reply")).all("form", "action")
+            for each in (anna, ben, olga)
+        ]
+    assert offered == [True, False, False]
+    seen = seen_in((await anna.get("/case/p1")).text)
+    await manners.opt_out("somebody")
+    page = Page(await anna.get("/case/p1/reply"))
+    assert ("/case/p1/edit" in page.all("form", "action"), "It cannot go out" in page.text) == (False, True)
+    refused = await post(anna, "/case/p1/approve", seen=seen)
+    assert (refused.status_code, "the author asked for no more replies" in refused.text) == (409, True)
+
+
+async def test_a_reply_that_changed_since_it_was_read_is_not_approved(anna: Browser, file: File) -> None:
+    """The page says so in words, and the case stays open: nobody is answered with what nobody read."""
+    await file("p1")
+    await file("p2", "severe")
+    for address in ("/case/p1/approve", "/case/p1/edit"):
+        for seen in (seen_in((await anna.get("/case/p2")).text), ""):
+            refused = await post(anna, address, words="watch", directory="1", seen=seen)
+            assert (refused.status_code, "changed since you opened the page" in refused.text) == (409, True)
+    assert (await approve(anna, "p1")).status_code == 303
+
+
+async def test_right_or_wrong_is_said_in_the_same_form(anna: Browser, rooms: Rooms, file: File) -> None:
+    """Beside the button that approves or closes; a word can be taken back, and the history tells of all of it."""
+    for id in ("p1", "p2", "p3"):
+        await file(id)
+    await approve(anna, "p1", level="crisis")
+    await post(anna, "/case/p2/dismiss", why="false_alarm")
+    await approve(anna, "p3", level="")
+    cases = [await rooms.desk.case(id) for id in ("p1", "p2", "p3")]
+    assert [case.marked.detail if case.marked else None for case in cases] == ["crisis", "none", None]
+    page = Page(await anna.get("/case/p1"))
+    assert "mod_anna says: Crisis." in page.text
+    assert "/case/p1/unmark" in page.all("form", "action")
+    await post(anna, "/case/p1/unmark")
+    page = Page(await anna.get("/case/p1"))
+    assert "mod_anna takes back what was said of the bot" in page.text
+    assert "/case/p1/unmark" not in page.all("form", "action")
+    assert (await post(anna, "/case/p2/dismiss", why="other", level="unassessed")).status_code == 400
 
 
 async def test_somebody_elses_case_can_be_read_and_not_touched(
@@ -338,9 +445,10 @@ async def test_a_reply_is_edited_by_choosing_and_never_by_writing(
     assert {"radio", "checkbox"} <= set(page.all("input", "type"))
     line = CATALOGUE.line[0]
     asked = {"chosen": "1", "words": "watch", "country": line.country, "line": line.id}
-    shown = Page(await anna.get("/case/p1/reply", params=asked))
-    assert line.name in shown.text
-    done = await post(anna, "/case/p1/edit", words="watch", line=line.id, body="my own words")
+    shown = await anna.get("/case/p1/reply", params=asked)
+    assert line.name in Page(shown).text
+    form = {"words": "watch", "line": line.id, "seen": seen_in(shown.text)}
+    done = await post(anna, "/case/p1/edit", **form, body="my own words")
     assert done.status_code == 303
     (reply,) = (each for each in await outbox.of_post("p1") if each.kind is DeliveryKind.REPLY)
     assert (line.name in reply.body, "my own words" in reply.body) == (True, False)

@@ -11,7 +11,7 @@ import pytest
 
 from bot.config import Policy, Rule, Team
 from bot.policy import decide, decide_again
-from bot.review import pages, refusals
+from bot.review import desk, pages, refusals
 from bot.review.desk import Why
 from bot.review.words import Words
 from bot.types import DeliveryKind, DeliveryState, Post, Reason, ReviewAction
@@ -40,6 +40,7 @@ COMPUTED: Mapping[str, Iterable[object]] = {
     "post.source.": get_args(Source),
     "problem.": ("not_found", "not_yours", "unclear"),
     "refused.": refusals._KNOWN,
+    "refusal.settled.": desk._SETTLING,
     "reply.state.": (*DeliveryState, "dry", "pending_dry"),
     "sign_in.": ("declined", "stale", "not_taken", "silent", "stranger", "used"),
     "span.": ("minute", "hour", "day"),
