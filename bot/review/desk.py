@@ -29,6 +29,8 @@ from bot.types import Delivery, DeliveryKind, DeliveryState, Review, ReviewActio
 from models.labels import Level
 
 CLAIM_SECONDS = 900.0
+# The detail of a claim that somebody had already.
+_LONGER = "longer"
 # An approved reply does not leave before this is over.
 UNDO_SECONDS = 60.0
 
@@ -391,8 +393,8 @@ class Desk:
         if not before.is_open or not await self._store.execute("claim_case", values):
             other = before.held_by_another(actor)
             raise UsageError(_in_hand(other) if other else say("refusal.over"))
-        if before.claim is None:
-            await self._note(before, ReviewAction.CLAIMED, actor)
+        longer = _LONGER if before.claim is not None else ""
+        await self._note(before, ReviewAction.CLAIMED, actor, longer)
         return await self.case(post_id)
 
     async def _settle(

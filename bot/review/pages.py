@@ -84,6 +84,23 @@ class _Chosen:
     mine: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Leaf:
+    """One page of a list: what it shows of how many, and which of how many pages it is."""
+
+    shown: Sequence[object]
+    count: int
+    number: int
+    pages: int
+
+    @classmethod
+    def of(cls, whole: Sequence[object], number: int) -> _Leaf:
+        """The page of that number, or the last one there is."""
+        pages = max(1, -(-len(whole) // _A_PAGE))
+        number = min(number, pages)
+        return cls(whole[(number - 1) * _A_PAGE : number * _A_PAGE], len(whole), number, pages)
+
+
 def routes(rooms: Rooms) -> list[BaseRoute]:
     """Every page and every act, for whoever `request.state.moderator` names."""
     templates()  # now, so that no request waits for the disk inside the event loop
@@ -177,16 +194,20 @@ class _Pages:
 
     async def aside(self, request: Request) -> Response:
         """What the bot could not do by itself."""
-        moderator = moderator_of(request)
+        moderator, asked = moderator_of(request), request.query_params
         gaps = [gap for gap in reversed(await self._desk.gaps()) if moderator.may_see(gap.subreddit)]
+        dead = [each for each in await self._desk.dead() if moderator.may_see(each.subreddit)]
+        waiting = await self._frame.queue.waiting(moderator.subreddits)
         return await self._frame.page(
             request,
             "aside.html",
+            waiting=waiting,
+            unread_count=sum(each.count for each in waiting if each.level is Level.UNASSESSED),
             unread=await self._frame.queue.entries(Level.UNASSESSED, moderator.subreddits, limit=_A_PAGE),
-            gaps=[gap for gap in gaps if gap.is_open][:_A_PAGE],
+            gaps=_Leaf.of([gap for gap in gaps if gap.is_open], _number(asked.get("gaps"))),
             looked=[gap for gap in gaps if not gap.is_open][:_SHOWN],
             newest_posts=lambda subreddit: f"{self._config.reddit.base_url or REDDIT}/r/{subreddit}/new",
-            dead=[each for each in await self._desk.dead() if moderator.may_see(each.subreddit)][:_A_PAGE],
+            dead=_Leaf.of(dead, _number(asked.get("dead"))),
         )
 
     async def case(self, request: Request) -> Response:

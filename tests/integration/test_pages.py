@@ -122,11 +122,13 @@ async def test_a_case_says_what_a_model_chose_and_why(anna: Browser, file: File)
     ).recommendations
     choice = {"ids": [second.id], "reasons": {second.id: "<b>fits</b>\u202e"}, "model": "tiny"}
     await file("p1", choice=choice)
-    page = Page(await anna.get("/case/p1"))
+    answer = await anna.get("/case/p1")
+    page = Page(answer)
     named = [" ".join(advice_words(CATALOGUE.find(each.id)).split()) for each in (line, first, second)]
     assert [words in " ".join(page.text.split()) for words in named] == [True, False, True]
     assert "A language model (tiny) put these in order." in page.text
-    assert "The model says: <b>fits</b>\n" in page.text
+    assert "What the model says of it, which may quote the post<b>fits</b>" in page.text
+    assert re.search(r"<details><summary>What the model says.*?&lt;b&gt;fits.*?</details>", answer.text)
     await file("p2")
     assert "language model" not in Page(await anna.get("/case/p2")).text
 
@@ -522,6 +524,52 @@ async def test_what_the_bot_could_not_do_has_a_place_of_its_own(
     assert (await post(anna, f"/delivery/{dead[0].id}/retry")).status_code == 404
 
 
+async def test_what_is_set_aside_is_counted_and_all_of_it_can_be_reached(
+    anna: Browser, store: Store, outbox: Outbox, clock: HandClock
+) -> None:
+    """Fifty at a time, each list by itself; a page that is not there is the last one."""
+    letter = Planned(DeliveryKind.DIGEST, DeliveryState.DEAD)
+    async with store.transaction():
+        for number in range(60):
+            times = {"from_utc": float(number), "until_utc": number + 1.0, "now": float(number)}
+            await store.execute("add_gap", {"subreddit": "testsub", **times})
+        drafts = [
+            Draft(f"d{number}", "testsub", Level.WATCH, letter, "a subject", "words", 0.0) for number in range(53)
+        ]
+        await outbox.enqueue(drafts)
+    page = Page(await anna.get("/aside"))
+    assert "Times it may have missed (60)" in page.text
+    assert "Messages that could not be delivered (53)" in page.text
+    onward = [each for each in page.all("a", "href") if each.startswith("/aside?")]
+    assert onward == ["/aside?dead=1&gaps=2", "/aside?gaps=1&dead=2"]
+    for address, gaps, dead in ((onward[0], 10, 50), (onward[1], 50, 3), ("/aside?gaps=99&dead=-1", 10, 50)):
+        actions = Page(await anna.get(address)).all("form", "action")
+        assert [sum(each.startswith(f"/{kind}/") for each in actions) for kind in ("gap", "delivery")] == [gaps, dead]
+
+
+async def test_posts_that_could_not_be_read_go_on_where_the_page_ends(anna: Browser, file: File) -> None:
+    """With their number; the rest is in the list of that level."""
+    for number in range(51):
+        await file(f"x{number}", "poison")
+    page = Page(await anna.get("/aside"))
+    assert "Posts the bot could not read (51)" in page.text
+    (onward,) = (each for each in page.all("a", "href") if each.startswith("/?level=unassessed&"))
+    assert Page(await anna.get(onward)).all("a", "href").count("/case/x50") == 1
+
+
+async def test_times_stand_there_in_full(anna: Browser, file: File, clock: HandClock) -> None:
+    """Whoever has no mouse to hover with can tell when something was as well."""
+    await file("p1")
+    await post(anna, "/case/p1/claim")
+    clock.advance(600)
+    await post(anna, "/case/p1/claim")
+    clock.advance(3600)
+    page = " ".join(Page(await anna.get("/case/p1")).text.split())
+    assert "Written 71 minutes ago, 2026-01-01 11:59 UTC." in page
+    assert "mod_anna took the case 70 minutes ago, 2026-01-01 12:00 UTC" in page
+    assert "mod_anna keeps the case for longer 60 minutes ago, 2026-01-01 12:10 UTC" in page
+
+
 async def test_a_dead_letter_says_what_it_was_and_leads_to_its_case(
     anna: Browser, file: File, store: Store, outbox: Outbox, clock: HandClock
 ) -> None:
@@ -629,7 +677,21 @@ async def test_what_the_browser_sends_never_breaks_a_page(anna: Browser, file: F
 
 
 ADDRESSES = ["/", "/search", "/aside", "/history", "/history.csv", "/case/p1/reply"]
-PARAMETERS = ["level", "subreddit", "mine", "page", "q", "before", "words", "country", "line", "directory", "chosen"]
+PARAMETERS = [
+    "level",
+    "subreddit",
+    "mine",
+    "page",
+    "q",
+    "before",
+    "words",
+    "country",
+    "line",
+    "directory",
+    "chosen",
+    "gaps",
+    "dead",
+]
 
 
 @given(

@@ -24,6 +24,7 @@ SHARES = [at / 100 for at in range(101)]
 
 # Where the last part of a key is a value: every value that it may be.
 COMPUTED: Mapping[str, Iterable[object]] = {
+    "aside.": ("unread", "gaps", "dead"),
     "aside.kind.": DeliveryKind,
     "close.reason.": Why,
     "detail.": ("approved", "dismissed", "escalated", "looked"),
@@ -79,6 +80,22 @@ def test_whatever_a_page_may_say_has_words() -> None:
     said |= {f"{beginning}{value}" for beginning, values in COMPUTED.items() for value in values}
     assert said - KEYS == set()
     assert KEYS - said == set()
+
+
+def test_a_page_says_nothing_in_words_of_its_own() -> None:
+    """What stands in a template, and why a moderator is refused, can be translated in one place."""
+    for template in (files("bot.review") / "templates").iterdir():
+        text = re.sub(
+            r"\{%.*?%\}|\{\{.*?\}\}|<code>.*?</code>|<[^>]*>",
+            " ",
+            template.read_text(encoding="utf-8"),
+            flags=re.DOTALL,
+        )
+        assert (template.name, re.findall(r"[A-Za-z]{2,}", text)) == (template.name, [])
+    for module in files("bot.review").iterdir():
+        if module.name.endswith(".py"):
+            text = module.read_text(encoding="utf-8")
+            assert (module.name, re.findall(r"""UsageError\(f?["'].*""", text)) == (module.name, [])
 
 
 POST = Post("abc", "testsub", "someone", "a title", "a body", 0.0, "/r/testsub/comments/abc/a_title/")
