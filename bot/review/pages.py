@@ -433,7 +433,9 @@ class _Pages:
             return why
         if any(_named(reason) in ("language", "terms") for reason in case.reasons):
             return say("reply.wait.language")
-        return say("reply.wait.team")
+        if case.level.value not in team.replies.auto:
+            return say("reply.wait.team")
+        return (case.reply.error if case.reply else None) or ""
 
     def _reply_state(self, reply: Delivery | None) -> str:
         """What has become of a reply, as a key of the words `reply.state`: in a dry run nobody was answered."""
