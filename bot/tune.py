@@ -122,8 +122,8 @@ def read_stream(data: Path, limit: int | None, seed: int) -> list[Row]:
     return [row for row in rows if not is_user(row) and AMBIGUOUS not in row.labels]
 
 
-def show(tuning: Tuning, share: float, posts_per_day: float | None, console: Console) -> None:
-    """Prints what the change means, measured on rows that it was not chosen on."""
+def show(tuning: Tuning, share: float | None, posts_per_day: float | None, console: Console) -> None:
+    """Prints what the change means, measured on rows it was not chosen on; `share` is None where none is assumed."""
     from rich.table import Table
 
     table = Table("", "before", "after")
@@ -139,8 +139,8 @@ def show(tuning: Tuning, share: float, posts_per_day: float | None, console: Con
         table.add_row(words, cell(tuning.before), cell(tuning.after))
     console.print(table)
     console.print(
-        f"Chosen on {tuning.chosen_on:,} labelled posts and measured on {tuning.reported_on:,} others. "
-        f"Assumed: {share:.1%} of the posts are at risk (--share).",
+        f"Chosen on {tuning.chosen_on:,} posts and measured on {tuning.reported_on:,} others."
+        + (f" Assumed: {share:.1%} of the posts are at risk (--share)." if share is not None else ""),
         highlight=False,
     )
 

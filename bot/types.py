@@ -9,6 +9,9 @@ from enum import StrEnum
 from bot.errors import NotAName
 from models.labels import Level
 
+# Stands where Reddit's id would, when a dry run sent nothing.
+DRY_RUN = "dry-run"
+
 
 @dataclass(frozen=True, slots=True)
 class Post:
@@ -134,6 +137,11 @@ class Delivery:
     step: int = 0
     unclear: int = 0
 
+    @property
+    def was_dry(self) -> bool:
+        """Whether it was only written down as sent: it reached nobody."""
+        return self.reddit_id == DRY_RUN
+
 
 class ReviewAction(StrEnum):
     """What a moderator did."""
@@ -143,7 +151,7 @@ class ReviewAction(StrEnum):
     EDITED = "edited"  # put the reply together from other vetted parts
     APPROVED = "approved"  # the reply may go out
     DISMISSED = "dismissed"  # the case is closed, and no reply goes out
-    MARKED = "marked"  # said which level it really is
+    MARKED = "marked"  # said which level it really is, or took that word back
     ESCALATED = "escalated"  # asked for another pair of eyes
     UNDONE = "undone"  # took back what they did last
     RETRIED = "retried"  # had a dead letter sent again

@@ -71,6 +71,13 @@ async def csrf(client: httpx2.AsyncClient, path: str = "/sessions") -> str:
     return found[1]
 
 
+def seen_in(page: str) -> str:
+    """What the form that approves a reply says of the words its reader saw."""
+    found = re.search(r'name="seen" value="([0-9a-f]{64})"', page)
+    assert found is not None
+    return found[1]
+
+
 async def post(client: httpx2.AsyncClient, path: str, **fields: str) -> httpx2.Response:
     """Sends a form as the page's own forms are sent."""
     return await client.post(path, data={"csrf": await csrf(client), **fields})

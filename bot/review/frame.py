@@ -51,6 +51,7 @@ class Frame:
     def __init__(self, rooms: Rooms) -> None:
         self._desk = rooms.desk
         self._clock = rooms.clock
+        self._dry_run = rooms.config.deliver.dry_run
         self.queue = Queue(rooms.store, rooms.clock)
 
     async def page(
@@ -62,6 +63,7 @@ class Frame:
             "waiting": waiting or await self.queue.waiting(moderator.subreddits),
             "set_aside": await self.queue.set_aside(moderator.subreddits),
             "undoable": await self._desk.undoable(moderator.name),
+            "dry_run": self._dry_run,
             "standing": self.standing,
             "now": self._clock.now(),
         }

@@ -147,7 +147,10 @@ SELECT kind, state, count(*) AS n FROM deliveries GROUP BY kind, state;
 SELECT channel, state, count(*) AS n FROM deliveries WHERE channel <> '' GROUP BY channel, state;
 
 -- name: approve
-UPDATE deliveries SET state = 'pending', body = :body, due_utc = :due_utc, since_utc = :due_utc, changed_utc = :now
+-- Another body than the one proposed does not replace it for good: whoever takes this back gets that one again.
+UPDATE deliveries
+SET state = 'pending', body = :body, proposed = nullif(body, :body), due_utc = :due_utc, since_utc = :due_utc,
+    changed_utc = :now
 WHERE id = :id AND state = 'held';
 
 -- name: dismiss
@@ -156,8 +159,8 @@ UPDATE deliveries SET state = 'dismissed', changed_utc = :now
 WHERE id = :id AND (state = 'held' OR (state = 'pending' AND attempts = 0));
 
 -- name: take_back
--- A reply whose sending was never begun waits for a word again.
-UPDATE deliveries SET state = 'held', changed_utc = :now
+-- A reply whose sending was never begun waits for a word again, as it was proposed.
+UPDATE deliveries SET state = 'held', body = coalesce(proposed, body), proposed = NULL, changed_utc = :now
 WHERE id = :id AND state IN ('pending', 'dismissed') AND attempts = 0 AND body <> '';
 
 -- Cases: posts that moderators look at, and what they did with them.
@@ -169,11 +172,17 @@ VALUES (:post_id, :subreddit, :delivery_id, :action, :actor, :now, :detail, :not
 -- name: reviews_of_post
 SELECT * FROM reviews WHERE post_id = :post_id ORDER BY id;
 
--- name: newest_decision
--- The newest act by which somebody settled a case, passed it on or ticked off a gap, after a time.
+-- name: newest_decisions
+-- Of each case or gap the newest act by which somebody settled it, passed it on or ticked it off, after a time, unless
+-- they took it back; the latest first.
 SELECT * FROM reviews
-WHERE actor = :actor AND at_utc > :after_utc AND action IN ('approved', 'dismissed', 'escalated', 'looked', 'undone')
-ORDER BY id DESC LIMIT 1;
+WHERE action <> 'undone' AND id IN (
+    SELECT max(id) FROM reviews
+    WHERE actor = :actor AND at_utc > :after_utc
+    AND action IN ('approved', 'dismissed', 'escalated', 'looked', 'undone')
+    GROUP BY post_id
+)
+ORDER BY id DESC;
 
 -- name: claim_case
 -- Changes no row when somebody else has it, or when there is nothing to be done any more.
@@ -246,7 +255,8 @@ WHERE judged_utc > :after_utc AND level <> 'none' AND subreddit IN (SELECT value
 ORDER BY judged_utc DESC LIMIT :limit;
 
 -- name: judged_between
--- The newest posts of a span with their probabilities and the last word of a moderator on their level, if there is one.
+-- The newest posts of a span with their probabilities and the last word of a moderator on their level: null where there
+-- is none, empty where it was taken back.
 -- All subreddits when they are null.
 SELECT id, level, judged_utc, json_remove(record, '$.evidence', '$.reasons', '$.versions', '$.deliveries') AS record,
     (SELECT detail FROM reviews WHERE post_id = posts.id AND action = 'marked' ORDER BY id DESC LIMIT 1) AS said
@@ -256,9 +266,10 @@ AND (:subreddits IS NULL OR subreddit IN (SELECT value FROM json_each(:subreddit
 ORDER BY judged_utc DESC LIMIT :limit;
 
 -- name: marked_posts
--- Every post that moderators marked: the level it was given and the last word on what it really is.
+-- Every post that moderators marked: the level it was given and the last word on what it really is. An empty word takes
+-- back those before.
 SELECT posts.level, detail AS said FROM reviews JOIN posts ON posts.id = post_id
-WHERE action = 'marked' AND reviews.subreddit IN (SELECT value FROM json_each(:subreddits)) AND judged_utc > :after_utc
+WHERE action = 'marked' AND detail <> '' AND reviews.subreddit IN (SELECT value FROM json_each(:subreddits)) AND judged_utc > :after_utc
 AND reviews.id = (SELECT max(id) FROM reviews AS newer WHERE newer.post_id = posts.id AND newer.action = 'marked');
 
 -- name: begin_watch
@@ -430,7 +441,7 @@ SET error = CASE WHEN state IN ('held', 'pending', 'sending') THEN 'nobody decid
                  ELSE error END,
     state = CASE state WHEN 'held' THEN 'dismissed' WHEN 'pending' THEN 'dead' WHEN 'sending' THEN 'dead' ELSE state END,
     changed_utc = CASE WHEN state IN ('held', 'pending', 'sending') THEN :now ELSE changed_utc END,
-    body = ''
+    body = '', proposed = NULL
 WHERE body <> '' AND created_utc < :before_utc;
 
 -- name: forget_notes
@@ -455,7 +466,7 @@ UPDATE deliveries
 SET state = CASE WHEN state IN ('held', 'pending', 'sending') THEN 'dismissed' ELSE state END,
     error = CASE WHEN state IN ('held', 'pending', 'sending') THEN :error ELSE error END,
     changed_utc = CASE WHEN state IN ('held', 'pending', 'sending') THEN :now ELSE changed_utc END,
-    body = ''
+    body = '', proposed = NULL
 WHERE post_id = :id;
 
 -- name: due_for_a_check

@@ -16,7 +16,7 @@ from bot.demo import samples
 from bot.demo.show import _refuse_another_set_up, _write_config, show
 from bot.errors import UsageError
 from tests.conftest import KeywordClassifier
-from tests.review import browser, csrf
+from tests.review import browser, csrf, seen_in
 
 
 @pytest.mark.timeout(200)
@@ -64,7 +64,8 @@ async def test_a_newcomer_opens_the_page_and_approves_a_reply(tmp_path: Path) ->
         assert (await moderator.get(link)).status_code == 303
         token = await csrf(moderator)
         case = (await moderator.post("/next", data={"csrf": token})).headers["location"]
-        assert (await moderator.post(f"{case}/approve", data={"csrf": token})).status_code == 303
+        form = {"csrf": token, "seen": seen_in((await moderator.get(case)).text)}
+        assert (await moderator.post(f"{case}/approve", data=form)).status_code == 303
         id = case.removeprefix("/case/")
         for _ in range(120):
             comments = (await visitor.get("/sandbox/state")).json()["comments"]

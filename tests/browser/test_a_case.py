@@ -97,7 +97,7 @@ async def test_a_case_by_keyboard_alone(house: House, visit: Visit) -> None:
     await expect(page.get_by_text("ideation, and more words")).to_be_visible()
     await stop_at(page, page.get_by_role("button", name="Approve"))
     await page.keyboard.press("Space")
-    await expect(page.get_by_text("You approved a reply")).to_be_visible()
+    await expect(page.get_by_text("You approved the reply")).to_be_visible()
     assert await reply_state(house, "p1") is DeliveryState.PENDING
     await stop_at(page, page.get_by_role("button", name="Undo"))
     await page.keyboard.press("Enter")

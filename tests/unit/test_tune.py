@@ -81,7 +81,7 @@ def stream(rows: int = 400) -> Stream:
     nothing = np.zeros(rows)
     scores = Scores(nothing + 1, np.zeros((rows, len(Disorder))), np.eye(4)[np.zeros(rows, dtype=int)], risk)
     none = np.zeros(rows, dtype=bool)
-    return Stream(scores, np.array(["ordinary, here"] * rows), at_risk, ~at_risk, none, none)
+    return Stream(scores, np.array(["ordinary, here"] * rows), at_risk, ~at_risk, none, none, none)
 
 
 def test_the_view_counts_a_stream() -> None:
