@@ -33,10 +33,11 @@ from bot.outbox import Outbox
 from bot.pipeline import Pipeline
 from bot.pulse import Pulse
 from bot.reddit import Gateway, user_agent
-from bot.replies import check_teams
+from bot.replies import check_teams, out_of_date
 from bot.resources import Catalogue
 from bot.review.app import open_page
 from bot.review.desk import Desk
+from bot.review.frame import Frame
 from bot.review.pages import Rooms, routes
 from bot.second import SecondReader
 from bot.sources.reddit import look_up
@@ -102,7 +103,7 @@ async def run(
             _second_reader(config, store, clock, catalogue) as second,
         ):
             manners = await _manners(config, store, clock)
-            inbox, outbox = Inbox(store, clock), Outbox(store, clock)
+            inbox, outbox = Inbox(store, clock), Outbox(store, clock, _out_of_date(catalogue, clock))
             keeper, notices = Keeper(store, manners, config, clock), Notices(store, outbox, config, clock)
             classifier = await asyncio.to_thread(_load, load_model)
             pipeline = Pipeline(config, store, inbox, outbox, manners, classifier, catalogue, clock, judged, second)
@@ -145,7 +146,7 @@ async def review(config: Config, secrets: Secrets, stop: asyncio.Event, on_page:
         manners = await _manners(config, store, clock)
         rooms = Rooms(store, Desk(store, manners, config, clock), config, Catalogue.load(), clock)
         try:
-            async with open_page(config, secrets, store, gateway, routes(rooms), clock) as address:
+            async with open_page(config, secrets, store, gateway, routes(rooms), clock, Frame(rooms).page) as address:
                 on_page(address)
                 await stop.wait()
         except OSError as error:
@@ -178,6 +179,10 @@ def _refuse_wording(config: Config, catalogue: Catalogue, clock: Clock) -> None:
     today = date_of(clock.now())
     if refusals := check_teams(config, catalogue, today):
         raise ConfigError(f"[replies] {refusals[0]}; `nightlight replies check` tells more")
+
+
+def _out_of_date(catalogue: Catalogue, clock: Clock) -> Callable[[str], str]:
+    return lambda body: out_of_date(body, catalogue, date_of(clock.now()))
 
 
 async def _manners(config: Config, store: Store, clock: Clock) -> Manners:
@@ -220,7 +225,8 @@ async def _page(
     async with AsyncExitStack() as stack:
         if rooms.config.review.enabled:
             try:
-                page = open_page(rooms.config, secrets, rooms.store, gateway, routes(rooms), rooms.clock)
+                surround = Frame(rooms).page
+                page = open_page(rooms.config, secrets, rooms.store, gateway, routes(rooms), rooms.clock, surround)
                 on_page(await stack.enter_async_context(page))
             except OSError as error:
                 log.warning("review.off", error=_no_page(rooms.config, error))

@@ -2,19 +2,20 @@
 
 A delivery is written down as `sending` before the call to Reddit. Whoever claims one with `attempts` above 1 must look
 for it on Reddit before sending it: an earlier call may have done the work. A chat service cannot be searched, so there
-`unclear` counts the calls that may have. A reply is claimed only if courtesy has nothing against it at that moment, and
-a chat message only outside quiet hours.
+`unclear` counts the calls that may have. A reply is claimed only if at that moment courtesy has nothing against it and
+all that it names may be printed, and a chat message only outside quiet hours.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
+from bot.alerts import how_many_fit, next_part
 from bot.clock import Clock
 from bot.errors import UsageError
-from bot.manners import Manners, Verdict
+from bot.manners import Manners, Ruling, Verdict
 from bot.store import Store
 from bot.types import Delivery, DeliveryKind, DeliveryState, Planned
 from models.labels import Level
@@ -23,6 +24,10 @@ from models.labels import Level
 _HORIZON_SECONDS = 90_000.0
 # Reddit may show what it did only a moment later: no look comes sooner than this after a crash or an unclear answer.
 SECONDS_BEFORE_LOOKING = 5.0
+
+
+async def _nobody() -> None:
+    """Tells nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +45,15 @@ class Draft:
 
 
 class Outbox:
-    """Deliveries in the store. Each method is one transaction unless it says otherwise."""
+    """Deliveries in the store. Each method is one transaction unless it says otherwise.
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    `out_of_date` says, in words for moderators, why the body of a reply may not go out now; it is empty when it may.
+    """
+
+    def __init__(self, store: Store, clock: Clock, out_of_date: Callable[[str], str] = lambda body: "") -> None:
         self._store = store
         self._clock = clock
+        self._out_of_date = out_of_date
 
     async def enqueue(self, drafts: Sequence[Draft]) -> None:
         """Stores drafts inside the caller's transaction; a second one of a kind, channel and step is left out."""
@@ -74,10 +83,13 @@ class Outbox:
             return await self._store.execute("reclaim", values)
 
     async def claim(self, manners: Manners, channel: str = "") -> tuple[Delivery, ...]:
-        """The most pressing delivery that is due, now `sending`; all lines of a digest together; empty when none is.
+        """The most pressing delivery that is due, now `sending`; empty when none is.
+
+        The lines of a digest come together, as many as one message has room for.
 
         Of those for a chat channel, or else of those for Reddit. A reply that courtesy forbids is dropped on the way,
-        one that a person must decide on goes back to `held`, and what can wait is put off to the end of quiet hours.
+        one that a person must decide on goes back to `held` and its case to those who wait, approved or not when it is
+        out of date, and what can wait is put off to the end of quiet hours.
         """
         now = self._clock.now()
         values = {"now": now, "horizon": _HORIZON_SECONDS, "channel": channel}
@@ -88,7 +100,9 @@ class Outbox:
                     await self._store.execute("defer", {"id": first["id"], "due_utc": until, "now": now})
                     continue
                 if first["kind"] == DeliveryKind.DIGEST:
-                    due = await self._store.fetch("due_together", {"subject": first["subject"]})
+                    due = await self._in_one_message(
+                        await self._store.fetch("due_together", {"subject": first["subject"]})
+                    )
                 if first["kind"] == DeliveryKind.REPLY and not await self._may_go(first, manners):
                     continue
                 for row in due:
@@ -96,15 +110,28 @@ class Outbox:
                 return tuple(_claimed(row) for row in due)
         return ()
 
+    async def _in_one_message(self, lines: Sequence[sqlite3.Row]) -> list[sqlite3.Row]:
+        """The lines of a digest that one message has room for; the others are due in one that goes on from there."""
+        fitting = how_many_fit(lines[0]["subreddit"], [line["body"] for line in lines])
+        # A subject of its own, by which that message is looked for.
+        subject = next_part(lines[0]["subject"])
+        for line in lines[fitting:]:
+            await self._store.execute("put_off_to_next_part", {"id": line["id"], "subject": subject})
+        return list(lines[:fitting])
+
     async def _may_go(self, row: sqlite3.Row, manners: Manners) -> bool:
         posts = await self._store.fetch("get_post", {"id": row["post_id"]})
         author, created_utc = (posts[0]["author"], posts[0]["created_utc"]) if posts else (None, None)
         ruling = await manners.ruling(row["subreddit"], author, created_utc, row["id"])
+        if ruling.verdict is Verdict.SEND and (words := self._out_of_date(row["body"])):
+            ruling = Ruling(Verdict.HOLD, words)
         if ruling.verdict is Verdict.SEND:
             await manners.begin_reply(row["id"], row["subreddit"], author)
             return True
         query = "hold" if ruling.verdict is Verdict.HOLD else "drop"
         await self._store.execute(query, {"id": row["id"], "error": ruling.words, "now": self._clock.now()})
+        if ruling.verdict is Verdict.HOLD:
+            await self._store.execute("wake_case", {"id": row["post_id"]})
         return False
 
     async def finish(self, deliveries: Sequence[Delivery], reddit_id: str) -> None:
@@ -115,16 +142,20 @@ class Outbox:
         """To be tried again, not before `due_utc`; `undone` when the call surely did nothing."""
         await self._settle("retry", deliveries, due_utc=due_utc, error=error, undone=undone)
 
-    async def bury(self, deliveries: Sequence[Delivery], error: str) -> None:
-        """Dead letters: trying again cannot help, a moderator must see them."""
-        await self._settle("bury", deliveries, error=error)
+    async def bury(
+        self, deliveries: Sequence[Delivery], error: str, tell: Callable[[], Awaitable[None]] = _nobody
+    ) -> None:
+        """Dead letters: trying again cannot help, a moderator must see them. `tell` writes in the same transaction."""
+        async with self._store.transaction():
+            await self._settle_each("bury", deliveries, error=error)
+            await tell()
 
     async def drop(self, deliveries: Sequence[Delivery], error: str) -> None:
         """No longer wanted, such as a reply to a post that was taken down."""
         await self._settle("drop", deliveries, error=error)
 
     async def revive(self, delivery_id: int) -> Delivery:
-        """A dead letter is tried again; in the caller's transaction.
+        """A dead letter is tried again, all dead lines of a digest together; in the caller's transaction.
 
         Raises UsageError when there is none of that number, or its words are forgotten.
         """
@@ -136,11 +167,14 @@ class Outbox:
 
     async def _settle(self, query: str, deliveries: Sequence[Delivery], **values: object) -> None:
         async with self._store.transaction():
-            for each in deliveries:
-                await self._store.execute(query, {"id": each.id, "now": self._clock.now(), **values})
-                if query in ("bury", "drop") and each.attempts <= 1:
-                    # Surely never posted, so no cooldown; after a second try nobody can be sure.
-                    await self._store.execute("unnote_reply", {"delivery_id": each.id})
+            await self._settle_each(query, deliveries, **values)
+
+    async def _settle_each(self, query: str, deliveries: Sequence[Delivery], **values: object) -> None:
+        for each in deliveries:
+            await self._store.execute(query, {"id": each.id, "now": self._clock.now(), **values})
+            if query in ("bury", "drop") and each.attempts <= 1:
+                # Surely never posted, so no cooldown; after a second try nobody can be sure.
+                await self._store.execute("unnote_reply", {"delivery_id": each.id})
 
     async def approve(self, reply: Delivery, due_utc: float, body: str = "") -> None:
         """A held reply may go out from `due_utc` on, with another body if one is given; in the caller's transaction.

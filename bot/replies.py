@@ -1,9 +1,9 @@
 """Decision -> the words under a post: vetted parts and the vetted catalogue, put together by a template.
 
 No word of the post, its title or its author goes in, and nothing about the author is guessed: the country is the one
-the team has set, and the language that of the post, when it is certain. Only where a post states both a country and
-whom it is from (a veteran, somebody under 18), the lines are that country's, those for everybody first. The rules are
-in bot/safe_messaging.py.
+that the post states, or else the one that the team has set, and the language that of the post, when it is certain. Only
+a post that states a country has lines for whom it says that it is from (a veteran, somebody under 18), after those for
+everybody. The rules are in bot/safe_messaging.py.
 
 A team may have templates of its own, as files of a folder: `crisis.en.md.j2` for one language, or `crisis.md.j2` for
 all, which then holds no words but parts. They can use
@@ -34,7 +34,7 @@ from bot.safe_messaging import Breach, Rule, lint, lint_words
 from bot.statements import Statements, statements
 from bot.templates import reply_templates
 from bot.types import Decision, Post
-from bot.wording import ENGLISH, LANGUAGES, REPLIED_LEVELS, Wording, best, wording
+from bot.wording import ENGLISH, LANGUAGES, REPLIED_LEVELS, Wording, best, language_of, wording
 from models.labels import Level
 
 # More lines than these are a list to read instead of a number to call.
@@ -57,14 +57,14 @@ def proposed_parts(
     post: Post, level: Level, team: Team, catalogue: Catalogue, today: date, language: str | None = None
 ) -> Parts:
     """What a reply at the level crisis, urgent or watch is made of unless a moderator chooses otherwise."""
-    country, audiences = _for_whom(post, team, catalogue, today)
+    country, audiences = _for_whom(post, team)
     lines = _lines(catalogue, country, today, best(language, today), audiences)
     return Parts(level, tuple(line.id for line in lines), directory=True)
 
 
-def proposed_country(post: Post, team: Team, catalogue: Catalogue, today: date) -> str:
-    """The country (ISO code) whose lines are proposed; empty when neither the team nor the post names one."""
-    return _for_whom(post, team, catalogue, today)[0]
+def proposed_country(post: Post, team: Team) -> str:
+    """The country (ISO code) whose lines are proposed; empty when neither the post nor the team names one."""
+    return _for_whom(post, team)[0]
 
 
 def lines_to_choose(post: Post, country: str, catalogue: Catalogue, today: date) -> tuple[Line, ...]:
@@ -74,8 +74,30 @@ def lines_to_choose(post: Post, country: str, catalogue: Catalogue, today: date)
 
 def reason_to_wait(post: Post, team: Team, catalogue: Catalogue, today: date) -> str:
     """Why the proposed reply waits for a person, whatever the team lets go out by itself; empty when it need not."""
-    if Audience.DOMESTIC_VIOLENCE in _for_whom(post, team, catalogue, today)[1]:
+    country, audiences = _for_whom(post, team)
+    lines = _lines(catalogue, country, today, ENGLISH, audiences)
+    if any(line.audience is Audience.DOMESTIC_VIOLENCE for line in lines):
         return "it names a line for violence at home, and somebody there may read it"
+    return ""
+
+
+def out_of_date(body: str, catalogue: Catalogue, today: date) -> str:
+    """Why a reply that was put together earlier may not go out today, in words for moderators; empty when it may.
+
+    Its own words, or a line or a directory that it names, may not be printed any more, or it holds a number that the
+    catalogue no longer has.
+    """
+    language, left = language_of(body), body
+    for line in catalogue.line:
+        if line.printable(today):
+            left = left.replace(in_words(line, language), "")
+    for directory in catalogue.directories(today):
+        left = left.replace(directory.url, "")
+    urls = [url for line in catalogue.line for url in (line.chat, line.url) if url]
+    urls += [directory.url for directory in catalogue.directory]
+    has_number = any(breach.rule is Rule.NUMBER for breach in lint_words(left, language))
+    if has_number or any(url in left for url in urls) or not wording(language).printable(today):
+        return "something in it may not be printed any more, so it has to be put together again"
     return ""
 
 
@@ -183,15 +205,13 @@ def _stated(post: Post) -> Statements:
     return statements(document_of(post).text)
 
 
-def _for_whom(post: Post, team: Team, catalogue: Catalogue, today: date) -> tuple[str, Collection[Audience]]:
+def _for_whom(post: Post, team: Team) -> tuple[str, Collection[Audience]]:
     """The country and the audiences whose lines are named.
 
-    What the post states counts where both are stated and there is such a line; the country alone is the team's to say.
+    A stated country stands before the team's also where it has no line: a number of another country helps nobody there.
     """
     stated = _stated(post)
-    if any(line.audience for line in _lines(catalogue, stated.country, today, ENGLISH, stated.audiences)):
-        return stated.country, stated.audiences
-    return team.replies.country, ()
+    return (stated.country, stated.audiences) if stated.country else (team.replies.country, ())
 
 
 def _lines(

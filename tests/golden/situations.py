@@ -119,6 +119,9 @@ def _odd() -> Iterator[Situation]:
     yield Situation("odd-french-in-belgium", POSTS["crisis", "fr"], {"country": "BE"})
     yield Situation("odd-country-without-lines", POSTS["crisis", "en"], {"country": "KE"})
     yield Situation("odd-from-a-country-without-a-line-for-them", "17F, Ireland. I want to die.", {"country": "US"})
+    yield Situation("odd-says-where-without-lines", "I live in Kenya. I want to die.", {"country": "US"})
+    yield Situation("odd-says-where-not", "I'm not from Ireland. I want to die.", {"country": "US"})
+    yield Situation("odd-says-where-german", "Ich wohne in Deutschland. " + POSTS["crisis", "de"], {"country": "US"})
     yield Situation("odd-french-from-canada", "17F, Canada. " + POSTS["crisis", "fr"])
     yield Situation("odd-a-community-with-a-hard-name", POSTS["crisis", "en"], subreddit="SuicideWatch")
     yield Situation(

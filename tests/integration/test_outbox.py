@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bot.config import Config
+from bot.clock import date_of
+from bot.config import Config, Deliver, Replies
 from bot.errors import UsageError
 from bot.manners import Manners
 from bot.outbox import Draft, Outbox
+from bot.replies import out_of_date, proposed_parts
+from bot.review.desk import Desk
 from bot.store import Store
 from bot.types import Delivery, DeliveryKind, DeliveryState, Planned
 from models.labels import Level
-from tests.conftest import HandClock
+from tests.cases import CATALOGUE, file_case
+from tests.conftest import HandClock, KeywordClassifier
 
 
 def draft(
@@ -53,6 +59,37 @@ async def test_a_held_reply_is_never_claimed(store: Store, outbox: Outbox, manne
     """Nothing goes out that waits for a moderator."""
     await enqueue(store, outbox, draft(kind=DeliveryKind.REPLY, state=DeliveryState.HELD))
     assert await outbox.claim(manners) == ()
+
+
+@pytest.mark.parametrize("pause_days", [0, 1])
+async def test_an_approved_reply_waits_again_when_a_line_in_it_has_expired(
+    pause_days: int, store: Store, clock: HandClock
+) -> None:
+    """Neither the approval nor anything else lets it out; its case is open again, and put together anew it goes."""
+    config = Config(replies=Replies(country="IE", max_age_hours=100), deliver=Deliver(dry_run=False))
+    manners = Manners(store, b"k" * 32, config, clock)
+    outbox = Outbox(store, clock, lambda body: out_of_date(body, CATALOGUE, date_of(clock.now())))
+    desk = Desk(store, manners, config, clock)
+    clock.set(datetime(2027, 5, 22, 12, tzinfo=UTC).timestamp())  # the last day of a line
+    await file_case(store, clock, KeywordClassifier(), "p1", config=config)
+    await desk.approve("p1", "mod")
+    clock.advance(pause_days * 86_400)
+    due = [each for each in await claimed_one_by_one(outbox, manners) if each.kind is DeliveryKind.REPLY]
+    case = await desk.case("p1")
+    assert (len(due), case.is_open, case.reply_waits) == ((1, False, False) if pause_days == 0 else (0, True, True))
+    if case.reply_waits and case.reply:
+        assert "has to be put together again" in (case.reply.error or "")
+        parts = proposed_parts(case.post, case.level, config.team("testsub"), CATALOGUE, date_of(clock.now()))
+        await desk.edit_and_approve("p1", parts, CATALOGUE, "mod", undo_seconds=0)
+        assert [each.kind for each in await claimed_one_by_one(outbox, manners)] == [DeliveryKind.REPLY]
+
+
+async def claimed_one_by_one(outbox: Outbox, manners: Manners) -> list[Delivery]:
+    """All that may go out now."""
+    found: list[Delivery] = []
+    while claimed := await outbox.claim(manners):
+        found += claimed
+    return found
 
 
 async def test_approval_makes_a_reply_due(store: Store, outbox: Outbox, manners: Manners, clock: HandClock) -> None:

@@ -136,6 +136,23 @@ def test_a_stated_language_and_audience_choose_among_the_lines_of_a_country() ->
     assert "us-veterans" not in ids(advise("two tours. I want to die", danger, Level.CRISIS))
 
 
+@pytest.mark.parametrize(
+    ("text", "line", "evidence"),
+    [
+        ("I want to die. I live in Ireland.", "ie-", "I live in Ireland"),
+        ("Quiero morir. Vivo en México.", "mx-", "Vivo en México"),
+        ("I want to die. I'm not from Ireland.", "", "want to die"),
+    ],
+)
+def test_the_evidence_of_a_country_s_line_is_where_the_country_is_stated(text: str, line: str, evidence: str) -> None:
+    """In any of the five languages; a directory, for a post that states none, rests on the gravest place."""
+    gravest = (Evidence(text.find("want"), text.find("want") + 11, Risk.IDEATION, "a rule"),)
+    danger = assessment(risk=Risk.IDEATION, severity=Severity.SEVERE, evidence=gravest)
+    first = advise(text, danger, Level.CRISIS).recommendations[0]
+    assert text[first.evidence.start : first.evidence.end] == evidence
+    assert first.id.startswith(line) if line else first.id in {each.id for each in CATALOGUE.directory}
+
+
 def test_a_line_that_finds_care_answers_a_question_for_it_and_no_crisis() -> None:
     """Where a post asks for a therapist and says that it is from its country; in danger the crisis line comes first."""
     text = "I'm in the US, how do I find a therapist"
