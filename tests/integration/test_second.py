@@ -49,7 +49,7 @@ class Unsure(KeywordClassifier):
         assessment = super()._assess(document)
         if "unsure" in document.text:
             some = dict.fromkeys(Risk, 0.0) | {Risk.NONE: 0.92, Risk.IDEATION: 0.08}
-            assessment = replace(assessment, risk=Ordinal(some))
+            assessment = replace(assessment, risk=Ordinal(some), unsure=True)
         return replace(assessment, disputed="disputed" in document.text)
 
 
@@ -332,6 +332,23 @@ async def test_the_budget_of_a_day_holds_across_a_restart(
         async with running(config, secrets, clock) as seen:
             await until(lambda: len(seen.levels) == 1, "tomorrow's")
         assert (len(llm.calls), seen.locals) == (3, {"tomorrow": Level.NONE})
+
+
+async def test_doubt_is_the_models_own_unless_the_team_has_its_band(config: Config) -> None:
+    """Left out, what the model was measured for decides, also between the bounds of urgent and crisis; set, the team's
+    band does; a dispute is doubt either way.
+    """
+    posts = [Post(words, "testsub", None, words, "", NOON, "") for words in ("unsure", "indicator", "plain, disputed")]
+    local = [
+        replace(each, assessment=replace(each.assessment, unsure=each.post.id == "indicator"))
+        for each in judge(posts, Unsure(), config.team)
+        if each.assessment
+    ]
+    assert local[1].decision.level is Level.URGENT
+    for given, wanted in (({}, [False, True, True]), ({"unsure_from": 0.05, "unsure_to": 0.2}, [True, False, True])):
+        of_team = reading(config, "http://127.0.0.1:1/v1", **given)
+        reader = SecondReader(Endless(), of_team.llm, of_team.team)
+        assert [reader.wants(each) for each in local] == wanted
 
 
 async def test_calls_are_counted_by_day(store: Store, clock: HandClock) -> None:
