@@ -134,9 +134,11 @@ class Llm(_Section):
     unsure_to: Probability | None = Field(
         None, description="... and less likely than this, or when dictionary and encoder differ"
     )
-    budget_per_day: int = Field(1000, ge=0, description="calls that `run` may make in a day (UTC)")
+    budget_per_day: int = Field(
+        1000, ge=0, description="calls that `run` may make in a day (UTC), half of them at most for `choose`"
+    )
     choose: bool = Field(
-        False, description="live, let it put the recommendations of urgent alerts in order; the posts are sent for that"
+        True, description="live, let it put the recommendations of urgent alerts in order; the posts are sent for that"
     )
     prompt_price_per_million: float = Field(
         0.0, ge=0, description="what a million tokens of prompt cost, in your currency"

@@ -64,7 +64,7 @@ class Seen:
 
 def reading(config: Config, base_url: str, **llm: Any) -> Config:
     """The set-up with a language model for testsub."""
-    given = {"base_url": base_url, "model": "fake", "subreddits": ["testsub"], "timeout_seconds": 5}
+    given = {"base_url": base_url, "model": "fake", "subreddits": ["testsub"], "timeout_seconds": 5, "choose": False}
     cache = config.store.path.with_name("answers.db")
     return Config.model_validate({**config.model_dump(), "llm": {**given, "cache": cache, **llm}})
 
@@ -464,6 +464,7 @@ async def test_a_set_up_that_cannot_be_asked_is_refused(config: Config, secrets:
     ("llm", "fine", "words"),
     [
         ({}, True, "fake at http://127.0.0.1:1/v1 gets posts in doubt from r/testsub"),
+        ({"choose": True}, True, "gets posts in doubt and those of urgent alerts from r/testsub"),
         ({"subreddits": []}, True, "no live post leaves this machine"),
         ({"model": ""}, False, "names no model"),
     ],
