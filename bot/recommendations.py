@@ -1,6 +1,7 @@
 """(document, assessment) -> what may help: ids of the vetted catalogue, each with its reason and its place in the post.
 
 Pure. It knows one post and nothing of its author; country and audience count only when the post itself states them.
+`docs/recommendations.md` says in a table what fits when.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from bot.statements import Ask, Span, Statements, statements
 from models.assessment import Assessment
 from models.document import LONGEST_TEXT, Document
 from models.labels import Disorder, Level, Risk, Severity
+from models.languages import NAMES, TRAINED
 
 MOST = 3
 OFFERED = 8  # of which a language model may choose
@@ -54,6 +56,10 @@ _AUDIENCE_WORDS: Mapping[Audience, str] = {
 _FOR_SAFETY = ("make-it-safer", "plan-for-hard-hours", "tell-one-person")
 _THERAPIES_FOR_SAFETY = ("safety-planning", "self-harm-therapy", "dbt-skills")
 
+# For nights without sleep, whatever the topic; but who is in a high may hardly need any.
+_THERAPY_FOR_SLEEP = "cbt-insomnia"
+_SLEEPS_LITTLE = Disorder.BIPOLAR
+
 # Where nothing in a post points anywhere.
 _FOR_ANYBODY = (
     "tell-one-person",
@@ -64,6 +70,8 @@ _FOR_ANYBODY = (
     "move-a-little",
     "good-things-on-purpose",
 )
+
+_UNREAD = "What it says: the bot could not read this post, and it may be about a crisis."
 
 
 class Kind(StrEnum):
@@ -118,7 +126,7 @@ def counsel(
     lines. Nothing that may not be printed today is named.
     """
     if assessment is None or level is Level.UNASSESSED:
-        return Counsel(card=catalogue.card_for(Situation.UNREAD, today))
+        return Counsel(card=catalogue.card_for(Situation.UNREAD, today), doubts=(_UNREAD,))
     if level is Level.NONE:
         return Counsel()
     post = _Reading(document, assessment, level, catalogue, today)
@@ -154,6 +162,8 @@ class _Reading:
         self.topics = _topics(assessment)
         self._catalogue = catalogue
         self._today = today
+        helps = (catalogue.help_for(topic, self.severity) for topic in self.topics)
+        self._helps = tuple(help_ for help_ in helps if help_.printable(today))
         self._cues = {
             record: [Span(*place) for place in places.values()]
             for record, places in catalogue.cues_in(self.text[:LONGEST_TEXT]).items()
@@ -166,6 +176,11 @@ class _Reading:
         friend_in_danger = Ask.HELPER in asks and risk > Risk.NONE
         danger = self.level is Level.URGENT and (Ask.DANGER in asks or friend_in_danger)
         return self.level is Level.CRISIS or risk >= Risk.IDEATION or danger
+
+    @property
+    def in_danger(self) -> bool:
+        """Whether there is any sign that somebody may not be safe."""
+        return self.is_crisis or self.assessment.risk.level > Risk.NONE
 
     def situation(self) -> Situation:
         """The situation whose card fits, the most pressing one."""
@@ -192,13 +207,10 @@ class _Reading:
         else:
             steps = self._steps()
             care = list(self._care())
-            chosen = [*steps[:1], *self._lines_for_audience()[:1], *care, *steps[1:]]
-        unique = {each.id: each for each in chosen if self._printable(each.id)}
+            lines = [*self._lines_for_audience()[:1], *self._lines_for_care()[:1]]
+            chosen = [*steps[:1], *lines, *care, *steps[1:]]
+        unique = {each.id: each for each in chosen}
         return tuple(unique.values())[:most]
-
-    def _printable(self, identity: str) -> bool:
-        record = self._catalogue.find(identity)
-        return record is not None and record.printable(self._today)
 
     def _lines(self) -> list[Recommendation]:
         """The lines of the country that the post states, or else the directories of lines everywhere."""
@@ -225,6 +237,14 @@ class _Reading:
             if line.audience is not None
         ]
 
+    def _lines_for_care(self) -> list[Recommendation]:
+        """The lines that help to find what the post asks for, in the country that it states."""
+        if Ask.THERAPIST not in self.stated.asks:
+            return []
+        why, place = f"{_ASK_WORDS[Ask.THERAPIST]} This line helps to find one.", self.stated.asks[Ask.THERAPIST]
+        lines = self._catalogue.care_lines(self.stated.country, self._today)
+        return [Recommendation(line.id, Kind.LINE, why, place) for line in lines]
+
     def _first_aid(self) -> Collection[str]:
         if Ask.HELPER in self.stated.asks:
             return _ANSWERS[Ask.HELPER]
@@ -235,14 +255,10 @@ class _Reading:
 
     def _care(self) -> Iterator[Recommendation]:
         """Whom to see, and which therapy to know of, for the topics of the post."""
-        helps = [self._catalogue.help_for(topic, self.severity) for topic in self.topics]
-        for help_ in helps[:1]:
-            seen = self._professional(help_)
-            therapy = self._therapy(help_)
-            wanted = self.severity >= Severity.MODERATE and Ask.THERAPIST not in self.stated.asks
-            yield from (seen, therapy) if wanted else (therapy, seen)
-        if not helps and self.is_crisis and Ask.HELPER not in self.stated.asks:
-            yield self._best_therapy(_THERAPIES_FOR_SAFETY, "It is made for times when staying safe is hard")
+        seen = [self._professional(help_) for help_ in self._helps[:1]]
+        therapy = self._therapies()[:1]
+        wanted = self.severity >= Severity.MODERATE and Ask.THERAPIST not in self.stated.asks
+        yield from (*seen, *therapy) if wanted else (*therapy, *seen)
 
     def _professional(self, help_: Help) -> Recommendation:
         reason = f"The post seems to be about {self._topic(help_)}, with {SEVERITY_WORDS[help_.severity]}."
@@ -250,31 +266,42 @@ class _Reading:
             reason += " This is for whom it is about."
         return Recommendation(help_.id, Kind.PROFESSIONAL, reason, self._place_of(help_.disorder))
 
-    def _therapy(self, help_: Help) -> Recommendation:
-        return self._best_therapy(help_.therapies, f"It is known to help with {self._topic(help_)}", help_.disorder)
+    def _therapies(self) -> list[Recommendation]:
+        """The therapies that may be named, the best one first."""
+        why = dict(self._whys())
+        fitting = [therapy for therapy in why if self._may_be_named(therapy)]
+        about = self._place_of(self._helps[0].disorder) if self._helps else self._whole
 
-    def _best_therapy(self, among: Collection[str], why: str, disorder: Disorder | None = None) -> Recommendation:
-        among = [each for each in among if self._may_be_named(each)]
-        best = max(among, key=lambda each: (self._weight(each), self._turn(each)))
-        if cue := self._cues.get(best):
-            return Recommendation(best, Kind.THERAPY, f"{why}, and the post touches on what it is for.", cue[0])
-        place = self._place_of(disorder) if disorder else self._whole
-        more = f", one of {len(among)} that do" if len(among) > 1 else ""
-        return Recommendation(best, Kind.THERAPY, f"{why}{more}; they take turns from post to post.", place)
+        def named(therapy: str) -> Recommendation:
+            if cues := self._cues.get(therapy):
+                reason = f"{why[therapy]}, and the post touches on what it is for."
+                return Recommendation(therapy, Kind.THERAPY, reason, cues[0])
+            others = len(fitting) - 1
+            more = f"; {others} more fit as well, and they take turns from post to post" if others else ""
+            place = self._riskiest() if therapy in _THERAPIES_FOR_SAFETY else about
+            return Recommendation(therapy, Kind.THERAPY, f"{why[therapy]}{more}.", place)
+
+        best_first = sorted(fitting, key=lambda each: (self._weight(each), self._turn(each)), reverse=True)
+        return [named(therapy) for therapy in best_first]
+
+    def _whys(self) -> Iterator[tuple[str, str]]:
+        """Every therapy that fits the post, with the reason."""
+        for help_ in self._helps[:1]:
+            yield from ((each, f"A guideline recommends it for {self._topic(help_)}") for each in help_.therapies)
+        if self.in_danger and Ask.HELPER not in self.stated.asks:
+            yield from ((each, "It is made for times when staying safe is hard") for each in _THERAPIES_FOR_SAFETY)
+        if _SLEEPS_LITTLE not in self.topics:
+            yield _THERAPY_FOR_SLEEP, "It is made for nights without sleep"
 
     def _steps(self, among: Collection[str] = ()) -> list[Recommendation]:
         """The steps that fit, the best one first; of those given, or of all."""
-        listed = {
-            step: help_.disorder
-            for help_ in (self._catalogue.help_for(topic, self.severity) for topic in reversed(self.topics))
-            for step in help_.self_help
-        }
+        listed = {step: help_.disorder for help_ in reversed(self._helps) for step in help_.self_help}
         answers = {step: ask for ask in _ANSWERS if ask in self.stated.asks for step in _ANSWERS[ask]}
         for_audience = self._for_audience()
         if Ask.HELPER in self.stated.asks:
             listed = {}  # those would be for the other person
-        fitting = {step for step in (*listed, *self._pointed_at(listed)) if self._may_be_named(step)}
-        fitting = set(among) or {*fitting, *answers, *for_audience} or set(_FOR_ANYBODY)
+        fitting = self._nameable(among or {*listed, *self._pointed_at(listed), *answers, *for_audience})
+        fitting = fitting or self._nameable(() if among else _FOR_ANYBODY)
 
         def fit(step: str) -> tuple[bool, int, bytes]:
             weight = min(len(self._cues.get(step, ())), _CUES_COUNTED) + (step in listed)
@@ -309,9 +336,15 @@ class _Reading:
             if enough and record not in only_asked_for and isinstance(self._catalogue.find(record), Step):
                 yield record
 
+    def _nameable(self, cued: Collection[str]) -> set[str]:
+        return {each for each in cued if self._may_be_named(each)}
+
     def _may_be_named(self, cued: str) -> bool:
+        """Whether this step or therapy may be printed today and fits without a cue or has one in the post."""
         record = self._catalogue.find(cued)
-        return isinstance(record, Cued) and (not record.needs_cue or cued in self._cues)
+        if not isinstance(record, Cued) or not record.printable(self._today):
+            return False
+        return not record.needs_cue or cued in self._cues
 
     def _weight(self, record: str) -> int:
         return min(len(self._cues.get(record, ())), _CUES_COUNTED)
@@ -359,6 +392,9 @@ def _topics(assessment: Assessment) -> tuple[Disorder, ...]:
 def _doubts(post: _Reading) -> Iterator[str]:
     """What a moderator should know that the bot does not."""
     assessment = post.assessment
+    if assessment.language not in (None, TRAINED):
+        name = NAMES.get(assessment.language or "", "another language")
+        yield f"What it says: it is in {name}, which the model was not trained on."
     if assessment.disputed:
         yield "Dictionary and model disagree about whether there is any risk."
     dying = assessment.risk.at_least(Risk.IDEATION)

@@ -100,12 +100,13 @@ class Record(BaseModel):
 class Line(Record):
     """A crisis line. `keyword` is what to text; `hours` in local time, empty when nobody could confirm them.
 
-    `audience` is None for a line that is there for everybody.
+    `audience` is None for a line that is there for everybody. One that `finds_care` is no crisis line.
     """
 
     country: Country
     name: Words
     audience: Audience | None = None
+    finds_care: bool = False
     phone: tuple[Number, ...] = ()
     text: Number | None = None
     keyword: Annotated[str, Field(pattern=r"^[A-Z]+$")] | None = None
@@ -272,15 +273,23 @@ class Catalogue(BaseModel):
 
         Those for everybody, then those for the given audiences.
         """
-        lines = [line for line in self.line if line.country == country and line.printable(today)]
+        lines = [line for line in self._lines(country, today) if not line.finds_care]
         return (
             *(line for line in lines if line.audience is None),
             *(line for line in lines if line.audience in audiences),
         )
 
+    def care_lines(self, country: str, today: date) -> tuple[Line, ...]:
+        """The lines of a country that help to find care and may be printed today; never for a crisis."""
+        return tuple(line for line in self._lines(country, today) if line.finds_care)
+
+    def _lines(self, country: str, today: date) -> Iterator[Line]:
+        yield from (line for line in self.line if line.country == country and line.printable(today))
+
     def countries(self, today: date) -> tuple[str, ...]:
         """The countries that have a line for everybody to print today, in alphabetical order."""
-        return tuple(sorted({line.country for line in self.line if line.audience is None and line.printable(today)}))
+        for_everybody = (line for line in self.line if line.audience is None and not line.finds_care)
+        return tuple(sorted({line.country for line in for_everybody if line.printable(today)}))
 
     def directories(self, today: date) -> tuple[Directory, ...]:
         """The directories that may be printed today, the best one first."""

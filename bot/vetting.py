@@ -117,6 +117,8 @@ def _wordings(catalogue: Catalogue, today: date) -> Iterator[tuple[str, str]]:
             yield record.id, f"verified_on {record.verified_on} is in the future"
         if isinstance(record, Advice):
             yield from _rests_on_nothing(record, catalogue)
+        if isinstance(record, Help):
+            yield from _unfounded_therapies(record, catalogue)
         if isinstance(record, Advice | Card):
             yield from _readable(record)
             if any(_NUMBER.search(text) for text in texts(record)):
@@ -134,6 +136,16 @@ def _rests_on_nothing(advice: Advice, catalogue: Catalogue) -> Iterator[tuple[st
             yield advice.id, f"rests on {guideline.id}, which nobody reviewed"
         if guideline.expires_on < advice.expires_on:
             yield advice.id, f"rests on {guideline.id}, which expires before it"
+
+
+def _unfounded_therapies(help_: Help, catalogue: Catalogue) -> Iterator[tuple[str, str]]:
+    """A therapy is said to be recommended for the topic of an entry, and some therapy must fit every post about it."""
+    therapies = [record for each in help_.therapies if isinstance(record := catalogue.find(each), Therapy)]
+    for therapy in therapies:
+        if not set(therapy.guidelines) & set(help_.guidelines):
+            yield help_.id, f"names {therapy.id}, which rests on none of its guidelines"
+    if all(therapy.needs_cue for therapy in therapies):
+        yield help_.id, "has no therapy that fits without a cue"
 
 
 def _readable(record: Advice | Card) -> Iterator[tuple[str, str]]:

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 _COLOURS = ("#3b86ab", "#c97a1e", "#2a9d5c", "#8e5ea2", "#c0392b", "#7b8794")
 _MARKS = "osD^vPX*"
-_DIGITS = 4
 
 # What a report that is shown to others need not tell: where files lie, and which servers there are.
 _PRIVATE: Any = {

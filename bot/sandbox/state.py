@@ -494,10 +494,6 @@ class SandboxReddit:
             raise UnknownThing("token")
         return user
 
-    def revoke_tokens(self) -> None:
-        """Refuse every token issued so far."""
-        self._tokens = {token: (user, 0.0) for token, (user, _) in self._tokens.items()}
-
     def count_request(self) -> tuple[int, int, int]:
         """Count one request against the current window: (used, remaining, seconds to its end)."""
         now = self.clock.now()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import re
+from collections.abc import Callable
 from datetime import date
 
 import pytest
@@ -11,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bot.recommendations import MOST, OFFERED, Counsel, Kind, counsel, reordered
-from bot.resources import Catalogue, Line, Situation
+from bot.resources import Catalogue, Cued, Line, Record, Situation, Therapy
 from bot.statements import statements
 from models.assessment import Assessment, Evidence, Ordinal
 from models.document import Document
@@ -63,6 +65,13 @@ def test_every_topic_at_every_severity_gets_its_own(disorder: Disorder, severity
     assert by_kind[Kind.PROFESSIONAL] == help_.id
     assert by_kind[Kind.THERAPY] in help_.therapies
     assert by_kind[Kind.STEP] in help_.self_help
+
+
+def test_little_distress_after_something_bad_is_watched_first() -> None:
+    """A date to look again is the answer where nothing in the post asks for more, whatever post it is."""
+    for number in range(9):
+        given_ = advise(f"flashbacks, day {number}.", assessment(Disorder.PTSD, severity=Severity.MINIMAL))
+        assert "watchful-waiting" in ids(given_)
 
 
 def test_the_words_of_a_post_choose_among_what_fits() -> None:
@@ -127,6 +136,19 @@ def test_a_stated_language_and_audience_choose_among_the_lines_of_a_country() ->
     assert "us-veterans" not in ids(advise("two tours. I want to die", danger, Level.CRISIS))
 
 
+def test_a_line_that_finds_care_answers_a_question_for_it_and_no_crisis() -> None:
+    """Where a post asks for a therapist and says that it is from its country; in danger the crisis line comes first."""
+    text = "I'm in the US, how do I find a therapist"
+    found = advise(text, assessment(Disorder.DEPRESSION), Level.WATCH)
+    assert ids(found)[:2] == ["first-call-for-therapy", "us-samhsa"]
+    assert "us-samhsa" not in ids(advise("how do I find a therapist", assessment(Disorder.DEPRESSION), Level.WATCH))
+    assert "us-samhsa" not in ids(advise("I'm in the US. so sad", assessment(Disorder.DEPRESSION), Level.WATCH))
+    danger = assessment(Disorder.DEPRESSION, risk=Risk.IDEATION)
+    offer = counsel(Document("", text), danger, Level.CRISIS, CATALOGUE, TODAY, OFFERED)
+    assert ids(offer)[0] == "us-988"
+    assert "us-samhsa" not in ids(offer)
+
+
 def test_a_helper_of_somebody_in_danger_hears_of_the_line_too() -> None:
     """They may call it themselves."""
     given_ = advise("worried about my friend, he has a plan", assessment(risk=Risk.INDICATOR))
@@ -137,6 +159,7 @@ def test_what_is_not_judged_or_not_pressing_gets_nothing() -> None:
     """No assessment: the card for a post nobody read. Level none: nothing at all."""
     unread = counsel(Document("", "x"), None, Level.UNASSESSED, CATALOGUE, TODAY)
     assert unread.recommendations == ()
+    assert unread.doubts == ("What it says: the bot could not read this post, and it may be about a crisis.",)
     assert unread.card is not None
     assert unread.card.fits is Situation.UNREAD
     assert advise("x", assessment(Disorder.OCD), Level.NONE) == Counsel()
@@ -150,17 +173,90 @@ def test_nothing_expired_is_named() -> None:
     assert late.card is None
 
 
-def test_a_draft_is_not_named() -> None:
-    """An unreviewed step is passed over for the next one."""
-    drafts = tuple(
-        step.model_copy(update={"review": "draft"}) if step.id == "after-a-nightmare" else step
-        for step in CATALOGUE.step
+def drafts(is_draft: Callable[[Record], bool]) -> Catalogue:
+    """The catalogue with some of its records not reviewed."""
+
+    tables = CATALOGUE.model_dump()
+    for table in ("step", "therapy", "help", "card"):
+        for entry, record in zip(tables[table], getattr(CATALOGUE, table), strict=True):
+            entry["review"] = "draft" if is_draft(record) else "reviewed"
+    return Catalogue.model_validate(tables)
+
+
+@pytest.mark.parametrize(
+    ("draft", "disorder", "text"),
+    [("after-a-nightmare", Disorder.PTSD, "nightmares"), ("exposure-response", Disorder.OCD, "the washing ritual")],
+)
+def test_a_draft_is_passed_over_for_the_next(draft: str, disorder: Disorder, text: str) -> None:
+    """An unreviewed step or therapy costs a post nothing but itself, even where its cues stand."""
+    given_ = assessment(disorder)
+    assert draft in ids(advise(text, given_))
+    catalogue = drafts(lambda record: record.id == draft)
+    found = counsel(Document("", text), given_, Level.URGENT, catalogue, TODAY)
+    assert draft not in ids(found)
+    assert sorted(each.kind for each in found.recommendations) == [Kind.PROFESSIONAL, Kind.STEP, Kind.THERAPY]
+
+
+@pytest.mark.parametrize(
+    ("is_draft", "kinds"),
+    [
+        (lambda record: isinstance(record, Therapy), {Kind.STEP, Kind.PROFESSIONAL}),
+        (lambda record: isinstance(record, Cued), {Kind.PROFESSIONAL}),
+        (lambda record: record.id == "ptsd-moderate", {Kind.STEP}),
+        (lambda record: True, set()),
+    ],
+)
+def test_where_nothing_is_left_nothing_is_named(is_draft: Callable[[Record], bool], kinds: set[Kind]) -> None:
+    """No therapy, no step, no entry for the topic: the rest is named, and nothing raises, in a crisis either."""
+    catalogue = drafts(is_draft)
+    given_ = assessment(Disorder.PTSD)
+    found = counsel(Document("", "so."), given_, Level.URGENT, catalogue, TODAY)
+    assert {each.kind for each in found.recommendations} == kinds
+    in_crisis = counsel(Document("", "so."), given_, Level.CRISIS, catalogue, TODAY)
+    assert in_crisis.recommendations[0].kind is Kind.LINE
+    assert kinds <= {each.kind for each in in_crisis.recommendations}
+
+
+def test_what_is_for_danger_is_named_only_in_danger() -> None:
+    """Without a sign of risk no topic gets a plan for safety; with one it takes turns with those of the topic."""
+    for_danger = {"safety-planning", "self-harm-therapy", "dbt-skills"}
+    texts = [f"urges, not safe, self harm, day {n}." for n in range(3)]
+    for disorder in Disorder:
+        for severity in Severity:
+            calm, risky = (assessment(disorder, severity=severity, risk=risk) for risk in (Risk.NONE, Risk.INDICATOR))
+            assert not for_danger & {each for text in texts for each in ids(advise(text, calm, Level.WATCH))}
+            assert for_danger & {each for text in texts for each in ids(advise(text, risky))}
+    in_crisis = assessment(Disorder.OCD, risk=Risk.BEHAVIOR)
+    offer = counsel(Document("", "self harm"), in_crisis, Level.CRISIS, CATALOGUE, TODAY, OFFERED)
+    named = next(each for each in offer.recommendations if each.kind is Kind.THERAPY)
+    assert named.id in for_danger
+    assert named.reason.startswith("It is made for times when staying safe is hard")
+
+
+def test_nights_without_sleep_get_their_therapy_but_in_a_high() -> None:
+    """Its cue is enough, with a topic or without; who hardly needs sleep in a high is not told of it."""
+    text = "insomnia, I can't sleep, no sleep"
+    assert "cbt-insomnia" in ids(advise(text, assessment()))
+    assert "cbt-insomnia" in ids(advise(text, assessment(Disorder.ANXIETY)))
+    assert "cbt-insomnia" not in ids(advise(text, assessment(Disorder.BIPOLAR)))
+    assert "cbt-insomnia" not in ids(advise("so.", assessment()))
+
+
+ASKED = ("My meds?", "how do I find a therapist", "just need to vent", "worried about my sister", "my husband hits me",
+         "I'm 15")  # fmt: skip
+
+
+@pytest.mark.parametrize("record", [*CATALOGUE.step, *CATALOGUE.therapy, *CATALOGUE.help], ids=lambda record: record.id)
+def test_every_record_is_named_for_some_post(record: Record) -> None:
+    """Nothing lies in the catalogue that no judgement leads to."""
+    cues = ". ".join(record.cues) if isinstance(record, Cued) else "so."
+    assert any(
+        record.id in ids(advise(text, assessment(disorder, severity=severity, risk=risk)))
+        for text in (cues, *(f"{ask}. {cues}" for ask in ASKED))
+        for disorder in Disorder
+        for severity in Severity
+        for risk in (Risk.NONE, Risk.INDICATOR)
     )
-    catalogue = CATALOGUE.model_copy(update={"step": drafts})
-    catalogue = Catalogue.model_validate(catalogue.model_dump())
-    given_ = counsel(Document("", "nightmares"), assessment(Disorder.PTSD), Level.URGENT, catalogue, TODAY)
-    assert given_.recommendations
-    assert "after-a-nightmare" not in ids(given_)
 
 
 def test_doubts_say_what_the_bot_does_not_know() -> None:
@@ -179,6 +275,21 @@ def test_doubts_say_what_the_bot_does_not_know() -> None:
     assert "40%" in doubts[1]
     assert len(doubts) == 3
     assert advise("x", assessment(Disorder.OCD)).doubts == ()
+
+
+@pytest.mark.parametrize(
+    ("language", "doubts"),
+    [
+        (None, ()),
+        ("en", ()),
+        ("de", ("What it says: it is in German, which the model was not trained on.",)),
+        ("xx", ("What it says: it is in another language, which the model was not trained on.",)),
+    ],
+)
+def test_doubts_name_a_language_that_the_model_cannot_read(language: str | None, doubts: tuple[str, ...]) -> None:
+    """A moderator who reads the doubts alone must not take the labels of such a post for certain."""
+    given_ = dataclasses.replace(assessment(Disorder.OCD), language=language)
+    assert advise("x", given_).doubts == doubts
 
 
 WEIRD = st.text(max_size=200) | st.lists(
@@ -241,6 +352,7 @@ def test_whatever_is_judged_only_vetted_records_are_named(
         first = CATALOGUE.find(ids(found)[0])
         assert first is not None and first.id in LINES
         assert getattr(first, "audience", None) is None
+        assert not getattr(first, "finds_care", False)
     stated = statements(document.text)
     for line in (record for each in ids(found) if isinstance(record := CATALOGUE.find(each), Line)):
         assert line.country == stated.country

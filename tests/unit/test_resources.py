@@ -11,6 +11,7 @@ import pytest
 
 from bot.errors import ConfigError
 from bot.resources import Audience, Catalogue, Channel, Help, Situation, Step, Therapy
+from bot.wording import LANGUAGES, wording
 from models.labels import Disorder, Severity
 
 CATALOGUE = Catalogue.load()
@@ -78,6 +79,41 @@ def test_every_topic_has_help_at_every_severity(disorder: Disorder, severity: Se
     assert disorder.value.split("_")[0] not in CATALOGUE.topic[disorder]
 
 
+@pytest.mark.parametrize(
+    ("entries", "has", "lacks"),
+    [
+        (["ptsd-minimal"], {"watchful-waiting"}, {"trauma-focused-cbt", "emdr", "cognitive-processing"}),
+        (["adhd-minimal", "adhd-mild"], {"adhd-information"}, {"adhd-medicine-review"}),
+        (["ocd-minimal", "ocd-mild"], {"erp-self-help"}, {"exposure-response", "ocd-combined"}),
+        (["ocd-severe"], {"ocd-combined"}, {"erp-self-help"}),
+        (["anxiety-minimal", "anxiety-mild"], {"guided-self-help-worry"}, {"applied-relaxation", "cbt-worry"}),
+        (["anxiety-severe"], {"cbt-worry", "worry-medicine"}, {"problem-solving-therapy"}),
+        (["depression-severe"], {"mood-combined", "cbt-mood"}, {"guided-self-help-mood"}),
+        (["schizophrenia-severe"], {"psychosis-medicine-review"}, {"arts-therapy", "peer-support-worker"}),
+    ],
+)
+def test_how_heavy_it_is_decides_what_is_offered(entries: list[str], has: set[str], lacks: set[str]) -> None:
+    """Information, self-help and waiting for little distress; what is made for severe distress there alone."""
+    for entry in entries:
+        help_ = CATALOGUE.find(entry)
+        assert isinstance(help_, Help)
+        assert has <= set(help_.therapies)
+        assert not lacks & set(help_.therapies)
+
+
+@pytest.mark.parametrize("disorder", [Disorder.BIPOLAR, Disorder.SCHIZOPHRENIA])
+@pytest.mark.parametrize("severity", Severity)
+def test_new_highs_and_voices_want_a_doctor_soon(disorder: Disorder, severity: Severity) -> None:
+    """However faint they are: no entry takes for granted that somebody is in care already."""
+    assert re.search(r"within days|within a day|today", CATALOGUE.help_for(disorder, severity).seek)
+
+
+@pytest.mark.parametrize("text", ["a panic attack", "I plan a trip", "my new job started", "images of my holiday"])
+def test_common_words_are_no_cue_for_a_treatment(text: str) -> None:
+    """They stand in too many posts to point to a treatment of trauma, of danger or of voices."""
+    assert not {"emdr", "safety-planning", "early-intervention"} & CATALOGUE.cues_in(text).keys()
+
+
 def test_there_is_a_card_for_every_situation() -> None:
     """Each says what to answer, what not to say, when to turn to Reddit, and how to look after oneself."""
     for situation in Situation:
@@ -95,6 +131,26 @@ def test_lines_for_one_audience_come_only_when_it_is_named() -> None:
     assert veterans[:-1] == everybody
     assert veterans[-1].id == "us-veterans"
     assert {line.audience for line in CATALOGUE.line} == {None, *Audience}
+
+
+def test_a_line_that_finds_care_is_no_crisis_line() -> None:
+    """It is asked for by itself, for its own country, as long as it may be printed, and counts for no country."""
+    assert [line.id for line in CATALOGUE.care_lines("US", TODAY)] == ["us-samhsa"]
+    assert "us-samhsa" not in {line.id for line in CATALOGUE.crisis_lines("US", TODAY, set(Audience))}
+    assert CATALOGUE.care_lines("GB", TODAY) == ()
+    assert CATALOGUE.care_lines("US", date(2100, 1, 1)) == ()
+    alone = CATALOGUE.model_copy(update={"line": CATALOGUE.care_lines("US", TODAY)})
+    assert alone.countries(TODAY) == ()
+
+
+def test_no_language_loses_a_note_or_the_name_of_a_language() -> None:
+    """What a reader must know of a crisis line, such as another number, is there in every language of a reply."""
+    for line in CATALOGUE.line:
+        for words in map(wording, LANGUAGES):
+            for_spanish_alone = line.id == "us-988" and words.language != "Spanish"
+            if line.note and not (line.finds_care or words.reads_the_catalogue or for_spanish_alone):
+                assert words.notes.get(line.id), (line.id, words.language)
+        assert line.language
 
 
 def test_a_line_names_its_channels() -> None:

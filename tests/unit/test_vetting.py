@@ -89,6 +89,17 @@ def test_advice_stands_no_longer_than_what_it_rests_on(folder: Path, old: str, n
     assert Finding("steps.toml", "sleep-rhythm", rule) in check(TODAY, folder)
 
 
+def test_an_entry_of_help_names_what_its_guidelines_recommend(folder: Path) -> None:
+    """A therapy of another guideline is told, and so is an entry none of whose therapies fits without a cue."""
+    change(folder, "disorders.toml", '"ocd-information", ', '"safety-planning", ')
+    change(folder, "therapies.toml", 'id = "erp-self-help"', 'id = "erp-self-help"\nneeds_cue = true')
+    change(folder, "therapies.toml", 'id = "safety-planning"', 'id = "safety-planning"\nneeds_cue = true')
+    assert check(TODAY, folder) == [
+        Finding("disorders.toml", "ocd-minimal", "names safety-planning, which rests on none of its guidelines"),
+        Finding("disorders.toml", "ocd-minimal", "has no therapy that fits without a cue"),
+    ]
+
+
 def test_too_few_countries_are_told(folder: Path) -> None:
     """Drafts do not count: without them the lines would reach too few people."""
     path = folder / "crisis_lines.toml"
