@@ -132,9 +132,9 @@ class Study:
             return False
         if any(made_by.get(part) != versions.get(part) for part in ("llm", "prompt")):
             raise UsageError(
-                f"{file} was labelled with {_spelled(made_by)}, and {name} is now {_spelled(versions)}. Move that "
-                f"file away to label anew; what {self.folder / 'answers.db'} knows is not asked again. Or keep it, and give the "
-                "annotator another name"
+                f"{file} was labelled with {_spelled(made_by)}, and {name} is now {_spelled(versions)}. Move that file "
+                f"away to label anew; what {self.folder / 'answers.db'} knows is not asked again. Or keep it, and give "
+                "the annotator another name"
             )
         file.replace(file.with_name(f"{file.name}.before"))
         return True
