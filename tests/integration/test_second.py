@@ -33,6 +33,7 @@ from models.assessment import Assessment, Ordinal
 from models.document import Document
 from models.errors import OverBudget
 from models.labels import Level, Risk
+from models.redact import redact
 from tests.conftest import NOON, HandClock, KeywordClassifier
 from tests.fake_llm import HOST, Act, Call, FakeLlm, answers, by_post, fails, says, slowly
 
@@ -51,6 +52,12 @@ class Unsure(KeywordClassifier):
             some = dict.fromkeys(Risk, 0.0) | {Risk.NONE: 0.92, Risk.IDEATION: 0.08}
             assessment = replace(assessment, risk=Ordinal(some), unsure=True)
         return replace(assessment, disputed="disputed" in document.text)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _gazetteer() -> None:
+    """The places are read once in a process, which takes longer than some of these tests give a server."""
+    redact("")
 
 
 @dataclass
@@ -183,7 +190,7 @@ async def test_what_was_not_read_again_goes_to_a_person(
     quiet = reddit.submit("testsub", "quiet", "unsure", "somebody")
     reddit.submit("testsub", "loud", "indicator, disputed", "somebody_else")
     async with FakeLlm(act) as llm:
-        config = reading(config, llm.base_url, timeout_seconds=0.4)
+        config = reading(config, llm.base_url, timeout_seconds=1)
         async with running(config, secrets, clock) as seen:
             await until(lambda: seen.levels == {"quiet": Level.WATCH, "loud": Level.URGENT}, "both judgements")
             await until(lambda: len(reddit.conversations) == 1, "the alert")
