@@ -14,6 +14,7 @@ from bot.reddit import Gateway, user_agent
 from bot.replies import check_teams
 from bot.resources import Catalogue
 from bot.store import Store
+from bot.wording import LANGUAGES, wording
 from models.assessment import Classifier
 
 _USER_AGENT = re.compile(r"[\w.-]+:[\w.-]+:[\w.+-]+ \(by /u/[\w-]{3,20}\)")
@@ -118,8 +119,9 @@ def _catalogue(config: Config, today: date) -> Finding:
         catalogue = Catalogue.load()
     except NightlightError as error:
         return Finding("catalogue", False, str(error))
-    if expired := catalogue.expired(today):
-        return Finding("catalogue", False, f"expired: {', '.join(each.id for each in expired)}")
+    expired = [each.id for each in catalogue.expired(today)]
+    if expired := expired + [words.id for words in map(wording, LANGUAGES) if today >= words.expires_on]:
+        return Finding("catalogue", False, f"expired: {', '.join(expired)}")
     wanted = {config.team(name).replies.country for name in config.reddit.subreddits} - {""}
     if unknown := sorted(wanted - set(catalogue.countries(today))):
         return Finding("catalogue", False, f"no line for the country {', '.join(unknown)}")

@@ -58,7 +58,7 @@ def proposed_parts(
 ) -> Parts:
     """What a reply at the level crisis, urgent or watch is made of unless a moderator chooses otherwise."""
     country, audiences = _for_whom(post, team, catalogue, today)
-    lines = _lines(catalogue, country, today, best(language), audiences)
+    lines = _lines(catalogue, country, today, best(language, today), audiences)
     return Parts(level, tuple(line.id for line in lines), directory=True)
 
 
@@ -84,8 +84,8 @@ def compose_reply(
 ) -> str:
     """The reply to a post at the level crisis, urgent or watch, in Markdown; it passes `lint`.
 
-    It is in `language` (ISO 639-1) when there is a reviewed wording for that, else in English. As many crisis lines are
-    named, up to three, as there is room for. Raises NoVettedWords as `compose` does.
+    It is in `language` (ISO 639-1) when there is a wording for that to print today, else in English. As many crisis
+    lines are named, up to three, as there is room for. Raises NoVettedWords as `compose` does.
     """
     parts = proposed_parts(post, decision.level, team, catalogue, today, language)
     for count in range(len(parts.lines), 0, -1):
@@ -101,9 +101,9 @@ def compose(
 ) -> str:
     """The reply made of these parts, in Markdown; it passes `lint`.
 
-    Raises NoVettedWords when the level has no words, when a line may not be printed today or there are too many, when
-    one for an audience lacks the one for everybody in its country, when neither a line nor a directory is left, or when
-    the outcome would break a rule of safe messaging.
+    Raises NoVettedWords when the level has no words, or none that may be printed today; when a line may not be printed
+    today or there are too many; when one for an audience lacks the one for everybody in its country; when neither a
+    line nor a directory is left; or when the outcome would break a rule of safe messaging.
     """
     return _kept(*_put_together(post, parts, team, catalogue, today, language))
 
@@ -120,7 +120,9 @@ def _put_together(
     """The reply and what is wrong with it."""
     if parts.words not in REPLIED_LEVELS:
         raise NoVettedWords(f"there are no vetted words for the level {parts.words}")
-    language = best(language)
+    language = best(language, today)
+    if not wording(language).printable(today):
+        raise NoVettedWords("the words of replies have expired, or nobody reviewed them")
     lines = [in_words(line, language) for line in _in_order(parts.lines, catalogue, today)]
     directories = catalogue.directories(today) if parts.directory else ()
     if not lines and not directories:

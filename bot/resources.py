@@ -6,7 +6,7 @@ import re
 import tomllib
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping
-from datetime import date, timedelta
+from datetime import date
 from enum import StrEnum
 from functools import cached_property
 from importlib.resources import files
@@ -16,20 +16,23 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from bot.errors import ConfigError, NightlightError
+from bot.vetted import Source, Vetted, Words
 from models.labels import Disorder, Severity
 
-# How long a record may stand before a person looks at its sources again.
-_LIFETIME = {"high": timedelta(days=366), "medium": timedelta(days=184)}
-
-# The files of the catalogue; each table is in one of them.
-FILES = ("crisis_lines.toml", "guidelines.toml", "steps.toml", "therapies.toml", "disorders.toml", "cards.toml")
+# The files of the catalogue, each with the tables that stand in it and in no other.
+FILES: Mapping[str, tuple[str, ...]] = {
+    "crisis_lines.toml": ("line", "directory", "retired"),
+    "guidelines.toml": ("guideline",),
+    "steps.toml": ("step",),
+    "therapies.toml": ("therapy",),
+    "disorders.toml": ("topic", "help"),
+    "cards.toml": ("card",),
+}
 
 Identity = Annotated[str, Field(pattern=r"^[a-z0-9_-]+$", max_length=60)]
 Country = Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
 Number = Annotated[str, Field(pattern=r"^[+(]?[0-9][0-9 ()-]*$", max_length=20)]
 Link = Annotated[str, Field(pattern=r"^https://[A-Za-z0-9./-]+$")]
-Source = Annotated[str, Field(pattern=r"^https?://\S+$")]
-Words = Annotated[str, Field(min_length=1, pattern=r"^[^\n*_`\[\]<>|\\?]*$")]  # nothing Markdown would act on
 Cue = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9' -]*$", max_length=40)]
 ReadingAge = Annotated[int, Field(ge=8, le=16)]
 
@@ -73,28 +76,10 @@ class Situation(StrEnum):
     UNREAD = "unread"
 
 
-class Record(BaseModel):
-    """What every entry of the catalogue carries: where it comes from and how long it may be used."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class Record(Vetted):
+    """One entry of the catalogue."""
 
     id: Identity
-    source: Annotated[tuple[Source, ...], Field(min_length=1)]
-    confidence: Literal["high", "medium"]
-    verified_on: date
-    verified_by: Words
-    expires_on: date = Field(description="the first day on which the record is no longer printed")
-    review: Literal["reviewed", "draft"]
-
-    @model_validator(mode="after")
-    def _stands_no_longer_than_it_may(self) -> Record:
-        if not self.verified_on < self.expires_on <= self.verified_on + _LIFETIME[self.confidence]:
-            raise ValueError(f"expires_on must lie within {_LIFETIME[self.confidence].days} days after verified_on")
-        return self
-
-    def printable(self, today: date) -> bool:
-        """Whether a person may be shown this today: reviewed, and not expired."""
-        return self.review == "reviewed" and today < self.expires_on
 
 
 class Line(Record):
@@ -114,7 +99,7 @@ class Line(Record):
     chat: Link | None = None
     url: Link | None = None
     hours: Words | Literal[""] = ""
-    language: tuple[Words, ...]
+    language: Annotated[tuple[Words, ...], Field(min_length=1)]
     note: Words | Literal[""] = ""
 
     @model_validator(mode="after")
@@ -142,6 +127,15 @@ class Directory(Record):
     url: Link
 
 
+# How each body numbers its guidelines.
+_NUMBERED: Mapping[str, str] = {
+    "NICE": r"(NG|CG|PH|TA)[1-9]\d{0,3}",
+    "WHO": r"mhGAP 20\d\d",
+    "APA": r".+(\d(st|nd|rd|th) edition| 20\d\d)",
+    "VA/DoD": r".+ 20\d\d",
+}
+
+
 class Guideline(Record):
     """A published guideline, known by its number."""
 
@@ -151,8 +145,8 @@ class Guideline(Record):
 
     @model_validator(mode="after")
     def _is_numbered(self) -> Guideline:
-        if not any(character.isdigit() for character in self.number):
-            raise ValueError("number: a guideline is named by its number or its edition")
+        if not re.fullmatch(_NUMBERED[self.by], self.number):
+            raise ValueError(f"number: {self.by} has no guideline of such a number, year or edition")
         return self
 
     @property
@@ -225,6 +219,8 @@ class Retired(BaseModel):
     country: Country
     number: Number
     reason: Words
+    source: Annotated[tuple[Source, ...], Field(min_length=1)]
+    verified_on: date
 
 
 class Catalogue(BaseModel):
@@ -372,11 +368,15 @@ class Catalogue(BaseModel):
 
 
 def read_tables(folder: Traversable, name: str) -> dict[str, Any]:
-    """The tables of one file. Raises ConfigError that names the file."""
+    """The tables of one file. Raises ConfigError that names the file, also for a table that belongs in no such file."""
     try:
-        return tomllib.loads((folder / name).read_text(encoding="utf-8"))
+        tables = tomllib.loads((folder / name).read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"catalogue: {name}: {error}") from error
+    for table in tables:
+        if table not in FILES[name]:
+            raise ConfigError(f"catalogue: {name}: there is no place for a table {table!r} in this file")
+    return tables
 
 
 def contradictions(catalogue: Catalogue) -> Iterator[tuple[str, str]]:
@@ -398,11 +398,14 @@ def contradictions(catalogue: Catalogue) -> Iterator[tuple[str, str]]:
 
 
 def _retired_numbers(catalogue: Catalogue) -> Iterator[tuple[str, str]]:
-    retired = {(entry.country, _digits(entry.number)): entry for entry in catalogue.retired}
-    for line in catalogue.line:
-        for number in line.numbers:
-            if entry := retired.get((line.country, _digits(number))):
-                yield line.id, f"uses {number}, which is retired: {entry.reason}"
+    for entry in catalogue.retired:
+        spaced = r"[ ().-]*".join(filter(str.isdigit, entry.number))
+        number = re.compile(rf"(?<!\d)(?<!\d[ ().-]){spaced}(?![ ().-]?\d)")  # alone, not as part of a longer one
+        for line in catalogue.line:
+            if line.country == entry.country:
+                for text in (*line.numbers, line.name, line.note, line.hours):
+                    if found := number.search(text):
+                        yield line.id, f"uses {found.group()}, which is retired: {entry.reason}"
 
 
 def _dead_references(catalogue: Catalogue) -> Iterator[tuple[str, str]]:
@@ -414,7 +417,3 @@ def _dead_references(catalogue: Catalogue) -> Iterator[tuple[str, str]]:
     for help_ in catalogue.help:
         for unknown in (set(help_.self_help) - steps) | (set(help_.therapies) - therapies):
             yield help_.id, f"names {unknown}, which is not in the catalogue"
-
-
-def _digits(number: str) -> str:
-    return "".join(character for character in number if character.isdigit())

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 
-from bot.wording import ENGLISH, wording
+from bot.wording import ENGLISH, Never, wording
 
 LONGEST_REPLY = 1500  # exclusive, in characters
 
-# A school grade of 7 is an age of 12.
-_HIGHEST_GRADE = 7.0
+# A school grade of 6 is an age of 11 to 12.
+_HIGHEST_GRADE = 6.0
 # For languages that the grade was not made for, in words on average.
 _LONGEST_SENTENCE = 16.0
 
@@ -77,7 +77,11 @@ def lint(text: str, language: str = ENGLISH, lines: Iterable[str] = ()) -> list[
 
 
 def lint_words(text: str, language: str = ENGLISH) -> list[Breach]:
-    """What some words break that may be only a part of a reply: the first thing found for each rule."""
+    """What some words break that may be only a part of a reply: the first thing found for each rule.
+
+    They are held to the rules of their own language and to those of English, and looked at as a reader sees them: no
+    line break, link, emphasis, quote, full-width letter or hidden character keeps two words apart.
+    """
     text = html.unescape(text)  # Markdown shows an entity as the letter it stands for
     found = {rule: match.group() for rule, match in _found(text, language)}
     if hidden := next(filter(_is_hidden, text), None):
@@ -85,12 +89,26 @@ def lint_words(text: str, language: str = ENGLISH) -> list[Breach]:
     return [Breach(rule, " ".join(found[rule].split())) for rule in Rule if rule in found]
 
 
+_BLANK_LETTERS = "\u115f\u1160\u2800\u3164\uffa0"  # letters and a symbol by their category, that show nothing
+
+
 def _is_hidden(character: str) -> bool:
+    if character in _BLANK_LETTERS:
+        return True
     return not character.isprintable() and character != "\n" and unicodedata.category(character) != "Zs"
 
 
 # Addresses and the names of subreddits: a community may well be called r/depression.
 _NAMES = re.compile(r"https://[^\s()]+|(?<!\w)r/\w+")
+_QUOTES = str.maketrans(dict.fromkeys("‘’‛ʼ′´", "'") | dict.fromkeys('“”„‟«»‹›"', ""))
+_DASHES = str.maketrans(dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212", "-"))
+# What Markdown does not show: where a link goes, signs for a quote, a heading or a list, and those for emphasis.
+_UNSEEN = re.compile(
+    r"\]\((?:[^()]|\([^()]*\))*\)|\]\[[^\]]*\]|^[ \t]*(?:[>#+-]+|\d+[.)])[ \t]|>!|!<|!(?=\[)|[\[\]*_`~^\\]",
+    re.MULTILINE,
+)
+_PAUSES = re.compile(r"\.{2,}|[()]")
+_EDGE_QUOTES = re.compile(r"(?<!\w)'|'(?!\w)")
 _ANYWHERE = {
     Rule.QUESTION: re.compile(r"[?¿\u037e\u061f？]"),
     Rule.USER: re.compile(r"(?<!\w)u/\w+", re.IGNORECASE),
@@ -106,27 +124,38 @@ _BAD_LINK = re.compile(
 
 @cache
 def _never(language: str) -> dict[Rule, re.Pattern[str]]:
-    never = wording(language).never
-    words = {
-        Rule.DIAGNOSIS: never.diagnosis,
-        Rule.CLAIM: never.claim,
-        Rule.PROMISE: never.promise,
-        Rule.GUILT: never.guilt,
-        Rule.METHOD: never.method,
-        Rule.PERSON: never.person,
-    }
-    return {rule: re.compile(rf"\b(?:{'|'.join(each)})\b", re.IGNORECASE) for rule, each in words.items()}
+    """By rule, what must not be said in a language; nor may it be said in English, which readers of any know."""
+    lists = [wording(each).never for each in dict.fromkeys((language, ENGLISH))]
+    words = {name: [each for never in lists for each in getattr(never, name)] for name in Never.model_fields}
+    return {Rule[name.upper()]: re.compile(rf"\b(?:{'|'.join(each)})\b", re.IGNORECASE) for name, each in words.items()}
 
 
 def _found(text: str, language: str) -> Iterator[tuple[Rule, re.Match[str]]]:
-    plain = unicodedata.normalize("NFKC", "".join(c for c in text if not _is_hidden(c)))
-    # Markdown's signs inside a word do not stop anybody from reading it.
-    words = re.sub(r"[*_`~]", "", _NAMES.sub("", plain)).replace("’", "'")
+    plain = _plain(text)
+    words = _as_read(plain)
     for rule, pattern in (_never(language) | _ANYWHERE).items():
         if match := pattern.search(words):
             yield rule, match
     if match := _BAD_LINK.search(plain):
         yield Rule.LINK, match
+
+
+def _plain(text: str) -> str:
+    """The text with one character for all that look like it, and none that cannot be seen."""
+    seen = "".join(" " if c.isspace() and c != "\n" else c for c in text.translate(_QUOTES) if not _hides(c))
+    composed = unicodedata.normalize("NFKC", seen).translate(_DASHES)
+    # Marks that no letter has taken up, such as one that strikes it through.
+    return "".join(c for c in composed if unicodedata.category(c) != "Mn")
+
+
+def _hides(character: str) -> bool:
+    return _is_hidden(character) and not character.isspace()
+
+
+def _as_read(plain: str) -> str:
+    """The words alone, one space apart: no address, no name of a subreddit, no Markdown."""
+    words = _PAUSES.sub(" ", _UNSEEN.sub("", _NAMES.sub("", plain)))
+    return " ".join(_EDGE_QUOTES.sub("", words).split())
 
 
 def _missing(text: str, language: str) -> Iterator[Rule]:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Any
@@ -29,6 +30,7 @@ from bot.resources import (
     contradictions,
     read_tables,
 )
+from bot.wording import ENGLISH, LANGUAGES, wording
 
 _KINDS: Mapping[str, type[BaseModel]] = {
     "line": Line,
@@ -56,13 +58,14 @@ class Finding:
 def check(today: date, folder: Traversable | None = None) -> list[Finding]:
     """Every rule that the catalogue in a folder breaks; without a folder, the one that comes with the package.
 
-    Entries come first: while one of them cannot be read, what holds between them is not looked at. Whether a record has
-    expired is no rule; `Catalogue.due` tells that. Never raises for what is in the files.
+    Entries come first: while one of them cannot be read, what holds between them is not looked at. A catalogue in which
+    nothing is found can be loaded. Whether a record has expired is no rule; `Catalogue.due` tells that. Never raises
+    for what is in the files.
     """
     folder = folder if folder is not None else files("bot") / "resources"
     tables: dict[str, Any] = {}
     at: dict[str, str] = {}
-    found: list[Finding] = []
+    found = list(_unread(folder))
     for name in FILES:
         try:
             here = read_tables(folder, name)
@@ -79,7 +82,23 @@ def check(today: date, folder: Traversable | None = None) -> list[Finding]:
     except KeyError as error:
         return [Finding("", "", f"no table {error}")]
     broken = [*contradictions(catalogue), *_wordings(catalogue, today)]
-    return [Finding(at.get(record, ""), record, rule) for record, rule in broken]
+    return [Finding(at.get(record, ""), record, rule) for record, rule in broken] or list(_unloadable(folder))
+
+
+def _unread(folder: Traversable) -> Iterator[Finding]:
+    """A file beside the catalogue's whose name is none of theirs, so that whatever is in it would be missed."""
+    try:
+        names = sorted(path.name for path in folder.iterdir() if path.name.endswith(".toml"))
+    except OSError:
+        return  # each file is missing then, and is told as such
+    yield from (Finding(name, "", "no file of this name is read") for name in names if name not in FILES)
+
+
+def _unloadable(folder: Traversable) -> Iterator[Finding]:
+    try:
+        Catalogue.load(folder)
+    except ConfigError as error:
+        yield Finding("", "", str(error))
 
 
 def _dicts(table: object) -> Iterator[dict[str, Any]]:
@@ -88,12 +107,10 @@ def _dicts(table: object) -> Iterator[dict[str, Any]]:
 
 def _entries(file: str, tables: Mapping[str, Any]) -> Iterator[Finding]:
     for table, entries in tables.items():
-        if table == "topic":
+        if not isinstance(entries, list if table in _KINDS else dict):
+            yield Finding(file, "", f"{table} is not the kind of table that it should be")
             continue
-        if table not in _KINDS or not isinstance(entries, list):
-            yield Finding(file, "", f"unknown table {table}")
-            continue
-        for entry in entries:
+        for entry in entries if table in _KINDS else ():
             try:
                 _KINDS[table].model_validate(entry)
             except ValidationError as error:
@@ -112,6 +129,12 @@ def _parsed(tables: Mapping[str, Any]) -> dict[str, Any]:
 def _wordings(catalogue: Catalogue, today: date) -> Iterator[tuple[str, str]]:
     if (countries := len(catalogue.countries(today))) < _FEWEST_COUNTRIES:
         yield "", f"lines for {countries} countries, of {_FEWEST_COUNTRIES} that are needed"
+    for line in catalogue.line:
+        if line.country not in _countries():
+            yield line.id, f"{line.country} is no country's code (ISO 3166)"
+        for name in line.language:
+            if name[0].isupper() and name not in _languages():
+                yield line.id, f"{name} is no language that every wording of a reply has a name for"
     for record in catalogue.records():
         if record.verified_on > today:
             yield record.id, f"verified_on {record.verified_on} is in the future"
@@ -123,10 +146,24 @@ def _wordings(catalogue: Catalogue, today: date) -> Iterator[tuple[str, str]]:
             yield from _readable(record)
             if any(_NUMBER.search(text) for text in texts(record)):
                 yield record.id, "has a number in its words; numbers to call belong to a line, with their source"
-        if isinstance(record, Step | Help):
-            for rule, pattern in _UNFIT.items():
-                if any(pattern.search(text) for text in _said(record)):
-                    yield record.id, rule
+        said, advised = _said(record), _advised(record)
+        for rule, pattern in _UNFIT.items():
+            if any(pattern.search(text) for text in (said if rule == _CLINICAL else said + advised)):
+                yield record.id, rule
+
+
+@cache
+def _countries() -> frozenset[str]:
+    """Every country's two letters: the list that comes with the time zones."""
+    lines = (files("tzdata") / "zoneinfo" / "iso3166.tab").read_text(encoding="utf-8").splitlines()
+    return frozenset(line.partition("\t")[0] for line in lines if not line.startswith("#"))
+
+
+@cache
+def _languages() -> frozenset[str]:
+    """The names of languages, as the catalogue has them, that a reply in any language can print."""
+    names = [frozenset(wording(language).languages) for language in LANGUAGES if language != ENGLISH]
+    return frozenset.intersection(*names)
 
 
 def _rests_on_nothing(advice: Advice, catalogue: Catalogue) -> Iterator[tuple[str, str]]:
@@ -178,6 +215,18 @@ def _said(record: Record) -> tuple[str, ...]:
     return ()
 
 
+def _advised(record: Record) -> tuple[str, ...]:
+    """What only moderators read, who may pass it on."""
+    match record:
+        case Therapy():
+            return (record.words,)
+        case Help():
+            return (record.moderators, record.seek)
+        case Card():
+            return record.answer
+    return ()
+
+
 def reading_age(text: str) -> float:
     """The age in years at which a text is easy: the automated readability index (Smith and Senter 1967), plus five."""
     words = re.findall(r"[^\W_]+(?:['’-][^\W_]+)*", text)
@@ -195,11 +244,18 @@ def _words(pattern: str) -> re.Pattern[str]:
     return re.compile(rf"\b(?:{pattern})\b", re.IGNORECASE)
 
 
+_CLINICAL = "sounds clinical or names a condition"
+_CONDITION = (
+    r"depress\w*|anxiety|bipolar|mania|manic|ptsd|ocd|adhd|autis\w+|schizo\w+|psycho\w+|anorex\w+|bulimi\w+|suicid\w+"
+)
+
 _UNFIT = {
-    "sounds clinical or names a condition": _words(
+    _CLINICAL: _words(
         r"diagnos\w+|disorders?|symptoms?|patients?|clinical\w*|comorbid\w*|dysregulat\w+|maladaptive|pathological|"
-        r"treatment|intervention\w*|psycho\w+|depress\w*|anxiety|bipolar|mania|ptsd|ocd|adhd|autis\w+|schizo\w+|"
-        r"anorex\w+|bulimi\w+|suicid\w+"
+        rf"treatment|intervention\w*|{_CONDITION}"
+    ),
+    "puts a label on somebody": _words(
+        rf"(you|they|he|she|the author|the writer)('re|'ve)? (\w+ ){{0,3}}({_CONDITION}|\w+ disorder|mentally ill)"
     ),
     "promises": _words(r"gets? better|will be (ok|okay|fine|alright)|will pass|promis\w+|guarantee\w*|cures?"),
     "lays guilt or gives orders": _words(

@@ -13,13 +13,14 @@ from bot.cli.base import Annotator, OptionalConfig, classifier_of, settings_of
 resources = typer.Typer(no_args_is_help=True, help="The vetted catalogue: lines, help, therapies, guidance cards.")
 
 
+Folder = Annotated[
+    Path | None,
+    typer.Argument(help="A folder with the catalogue's files; left out: those in the package.", show_default=False),
+]
+
+
 @resources.command("check")
-def check_resources(
-    folder: Annotated[
-        Path | None,
-        typer.Argument(help="A folder with the catalogue's files; left out: those in the package.", show_default=False),
-    ] = None,
-) -> None:
+def check_resources(folder: Folder = None) -> None:
     """Looks for entries that break a rule, and names file, record and rule.
 
     Exit code: 0 when there is none, otherwise 1.
@@ -36,17 +37,22 @@ def check_resources(
 
 @resources.command()
 def due(
-    within: Annotated[int, typer.Option(min=0, metavar="DAYS", help="Look so many days ahead.")] = 30,
+    folder: Folder = None,
+    within: Annotated[int, typer.Option(min=0, max=36_500, metavar="DAYS", help="Look so many days ahead.")] = 30,
 ) -> None:
     """Lists what must be checked again: records that expire soon, or have, and those nobody reviewed.
 
-    Such a record is shown to nobody from its day on. To renew one: look at its sources, then set verified_on,
-    verified_by and expires_on.
+    Without a folder the words of replies in each language are listed as well. What is due is shown to nobody from its
+    day on. To renew it: look at its sources, then set verified_on, verified_by and expires_on.
     """
-    from bot.resources import Catalogue
+    from bot.resources import Catalogue, Record
+    from bot.wording import LANGUAGES, Wording, wording
 
     today = datetime.now(UTC).date()
-    records = Catalogue.load().due(today + timedelta(days=within))
+    until = today + timedelta(days=within)
+    words = [each for each in map(wording, LANGUAGES) if not (folder or each.printable(until))]
+    records: list[Record | Wording] = [*Catalogue.load(folder).due(until), *words]
+    records.sort(key=lambda record: (record.expires_on, record.id))
     if not records:
         typer.echo(f"Nothing is due within {within} days.")
     for record in records:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
+from datetime import date
 from functools import cache
 from importlib.resources import files
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from bot.vetted import Vetted
 from models.labels import Level
 
 ENGLISH = "en"
@@ -84,12 +86,10 @@ class Needed(_Part):
     opt_out: str
 
 
-class Wording(_Part):
+class Wording(Vetted):
     """One language. `language` is its name in the catalogue, `languages` the names of others in this one."""
 
     language: str
-    review: Literal["reviewed", "draft"]
-    reviewed_by: str
     crisis: Said
     urgent: Said
     watch: Said
@@ -99,6 +99,11 @@ class Wording(_Part):
     notes: Mapping[str, str] = Field(default_factory=dict, description="by the id of a crisis line")
     never: Never
     needed: Needed
+
+    @property
+    def id(self) -> str:
+        """What it is called in a list of records."""
+        return f"words in {self.language}"
 
     @property
     def reads_the_catalogue(self) -> bool:
@@ -128,9 +133,9 @@ def wording(language: str) -> Wording:
     return Wording.model_validate(tomllib.loads(text))
 
 
-def best(language: str | None) -> str:
-    """The language to answer in: this one when there is a reviewed wording for it, else English."""
-    return language if language in LANGUAGES and wording(language).review == "reviewed" else ENGLISH
+def best(language: str | None, today: date) -> str:
+    """The language to answer in: this one when there is a wording for it that may be printed today, else English."""
+    return language if language in LANGUAGES and wording(language).printable(today) else ENGLISH
 
 
 def language_of(reply: str) -> str:

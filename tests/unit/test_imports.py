@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 # Each module may import what stands above it, never what stands below.
 ORDER = [
     {"models", "prompts"},
-    {"bot.types", "bot.errors", "bot.clock", "bot.quiet", "bot.threads", "bot.escalation"},
+    {"bot.types", "bot.errors", "bot.clock", "bot.quiet", "bot.threads", "bot.escalation", "bot.vetted"},
     {"bot.config", "bot.log", "bot.wording"},
     {"bot.store", "bot.policy", "bot.resources", "bot.budget", "bot.templates", "bot.web", "bot.pictures", "bot.files"},
     {"bot.deployment", "bot.calls", "bot.vetting", "bot.statements", "bot.safe_messaging"},

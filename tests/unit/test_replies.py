@@ -29,7 +29,7 @@ from bot.resources import Audience, Catalogue, NoVettedWords
 from bot.safe_messaging import LONGEST_REPLY, Rule
 from bot.statements import statements
 from bot.types import Decision, Post
-from bot.wording import LANGUAGES, REPLIED_LEVELS, wording
+from bot.wording import LANGUAGES, REPLIED_LEVELS, best, wording
 from models.labels import Level
 
 CATALOGUE = Catalogue.load()
@@ -278,7 +278,7 @@ def test_a_line_is_named_for_an_audience_only_as_the_post_itself_states_it(
         # Only when nothing at all is left to name may nothing be said.
         assert not catalogue.directories(today)
         return
-    known = {in_words(line, language or "en"): line for line in catalogue.line}
+    known = {in_words(line, best(language, today)): line for line in catalogue.line}
     lines = [known[each] for each in re.findall(r"^- (.+)$", body, re.MULTILINE)]
     stated = statements(text)
     assert len(body) < LONGEST_REPLY

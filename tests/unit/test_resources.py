@@ -228,6 +228,13 @@ def test_a_bad_record_is_refused_by_name(folder: Path, change: tuple[str, str], 
     assert "\n" not in str(caught.value)
 
 
+def test_a_retired_number_says_who_said_so() -> None:
+    """Whoever wants to bring one back finds where, and on which day, it was seen to serve no more."""
+    for entry in CATALOGUE.retired:
+        assert entry.source
+        assert entry.verified_on <= TODAY
+
+
 def test_a_missing_or_broken_file_is_a_clear_error(folder: Path) -> None:
     """The error names the file."""
     (folder / "disorders.toml").write_text("[[", encoding="utf-8")

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import html
+import re
+import tomllib
+from collections.abc import Callable
 from datetime import date
+from pathlib import Path
 
 import pytest
 import textstat
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.config import Replies, Team
+from bot.config import Team
 from bot.replies import compose_reply
 from bot.resources import Catalogue
 from bot.safe_messaging import LONGEST_REPLY, Rule, lint, lint_words, prose
@@ -19,6 +24,7 @@ from models.labels import Level
 
 CATALOGUE = Catalogue.load()
 TODAY = date(2026, 11, 24)
+GOLDEN = sorted((Path(__file__).parents[1] / "golden" / "replies").glob("*.md"))
 POST = Post("abc", "testsub", "someone", "a title", "a body", 0.0, "")
 
 
@@ -27,48 +33,90 @@ def reply(language: str = "en") -> str:
     return compose_reply(POST, Decision(Level.CRISIS, (), ()), Team(), CATALOGUE, TODAY, language)
 
 
-@pytest.mark.parametrize(
-    ("sentence", "rule"),
-    [
-        ("This sounds like depression.", Rule.DIAGNOSIS),
-        ("You may have de*press*ion.", Rule.DIAGNOSIS),
-        ("You may have dep\u200bression.", Rule.DIAGNOSIS),
-        ("You may have &#100;epression.", Rule.DIAGNOSIS),
-        ("You are suicidal.", Rule.CLAIM),
-        ("You're not well.", Rule.CLAIM),
-        ("You are broken inside.", Rule.CLAIM),
-        ("You sound exhausted.", Rule.CLAIM),
-        ("It gets better.", Rule.PROMISE),
-        ("You’ll be okay.", Rule.PROMISE),
-        ("We will keep you safe.", Rule.PROMISE),
-        ("You will get through this.", Rule.PROMISE),
-        ("Think of your family.", Rule.GUILT),
-        ("You have to call someone.", Rule.GUILT),
-        ("Be strong.", Rule.GUILT),
-        ("Others have it worse than you.", Rule.GUILT),
-        ("Think of how they would feel, the people who love you.", Rule.GUILT),
-        ("Please put the pills away.", Rule.METHOD),
-        ("Please do not hurt yourself.", Rule.METHOD),
-        ("Give someone your belt.", Rule.METHOD),
-        ("I know how you feel.", Rule.PERSON),
-        ("I’m sorry.", Rule.PERSON),
-        ("I am here for you.", Rule.PERSON),
-        ("I’ve been there.", Rule.PERSON),
-        ("How are you?", Rule.QUESTION),
-        ("See https://bit.ly/abc for more.", Rule.LINK),
-        ("See http://example.org for more.", Rule.LINK),
-        ("See [this](javascript:alert) for more.", Rule.LINK),
-        ("Hello u/someone.", Rule.USER),
-        ("Hello /u/someone.", Rule.USER),
-        ("Call 0800 123 456.", Rule.NUMBER),
-        ("A \u202eword.", Rule.HIDDEN),
-        ("word " * 300, Rule.LENGTH),
-        ("Notwithstanding institutional impediments, comprehensive assistance remains available. " * 6, Rule.READING),
-    ],
-)
+BAD = [
+    ("This sounds like depression.", Rule.DIAGNOSIS),
+    ("You may have de*press*ion.", Rule.DIAGNOSIS),
+    ("You may have dep\u200bression.", Rule.DIAGNOSIS),
+    ("You may have &#100;epression.", Rule.DIAGNOSIS),
+    ("You are suicidal.", Rule.CLAIM),
+    ("You're not well.", Rule.CLAIM),
+    ("You are broken inside.", Rule.CLAIM),
+    ("You sound exhausted.", Rule.CLAIM),
+    ("It gets better.", Rule.PROMISE),
+    ("You’ll be okay.", Rule.PROMISE),
+    ("We will keep you safe.", Rule.PROMISE),
+    ("You will get through this.", Rule.PROMISE),
+    ("Think of your family.", Rule.GUILT),
+    ("You have to call someone.", Rule.GUILT),
+    ("Be strong.", Rule.GUILT),
+    ("Others have it worse than you.", Rule.GUILT),
+    ("Think of how they would feel, the people who love you.", Rule.GUILT),
+    ("Please put the pills away.", Rule.METHOD),
+    ("Please do not hurt yourself.", Rule.METHOD),
+    ("Give someone your belt.", Rule.METHOD),
+    ("I know how you feel.", Rule.PERSON),
+    ("I’m sorry.", Rule.PERSON),
+    ("I am here for you.", Rule.PERSON),
+    ("I’ve been there.", Rule.PERSON),
+    ("How are you?", Rule.QUESTION),
+    ("See https://bit.ly/abc for more.", Rule.LINK),
+    ("See http://example.org for more.", Rule.LINK),
+    ("See [this](javascript:alert) for more.", Rule.LINK),
+    ("Hello u/someone.", Rule.USER),
+    ("Hello /u/someone.", Rule.USER),
+    ("Call 0800 123 456.", Rule.NUMBER),
+    ("A \u202eword.", Rule.HIDDEN),
+    ("A wo\u3164rd.", Rule.HIDDEN),
+    ("word " * 300, Rule.LENGTH),
+    ("Notwithstanding institutional impediments, comprehensive assistance remains available. " * 6, Rule.READING),
+]
+
+
+@pytest.mark.parametrize(("sentence", "rule"), BAD)
 def test_lint_names_what_must_not_be_said(sentence: str, rule: Rule) -> None:
     """One forbidden sentence added to a good reply is found under its rule."""
     assert rule in {breach.rule for breach in lint(f"{sentence}\n\n{reply()}")}
+
+
+FULL_WIDTH = str.maketrans({chr(code): chr(code + 0xFEE0) for code in (*range(65, 91), *range(97, 123))})
+DISGUISES: dict[str, Callable[[str], str]] = {
+    "newline": lambda text: text.replace(" ", "\n"),
+    "quoted lines": lambda text: "> " + text.replace(" ", "\n> "),
+    "two spaces": lambda text: text.replace(" ", "  "),
+    "tab": lambda text: text.replace(" ", "\t"),
+    "space that does not break": lambda text: text.replace(" ", "\u00a0"),
+    "links": lambda text: re.sub(r"\S+", r"[\g<0>](https://example.org/a_(b))", text),
+    "references": lambda text: re.sub(r"\S+", r"[\g<0>][1]", text),
+    "emphasis": lambda text: re.sub(r"\S+", r"*\g<0>*", text),
+    "strong": lambda text: text.replace(" ", "** **"),
+    "list": lambda text: "1. " + text.replace(" ", "\n2. "),
+    "brackets": lambda text: text.replace(" ", " ("),
+    "dots": lambda text: text.replace(" ", "..."),
+    "spoilers": lambda text: re.sub(r"\S+", r">!\g<0>!<", text),
+    "superscript": lambda text: text.replace(" ", " ^"),
+    "typographic quotes": lambda text: text.replace("'", "’"),
+    "quoted words": lambda text: re.sub(r"\S+", r"“\g<0>”", text),
+    "zero width": lambda text: "\u200b".join(text),
+    "struck through": lambda text: re.sub(r"[a-z]", "\\g<0>\u0336", text),
+    "full width": lambda text: text.translate(FULL_WIDTH),
+}
+
+
+@pytest.mark.parametrize("disguise", DISGUISES)
+def test_no_disguise_hides_what_is_said(disguise: str) -> None:
+    """What a reader sees is what is checked, however a sentence is broken, spaced, linked, marked or written."""
+    for sentence, rule in BAD:
+        # Of an address it is the letters themselves that count, and a list of short items is easier to read.
+        if rule not in (Rule.LINK, Rule.LENGTH, Rule.READING):
+            text = f"{DISGUISES[disguise](html.unescape(sentence))}\n\n{reply()}"
+            assert rule in {breach.rule for breach in lint(text)}, sentence
+
+
+def test_a_breach_is_named_in_the_words_that_a_reader_sees() -> None:
+    """Whatever keeps the words apart is left out of what is shown to the team."""
+    assert [str(breach) for breach in lint_words("It [gets](https://example.org)\n*better*.")] == [
+        "breaks the rule “no promise”: “gets better”"
+    ]
 
 
 NOT_TO_BE_SAID = [
@@ -97,6 +145,30 @@ def test_the_rules_hold_in_every_language(language: str, words: str, rule: Rule)
     """What must not be said in English must not be said in Spanish, German, French or Portuguese either."""
     assert [breach.rule for breach in lint_words(words, language)] == [rule]
     assert lint(reply(language), language) == []
+
+
+SENTENCES = tomllib.loads((Path(__file__).parents[1] / "sentences.toml").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_plain_breaches_are_found(language: str) -> None:
+    """Common ways to say what must not be said, each under the rule that it breaks."""
+    for rule, sentences in SENTENCES["refused"][language].items():
+        for words in sentences:
+            assert Rule[rule.upper()] in {breach.rule for breach in lint_words(words, language)}, words
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_english_breaks_a_rule_in_every_language(language: str) -> None:
+    """A template in another language is held to the English rules as well, since its readers know English."""
+    assert [breach.rule for breach in lint_words("It gets better.", language)] == [Rule.PROMISE]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_harmless_words_of_a_team_may_be_said(language: str) -> None:
+    """A rule that refuses everything would be turned off: what a team may well add is let through."""
+    for words in SENTENCES["allowed"][language]:
+        assert [str(breach) for breach in lint_words(words, language)] == [], words
 
 
 @pytest.mark.parametrize(
@@ -138,16 +210,42 @@ def test_a_line_of_the_catalogue_is_vetted_there() -> None:
     assert {breach.rule for breach in lint(text)} == {Rule.METHOD, Rule.NUMBER}
 
 
-@pytest.mark.parametrize("country", ["", "US", "FI"])
-@pytest.mark.parametrize("level", ["crisis", "urgent", "watch"])
-def test_the_grade_is_the_one_that_textstat_gives(country: str, level: str) -> None:
-    """Every English reply is easy to read at twelve (a school grade of 7) by a reference implementation too.
+# A school grade of 6 is an age of 11 to 12. Those of textstat's measures that need no download, each with its bound.
+EASY_TO_READ: dict[str, Callable[[str], bool]] = {
+    # Both are school grades, reckoned from letters (Senter and Smith 1967; Coleman and Liau 1975).
+    "en": lambda text: textstat.automated_readability_index(text) <= 6 and textstat.coleman_liau_index(text) <= 6,
+    # Years at school (Crawford), and Flesch's ease made for Spanish (Fernández Huerta 1959): 80 is grade 6.
+    "es": lambda text: textstat.crawford(text) <= 6 and textstat.fernandez_huerta(text) >= 80,
+    # School grades of Austria (Bamberger and Vanecek 1984), by each of its variants.
+    "de": lambda text: max(textstat.wiener_sachtextformel(text, variant) for variant in (1, 2, 3, 4)) <= 6,
+    # Flesch's ease made for French (Kandel and Moles 1958): 80 is grade 6.
+    "fr": lambda text: textstat.flesch_reading_ease(text) >= 80,
+    # None was made for Portuguese. This one counts sentences and long words, and 40 is easy fiction (Björnsson 1968).
+    "pt": lambda text: textstat.lix(text) <= 40,
+}
+HARD_TO_READ = {
+    "en": "Notwithstanding considerable impediments, comprehensive assistance remains continuously available.",
+    "es": "Independientemente de las circunstancias socioeconómicas, los establecimientos especializados proporcionan "
+    "acompañamiento profesional ininterrumpido.",
+    "de": "Ungeachtet beträchtlicher Schwierigkeiten gewährleisten spezialisierte Unterstützungseinrichtungen eine "
+    "ununterbrochene Inanspruchnahme professioneller Begleitung.",
+    "fr": "Indépendamment des circonstances socioéconomiques, les établissements spécialisés garantissent "
+    "inconditionnellement un accompagnement professionnel ininterrompu.",
+    "pt": "Independentemente das circunstâncias socioeconômicas, os estabelecimentos especializados proporcionam "
+    "ininterruptamente acompanhamento profissional qualificado.",
+}
 
-    This index counts letters; those that count syllables need a download.
-    """
-    team = Team(replies=Replies(country=country))
-    text = compose_reply(POST, Decision(Level(level), (), ()), team, CATALOGUE, TODAY)
-    assert textstat.automated_readability_index(prose(text)) <= 7
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_golden_reply_is_easy_to_read_at_twelve(language: str) -> None:
+    """By a measure made for its language where textstat has one, of all sentences outside the list of lines."""
+    easy = EASY_TO_READ[language]
+    textstat.set_lang(language)
+    bodies = [path.read_text(encoding="utf-8").partition("\nreply: ")[2].partition("\n")[2] for path in GOLDEN]
+    replies = [body for body in bodies if wording(language).needed.bot in body]
+    assert len(replies) >= 7
+    assert [body for body in replies if not easy(prose(body))] == []
+    assert not easy(HARD_TO_READ[language])
 
 
 def test_the_grade_of_a_hard_text() -> None:

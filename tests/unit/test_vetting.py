@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from bot import cli
+from bot.errors import ConfigError
 from bot.resources import Advice, Card, Catalogue
 from bot.vetting import Finding, check, reading_age, texts
 
 TODAY = date(2026, 12, 1)
+MINIMAL = "depression-minimal"
 
 
 @pytest.fixture
@@ -61,7 +63,24 @@ def test_the_shipped_catalogue_keeps_every_rule() -> None:
         ("disorders.toml", '"guided-self-help-mood"', '"snake-oil"', "depression-minimal", "snake-oil"),
         ("guidelines.toml", 'number = "NG222"', 'number = "the new one"', "nice-ng222", "number"),
         ("cards.toml", 'fits = "crisis"', 'fits = "voices"', "", "no card for crisis"),
+        ("guidelines.toml", 'number = "NG222"', 'number = "NG22222"', "nice-ng222", "number"),
         ("crisis_lines.toml", 'phone = ["988"]', 'phone = ["1-800-273-8255"]', "us-988", "retired"),
+        ("crisis_lines.toml", 'name = "988 ', 'name = "1 (800) 273-8255 or 988 ', "us-988", "retired"),
+        ("crisis_lines.toml", 'hours = "24/7"', 'hours = "24/7 on 1800 273 8255"', "us-988", "retired"),
+        ("crisis_lines.toml", 'note = "', 'note = "or dial 18002738255; ', "us-988", "retired"),
+        ("crisis_lines.toml", 'country = "US"', 'country = "ZZ"', "us-988", "ZZ is no country"),
+        ("crisis_lines.toml", 'language = ["English", "Spanish"]', 'language = ["Klingon"]', "us-988", "Klingon"),
+        ("crisis_lines.toml", 'language = ["English", "Spanish"]', "language = []", "us-988", "language"),
+        ("crisis_lines.toml", 'verified_by = "Nightlight', 'verified_by = " "\n# "', "us-988", "verified_by"),
+        ("disorders.toml", 'moderators = "', 'moderators = "Tell them you have bipolar disorder. ', MINIMAL, "label"),
+        ("disorders.toml", 'moderators = "', 'moderators = "Say that it gets better. ', MINIMAL, "promises"),
+        ("disorders.toml", 'seek = "', 'seek = "You must go. ', MINIMAL, "orders"),
+        ("therapies.toml", 'words = "', 'words = "It cures you. ', "behavioural-activation", "promises"),
+        ("cards.toml", "answer = [", 'answer = [\n    "Say: you are schizophrenic.",', "card-crisis", "label"),
+        ("disorders.toml", "[topic]", "[topic]\nmuscle = 'aches'", "", "muscle"),
+        ("disorders.toml", '"low mood"', '"**low** mood"', "", "depression"),
+        ("disorders.toml", '"low mood"', "3", "", "depression"),
+        ("disorders.toml", "[topic]", "[[topic]]", "", "topic"),
         ("crisis_lines.toml", 'confidence = "high"', 'confidence = "low"', "us-988", "confidence"),
         ("crisis_lines.toml", 'review = "reviewed"', 'review = "seen"', "us-988", "review"),
     ],
@@ -116,7 +135,25 @@ def test_a_file_that_cannot_be_read_is_named(folder: Path) -> None:
     assert {each.file for each in found} == {"steps.toml", "cards.toml", "guidelines.toml"}
     (folder / "steps.toml").write_text("", encoding="utf-8")
     (folder / "cards.toml").write_text("card = 3", encoding="utf-8")
-    assert Finding("cards.toml", "", "unknown table card") in check(TODAY, folder)
+    assert Finding("cards.toml", "", "card is not the kind of table that it should be") in check(TODAY, folder)
+
+
+def test_a_table_in_the_wrong_file_replaces_nothing(folder: Path) -> None:
+    """A second table of lines would silently take the place of the first: neither loaded nor passed by the check."""
+    text = (folder / "crisis_lines.toml").read_text(encoding="utf-8")
+    with (folder / "steps.toml").open("a", encoding="utf-8") as file:
+        file.write(text[text.index("[[line]]") : text.index("[[line]]", text.index("[[line]]") + 1)])
+    (finding,) = check(TODAY, folder)
+    assert finding.file == "steps.toml"
+    assert "'line'" in finding.rule
+    with pytest.raises(ConfigError, match=r"steps\.toml.*'line'"):
+        Catalogue.load(folder)
+
+
+def test_a_file_that_nothing_reads_is_told(folder: Path) -> None:
+    """Records in a file of another name would be missed by everybody."""
+    (folder / "more_lines.toml").write_text("", encoding="utf-8")
+    assert check(TODAY, folder) == [Finding("more_lines.toml", "", "no file of this name is read")]
 
 
 @given(st.text(max_size=200))
@@ -164,3 +201,21 @@ def test_due_lists_what_to_look_at_again() -> None:
     for record in Catalogue.load().records():
         assert f"{record.id}: expires on {record.expires_on}\n" in result.output
         assert all(f"  {source}\n" in result.output for source in record.source)
+    assert "words in Spanish: expires on 2027-05-30\n  https://www.orygen.org.au/" in result.output
+
+
+def test_due_looks_into_another_folder(folder: Path) -> None:
+    """As `check` does, so that a team can keep its own catalogue up to date."""
+    change(folder, "steps.toml", 'review = "reviewed"', 'review = "draft"')
+    result = CliRunner().invoke(cli.app, ["resources", "due", str(folder), "--within", "36500"])
+    assert result.exit_code == 0
+    assert "nobody reviewed it" in result.output
+    assert "words in" not in result.output  # those of the package, which the team's folder has nothing to do with
+
+
+@pytest.mark.parametrize("days", ["9999999", "-1"])
+def test_due_looks_a_century_ahead_at_most(days: str) -> None:
+    """A number of days that no calendar holds is a usage error, not a traceback."""
+    result = CliRunner().invoke(cli.app, ["resources", "due", "--within", days])
+    assert result.exit_code == 2
+    assert "--within" in result.output
