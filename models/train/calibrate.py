@@ -112,16 +112,17 @@ def fit_line(scores: Floats, targets: Floats) -> tuple[float, float]:
     return max(float(line.coef_[0, 0]), 0.05), float(line.intercept_[0])
 
 
-def band_of_doubt(probabilities: Floats64, grave: NDArray[np.bool_]) -> Band | None:
+def band_of_doubt(probabilities: Floats64, grave: NDArray[np.bool_], single: Floats64) -> Band | None:
     """Where a probability neither rules out what it is of nor makes it certain; None unless some rows are grave and
-    some are not. Both arrays are (rows,).
+    some are not. The first two arrays are (rows,); `single` are the probabilities of single posts that are held for
+    grave, (posts,).
 
-    It begins at the highest probability that all but 5 % of the grave rows reach, and ends at the lowest one from which
-    on 80 % of the rows are grave; at 1 when there is none.
+    It begins at the highest probability that all but 5 % of the grave rows, and of the single posts, reach. It ends at
+    the lowest one from which on 80 % of the rows are grave; at 1 when there is none.
     """
     if not grave.any() or grave.all():
         return None
-    start = np.sort(probabilities[grave])[int(_MISSED * grave.sum())]
+    start = min(np.sort(each)[int(_MISSED * len(each))] for each in (probabilities[grave], single) if len(each))
     certain = (at for at in np.unique(probabilities) if grave[probabilities >= at].mean() >= _CERTAIN)
     end = max(start, next(certain, 1.0))
     # Rounded down, so that the band still begins at the row it was found by.

@@ -21,7 +21,7 @@ from models.hybrid import Hybrid
 from models.labels import Risk, Severity
 from models.onnx_export import Blueprint, Progress, onnx_file, sha256_of
 from models.rules import Rules
-from models.scorecard import CSSRS, judge_rows
+from models.scorecard import CSSRS, SUICIDE, judge_rows
 from models.train import card, record
 from models.train.calibrate import Sheet, band_of_doubt, calibrate
 from models.train.data import FOLDS, INVENTED, OPINIONS, Example, Opinion, load
@@ -272,13 +272,16 @@ def _digest(lessons: Sequence[Lesson]) -> str:
 def measured_doubt(hybrid: Hybrid, held: Sequence[Example]) -> Band | None:
     """The band of doubt about ideation among the users whose risk people labelled; None when they tell nothing.
 
-    A user counts by the gravest of their posts.
+    A user counts by the gravest of their posts, and live a post stands alone: so the posts of a subreddit about suicide
+    count as well where it is about what is missed.
     """
-    rows = [example.row for example in held if example.set_name == "risk_cssrs"]
-    if not rows:
+    users = [example.row for example in held if example.set_name == "risk_cssrs"]
+    posts = [example.row for example in held if example.set_name == "risk_binary" and example.row.labels[0] == SUICIDE]
+    if not users:
         return None
-    likely = judge_rows(hybrid, rows).risk[:, Risk.IDEATION.rank]
-    return band_of_doubt(likely, np.array([CSSRS[row.labels[0]] >= Risk.IDEATION for row in rows]))
+    likely = judge_rows(hybrid, [*users, *posts]).risk[:, Risk.IDEATION.rank]
+    grave = np.array([CSSRS[row.labels[0]] >= Risk.IDEATION for row in users])
+    return band_of_doubt(likely[: len(users)], grave, likely[len(users) :])
 
 
 def rule_precision(examples: Sequence[Example], rules: Rules) -> dict[str, dict[str, float]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -227,13 +228,16 @@ def test_doubt_begins_where_few_are_missed_and_ends_where_most_are_right() -> No
     """At most one grave row in twenty lies below it, and from its end on four of five rows are grave."""
     calm, grave = np.linspace(0, 0.8, 41), np.linspace(0.2, 1, 41)
     likely, truth = np.concatenate([calm, grave]), np.repeat([False, True], 41)
-    band = band_of_doubt(likely, truth)
+    none = np.array([])
+    band = band_of_doubt(likely, truth, none)
     assert band is not None
     assert (grave < band.start).sum() == 2
     assert truth[likely >= band.end].mean() >= 0.8 > truth[likely >= band.end - 0.05].mean()
-    assert band_of_doubt(likely, truth[::-1]) == Band(0.04, 1.0)  # nothing makes it certain
-    assert band_of_doubt(likely, np.ones(82, dtype=bool)) is None
-    assert band_of_doubt(likely, np.zeros(82, dtype=bool)) is None
+    assert band_of_doubt(likely, truth[::-1], none) == Band(0.04, 1.0)  # nothing makes it certain
+    assert band_of_doubt(likely, np.ones(82, dtype=bool), none) is None
+    assert band_of_doubt(likely, np.zeros(82, dtype=bool), none) is None
+    single = np.linspace(0.1, 1, 100)
+    assert band_of_doubt(likely, truth, single) == Band(math.floor(single[5] * 1000) / 1000, band.end)
 
 
 def test_a_rare_level_gets_the_weight_that_it_needs() -> None:
