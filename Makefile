@@ -40,8 +40,9 @@ audit: $(BIN)/ready  ## what is pinned, held against the known holes (asks an ad
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-audit
 	$(BIN)/pip-audit --strict --no-deps --disable-pip --requirement constraints.txt
 
-bench: $(BIN)/ready  ## posts a second, start-up and memory, beside transformers.pipeline
+bench: $(BIN)/ready  ## posts a second, start-up and memory, beside transformers.pipeline; then the page beside the live loop
 	$(BIN)/python tests/bench.py
+	$(BIN)/python -m tests.bench_page
 
 soak: $(BIN)/ready  ## the slowest tests, 200 runs under faults and kill -9, then 100,000 posts; about 40 minutes
 	$(BIN)/python -m pytest -m slow

@@ -12,6 +12,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import accumulate
 from typing import Any
 
 from bot.clock import timestamp
@@ -110,7 +111,7 @@ def _alert_body(
     body = MARKDOWN.get_template("alert.md.j2").render(
         first=_FIRST[decision.level],
         link=link_to(post, base_url),
-        case=_case(post, page_url),
+        case=case_link(_id(post), page_url),
         reasons=[inert(reason.words, _REASON_LENGTH) for reason in decision.reasons[:_REASONS]],
         excerpts=excerpts,
         reply=_reply_words(reply, note),
@@ -151,17 +152,20 @@ def compose_message(
 ) -> Message:
     """The chat message about one post: its level, its subreddit and a link, in fewer than 1,900 characters.
 
-    With `share_text` its title, the reasons, what was noticed and `counsel` too. Without, neither a word of the post is
-    in it nor anything that follows from its words, but where to find that; the link is by id alone, since Reddit's own
-    ends in words of the title. Never raises for what is in the post.
+    With `share_text` its title, the reasons, what was noticed, and why `counsel` is given too. Without, no word of the
+    post is in it; nor does anything follow from its words as long as `counsel` is what holds for every post of its
+    level (`general_counsel`). The link is by id alone, since Reddit's own ends in words of the title. Never raises for
+    what is in the post.
     """
     excerpts = list(_excerpts(post, assessment, catalogue))[:_SHARED] if assessment and share_text else []
-    advice = [(_in_short(catalogue.find(each.id)), each.reason) for each in counsel.recommendations]
+    advice = [
+        (_in_short(catalogue.find(each.id)), each.reason if share_text else "") for each in counsel.recommendations
+    ]
     bodies = (
         MARKDOWN.get_template("message.md.j2").render(
             first=_FIRST[decision.level],
             link=f"{base_url}/comments/{_id(post)}",
-            case=_case(post, page_url),
+            case=case_link(_id(post), page_url),
             post_id=_id(post),
             subreddit=_name(post.subreddit),
             share_text=share_text,
@@ -186,25 +190,38 @@ def _ever_less(excerpts: int, advice: int) -> Iterator[tuple[int, int]]:
 
 
 def compose_reminder(
-    post_id: str, subreddit: str, since_utc: float, told: Sequence[str], base_url: str = REDDIT
+    post_id: str,
+    subreddit: str,
+    since_utc: float,
+    told: Sequence[str],
+    base_url: str = REDDIT,
+    page_url: str | None = None,
 ) -> Message:
-    """That nobody has taken up a crisis since a time (seconds since the epoch), and which channels heard of it."""
+    """That nobody has taken up a crisis since a time (seconds since the epoch), and which channels heard of it.
+
+    `page_url` is where the moderators' page is, if there is one.
+    """
     return Message(
         f"[Nightlight] crisis: nobody has taken up a post yet (t3_{post_id})",
         f"Nobody has taken up this post since {timestamp(since_utc)}. Please read it now if you can.\n\n"
-        f"{base_url}/comments/{post_id}\n\n"
+        f"{_where(post_id, base_url, page_url)}\n\n"
         f"In r/{subreddit}. Told so far: {', '.join(told)}. No further alert goes out once one of you has "
         "taken it up.",
     )
 
 
-def compose_all_clear(post_id: str, subreddit: str, base_url: str = REDDIT) -> Message:
+def compose_all_clear(post_id: str, subreddit: str, base_url: str = REDDIT, page_url: str | None = None) -> Message:
     """That somebody has taken up a crisis, for those who were called in."""
     return Message(
         f"[Nightlight] somebody has taken up a post (t3_{post_id})",
         f"A moderator of r/{subreddit} has taken up this post. You need do nothing more. Thank you for being there.\n\n"
-        f"{base_url}/comments/{post_id}",
+        f"{_where(post_id, base_url, page_url)}",
     )
+
+
+def _where(post_id: str, base_url: str, page_url: str | None) -> str:
+    case = case_link(post_id, page_url)
+    return f"{base_url}/comments/{post_id}" + (f"\n\nOn your page: {case}" if case else "")
 
 
 def alert_marker(post: Post) -> str:
@@ -221,18 +238,22 @@ def compose_digest_line(post: Post, decision: Decision, day: date) -> Message:
     )
 
 
+def next_part(subject: str) -> str:
+    """The subject of the message that goes on where a digest with this subject has no more room."""
+    begun = re.fullmatch(r"(.*) \((\d+)\)", subject)
+    return f"{begun[1]} ({int(begun[2]) + 1})" if begun else f"{subject} (2)"
+
+
 def compose_digest(subreddit: str, lines: Sequence[str]) -> str:
-    """The body of a digest made of such lines, in their order; what does not fit is counted."""
-    template = MARKDOWN.get_template("digest.md.j2")
-    subreddit = _name(subreddit)
-    kept: list[str] = []
-    room = LONGEST_BODY - len(template.render(lines=[], more=len(lines), subreddit=subreddit)) - 1
-    for line in lines:
-        room -= len(line) + 1
-        if room < 0:
-            break
-        kept.append(line)
-    return template.render(lines=kept, more=len(lines) - len(kept), subreddit=subreddit).strip()
+    """The body of a digest made of such lines, in their order."""
+    return MARKDOWN.get_template("digest.md.j2").render(lines=lines, subreddit=_name(subreddit)).strip()
+
+
+def how_many_fit(subreddit: str, lines: Sequence[str]) -> int:
+    """How many of these lines, from the first on, one message of a digest has room for; one at least."""
+    room = LONGEST_BODY - len(compose_digest(subreddit, [])) - 1
+    ends = accumulate(len(line) + 1 for line in lines)
+    return max(1, sum(end <= room for end in ends))
 
 
 # Markdown's own signs; a backslash before one makes it a plain character on old and new Reddit alike.
@@ -407,8 +428,9 @@ def link_to(post: Post, base_url: str = REDDIT) -> str:
     return base_url + (path if re.fullmatch(r"/r/[\w%/-]{1,300}", path) else f"/comments/{_id(post)}")
 
 
-def _case(post: Post, page_url: str | None) -> str:
-    return f"{page_url}/case/{_id(post)}" if page_url else ""
+def case_link(post_id: str, page_url: str | None) -> str:
+    """Where a case is on the moderators' page; empty where there is none."""
+    return f"{page_url}/case/{post_id}" if page_url else ""
 
 
 def _id(post: Post) -> str:

@@ -37,6 +37,7 @@ from bot.replies import check_teams
 from bot.resources import Catalogue
 from bot.review.app import open_page
 from bot.review.desk import Desk
+from bot.review.frame import Frame
 from bot.review.pages import Rooms, routes
 from bot.second import SecondReader
 from bot.sources.reddit import look_up
@@ -145,7 +146,7 @@ async def review(config: Config, secrets: Secrets, stop: asyncio.Event, on_page:
         manners = await _manners(config, store, clock)
         rooms = Rooms(store, Desk(store, manners, config, clock), config, Catalogue.load(), clock)
         try:
-            async with open_page(config, secrets, store, gateway, routes(rooms), clock) as address:
+            async with open_page(config, secrets, store, gateway, routes(rooms), clock, Frame(rooms).page) as address:
                 on_page(address)
                 await stop.wait()
         except OSError as error:
@@ -220,7 +221,8 @@ async def _page(
     async with AsyncExitStack() as stack:
         if rooms.config.review.enabled:
             try:
-                page = open_page(rooms.config, secrets, rooms.store, gateway, routes(rooms), rooms.clock)
+                surround = Frame(rooms).page
+                page = open_page(rooms.config, secrets, rooms.store, gateway, routes(rooms), rooms.clock, surround)
                 on_page(await stack.enter_async_context(page))
             except OSError as error:
                 log.warning("review.off", error=_no_page(rooms.config, error))

@@ -15,7 +15,7 @@ from pydantic.types import SecretStr
 
 from bot.errors import ConfigError
 from bot.quiet import QuietHours
-from bot.types import DeliveryKind
+from bot.types import DeliveryKind, author_name
 from models.assessment import Band
 from models.labels import Level, Risk, Severity
 
@@ -23,6 +23,7 @@ Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 Settings = TypeVar("Settings", bound=BaseModel)
 SubredditName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_]{1,20}$")]
 ChannelName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,29}$")]
+AuthorName = Annotated[str, AfterValidator(author_name)]
 AlertLevel = Literal["crisis", "unassessed", "urgent", "watch"]
 
 
@@ -236,10 +237,10 @@ class Replies(_Section):
     daily_cap: int = Field(50, ge=0, description="replies sent without approval in 24 hours; more wait for a person")
     max_age_hours: float = Field(12.0, gt=0, description="no reply to a post older than this")
     opt_out_days: float = Field(365.0, gt=0, description="how long a wish for no more replies is remembered")
-    allow_authors: tuple[str, ...] = Field(
+    allow_authors: tuple[AuthorName, ...] = Field(
         (), description="when not empty, only these authors get replies; for a trial among yourselves"
     )
-    deny_authors: tuple[str, ...] = Field((), description="authors who never get a reply, such as AutoModerator")
+    deny_authors: tuple[AuthorName, ...] = Field((), description="authors who never get a reply, such as AutoModerator")
 
 
 class Rule(_Section):
@@ -328,7 +329,9 @@ class Review(_Section):
     sign_in: Literal["reddit", "link"] = Field(
         "reddit", description="reddit: with Reddit, for moderators; link: on this machine, by a link that works once"
     )
-    owners: tuple[str, ...] = Field((), description="moderators who also see settings and end anybody's session")
+    owners: tuple[str, ...] = Field(
+        (), description="moderators who also see every setting and end the sessions of their team"
+    )
     observers: tuple[str, ...] = Field((), description="moderators who may look and decide nothing")
 
     @model_validator(mode="after")
@@ -378,6 +381,14 @@ class Team(_Section):
     replies: Replies = Replies()
     policy: Policy = Policy()
 
+    @property
+    def unheard(self) -> tuple[Level, ...]:
+        """Levels that alert, and whose alerts would go nowhere; the highest first."""
+        # What concerns the bot itself goes where urgent alerts go, whatever is done about urgent posts.
+        alerting = {Level.URGENT, *(level for level in Level if DeliveryKind.ALERT in self.policy.actions(level))}
+        unheard = (level for level in alerting if not self.alerts.modmail and not self.alerts.channels_for(level))
+        return tuple(sorted(unheard, reverse=True))
+
 
 class Config(_Section):
     """Everything that can be set. `overrides` holds, by subreddit, changes to alerts, replies and policy."""
@@ -401,6 +412,17 @@ class Config(_Section):
             self.team(name)
         if strangers := self.alerts.channel_levels.keys() - set(self.channels):
             raise ValueError(f"[alerts] channel_levels names {sorted(strangers)[0]}, which is no channel")
+        return self
+
+    @model_validator(mode="after")
+    def _every_alert_reaches_somebody(self) -> Config:
+        for name in self.reddit.subreddits:
+            if unheard := self.team(name).unheard:
+                levels = " and ".join(unheard)
+                raise ValueError(
+                    f"[alerts] of r/{name}: nobody would hear of what is {levels}; set modmail = true, or let a "
+                    "channel hear of it"
+                )
         return self
 
     @property

@@ -36,6 +36,8 @@ class Stream:
 
     `at_risk` are posts of people at ideation or above, `ordinary` all the others that make the stream up; `severe` are
     posts of severe distress and `ambiguous` ordinary posts with words of mental health, both looked at by themselves.
+    `unknown` are posts of the stream of which nobody said what they are: they alert, and are neither found nor a false
+    alarm.
     """
 
     scores: Scores
@@ -44,6 +46,7 @@ class Stream:
     ordinary: Mask
     severe: Mask
     ambiguous: Mask
+    unknown: Mask
 
     @classmethod
     def of(cls, rows: Sequence[Row], scores: Scores) -> Stream:
@@ -56,6 +59,7 @@ class Stream:
             ordinary=np.isin(labels, [NOT_SUICIDE, NOT_RELEVANT]),
             severe=labels == Severity.SEVERE,
             ambiguous=labels == AMBIGUOUS,
+            unknown=np.zeros(len(rows), dtype=bool),
         )
 
     def __getitem__(self, chosen: Mask) -> Stream:
@@ -66,6 +70,7 @@ class Stream:
             self.ordinary[chosen],
             self.severe[chosen],
             self.ambiguous[chosen],
+            self.unknown[chosen],
         )
 
     @property
@@ -136,7 +141,7 @@ class Burden:
 
 def burden(policy: Policy, stream: Stream, share: float, seed: int = 0) -> Burden:
     """The figures of a policy on a whole stream, of which `share` is at risk."""
-    truth, alerted = _truth(stream, alerts(policy, stream.scores))
+    truth, alerted = _truth(stream, alerts(policy, stream.scores), stream.unknown)
     measured = figures(
         {"recall": (recall, truth, alerted), "alerts": (alerts_per_1000(share), truth, alerted)}, seed=seed
     )
@@ -157,7 +162,7 @@ def curve(policy: Policy, stream: Stream, share: float) -> list[Point]:
     """Recall against alerts for every bound of `BOUNDS`, with fewer and fewer alerts."""
     points = []
     for bound in BOUNDS:
-        truth, alerted = _truth(stream, alerts(with_bound(policy, bound), stream.scores))
+        truth, alerted = _truth(stream, alerts(with_bound(policy, bound), stream.scores), stream.unknown)
         points.append(Point(bound, recall(truth, alerted), alerts_per_1000(share)(truth, alerted)))
     return points
 
@@ -227,7 +232,9 @@ def scaled(figure: Figure, factor: float) -> Figure:
     return Figure(factor * figure.value, factor * figure.low, factor * figure.high, figure.rows)
 
 
-def _truth(stream: Stream, answer: Floats | Mask) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """What is true of the rows that make up the stream, and the answer of each."""
-    own = stream.at_risk | stream.ordinary
+def _truth(
+    stream: Stream, answer: Floats | Mask, besides: Mask | None = None
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Which rows of the stream are at risk, of those that are known and those `besides`, and the answer of each."""
+    own = stream.at_risk | stream.ordinary | (False if besides is None else besides)
     return stream.at_risk[own].astype(np.int64), answer[own].astype(np.float64)

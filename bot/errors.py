@@ -4,6 +4,7 @@ NightlightError
     UsageError            the command line or a file named on it is wrong: one line on stderr, exit 2
         ConfigError
         ArchiveError
+        NotAName
     SetupError            the machine is not ready (no weights, no database, another instance): exit 1
         StoreError
     RedditError
@@ -36,6 +37,10 @@ class ConfigError(UsageError):
 
 class ArchiveError(UsageError):
     """An archive is missing or of an unknown format."""
+
+
+class NotAName(UsageError, ValueError):
+    """What stands in the place of a Reddit name cannot be one; a ValueError, so that a config file says where."""
 
 
 class SetupError(NightlightError):

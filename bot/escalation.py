@@ -1,4 +1,4 @@
-"""A crisis that nobody takes up: which chat channel is told next, and when. Pure."""
+"""A crisis that nobody takes up: which chat channel is told next, and when; and how messages are numbered. Pure."""
 
 from __future__ import annotations
 
@@ -32,3 +32,17 @@ def next_channel(channels: Sequence[str], told: Sequence[Told], now: float, esca
         return following
     before = [each for each in told if each.channel == following]
     return following if last.dead and not (before and before[-1].dead) else None
+
+
+# The alerts about a post are its steps 0, 1, 2, ... What else moderators are told of it has steps below 0: odd ones for
+# all-clears, even ones for questions.
+
+
+def all_clear_step(last: int) -> int:
+    """The step of the message that somebody has a crisis, after the alert of the step `last` (from 0)."""
+    return -1 - 2 * last
+
+
+def question_step(number: int) -> int:
+    """The step of a moderator's question to the others; `number` tells those about one post apart, from 0."""
+    return -2 - 2 * number

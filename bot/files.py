@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 from bot.errors import SetupError
@@ -11,12 +12,14 @@ from bot.errors import SetupError
 def write_whole(path: Path, content: bytes) -> None:
     """Puts a file in place in one step: who reads it meets the old one or the new one, also after a crash.
 
-    Raises SetupError, and leaves what was there.
+    It keeps the permissions of the file it replaces. Raises SetupError, and leaves what was there.
     """
     fresh = path.with_name(f"{path.name}.{os.getpid()}.new")
     try:
         try:
             with fresh.open("wb") as file:
+                if path.exists():
+                    shutil.copymode(path, fresh)
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import structlog
 
-from bot.config import Team
+from bot.config import Model, Team
 from bot.policy import decide
 from bot.recommendations import Counsel
 from bot.types import Decision, Post
 from models.assessment import Assessment, Classifier
 from models.document import Document
+
+if TYPE_CHECKING:
+    from models.multilingual import Multilingual
 
 log = structlog.get_logger()
 
@@ -41,6 +45,13 @@ def judge(posts: Sequence[Post], classifier: Classifier, team_of: Callable[[str]
         Judgement(post, assessment, decide(post, assessment, team_of(post.subreddit)))
         for post, assessment in zip(posts, _assess(posts, classifier), strict=True)
     ]
+
+
+def live_judge(settings: Model) -> Multilingual:
+    """The models that judge in a live run, as [model] names them. Raises ModelError."""
+    from models.multilingual import Multilingual
+
+    return Multilingual.load(settings.path, settings.threads, settings.batch_size, settings.backend)
 
 
 def unassessed(post: Post, team_of: Callable[[str], Team]) -> Judgement:

@@ -13,7 +13,7 @@ from bot.config import Config
 from bot.errors import RedditError
 from bot.manners import Manners
 from bot.store import Store
-from bot.types import Presence
+from bot.types import Presence, author_name
 
 log = structlog.get_logger()
 
@@ -68,32 +68,33 @@ class Keeper:
                 # One post that is not mentioned was erased; not one mentioned is a Reddit that is not well.
                 log.warning("recheck.failed", error="Reddit mentions none of the posts", count=len(ids))
                 return
+            # Purged first: a crash in between makes a second look necessary, and forgets none of these.
+            await self.purge([id for id in ids if found.get(id) is not Presence.THERE], "the post was deleted")
             async with self._store.transaction():
                 await self._store.execute("note_check", {"ids": json.dumps(ids), "now": self._clock.now()})
-            await self.purge([id for id in ids if found.get(id) is not Presence.THERE], "the post was deleted")
 
     async def purge(self, ids: Collection[str], why: str) -> int:
         """These posts lose their text, author, evidence and reasons at once, and whatever still waits is dropped.
 
-        How many posts that were. `why` is what moderators read beside what was dropped.
+        How many of them were known. `why` is what moderators read beside what was dropped.
         """
         if not ids:
             return 0
-        now = self._clock.now()
+        known, now = 0, self._clock.now()
         async with self._store.transaction():
             for id in ids:
-                await self._store.execute("purge_post", {"id": id, "now": now})
-                await self._store.execute("purge_unjudged_post", {"id": id, "now": now})
+                known += await self._store.execute("purge_post", {"id": id, "now": now})
+                known += await self._store.execute("purge_unjudged_post", {"id": id, "now": now})
                 await self._store.execute("purge_deliveries", {"id": id, "error": why, "now": now})
             await self._store.execute("forget_notes", {})
             await self._store.execute("take_out_of_inbox", {"ids": json.dumps(list(ids))})
-        log.info("store.purged", count=len(ids))
+        log.info("store.purged", count=known)
         await self._store.scrub()
-        return len(ids)
+        return known
 
     async def purge_author(self, name: str) -> int:
-        """Everything an author wrote, as far as it is still held; how many posts."""
-        name = name.removeprefix("u/")
+        """Everything an author wrote, as far as it is still held; how many posts. Raises NotAName."""
+        name = author_name(name)
         rows = await self._store.fetch("posts_of_author", {"hash": self._manners.hash(name), "name": name})
         return await self.purge([row["id"] for row in rows], "purged by a moderator")
 

@@ -31,6 +31,8 @@ _KEYS = frozenset(
         "error",
         "user_agent",
         "dry_run",
+        "route",
+        "session",
     }
 )
 

@@ -19,6 +19,7 @@ from bot.clock import Clock
 from bot.config import Config, Replies
 from bot.errors import StoreError
 from bot.store import Store
+from bot.types import author_name
 from models.labels import Level
 
 _DAY = 86_400.0
@@ -42,7 +43,10 @@ class Ruling:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What courtesy asks about: `age_seconds` None when the post has no time, `seconds_since_reply` None for never."""
+    """What courtesy asks about: `age_seconds` None when the post has no time, `seconds_since_reply` None for never.
+
+    `sent_today` counts the replies of the last 24 hours that no moderator approved.
+    """
 
     author: str | None
     age_seconds: float | None
@@ -69,7 +73,7 @@ def rule(standing: Standing, replies: Replies) -> Ruling:
     if since is not None and since < replies.author_cooldown_days * _DAY:
         return Ruling(Verdict.HOLD, f"the author had a reply within the last {replies.author_cooldown_days:g} days")
     if standing.sent_today >= replies.daily_cap:
-        return Ruling(Verdict.HOLD, f"{replies.daily_cap} replies were sent in the last 24 hours")
+        return Ruling(Verdict.HOLD, f"{replies.daily_cap} replies were sent without approval in the last 24 hours")
     return Ruling(Verdict.SEND)
 
 
@@ -86,7 +90,7 @@ class Manners:
         """The keyed hash under which an author is remembered; Reddit's names do not tell upper from lower case."""
         if not author:
             return None
-        return hmac.digest(self._key, author.removeprefix("u/").casefold().encode(), "sha256").hex()
+        return hmac.digest(self._key, author.casefold().encode(), "sha256").hex()
 
     async def ruling(
         self,
@@ -97,11 +101,11 @@ class Manners:
     ) -> Ruling:
         """The ruling on a reply to a post; `delivery_id` once it has one, to ask whether a moderator approved it."""
         now = self._clock.now()
-        known = await self._store.fetch("author", {"hash": self.hash(author), "now": now})
+        of_author = {"hash": self.hash(author), "delivery_id": delivery_id, "now": now}
+        known = await self._store.fetch("author", of_author)
         sent = await self._store.fetch("replies_since", {"subreddit": subreddit, "since_utc": now - _DAY})
         approvals = await self._store.fetch("approvals", {"delivery_id": delivery_id})
-        # A reply of this very delivery that was begun before is no earlier reply.
-        replied = [row["replied_utc"] for row in known if row["replied_utc"] and row["replied_by"] != delivery_id]
+        replied = [row["replied_utc"] for row in known if row["replied_utc"]]
         standing = Standing(
             author=author,
             age_seconds=None if created_utc is None else now - created_utc,
@@ -133,14 +137,15 @@ class Manners:
         await self._store.execute("unnote_reply", {"delivery_id": delivery_id})
 
     async def opt_out(self, author: str, *, undo: bool = False) -> None:
-        """Remembers, or forgets, that an author wants no more replies."""
+        """Remembers, or forgets, that an author wants no more replies. Raises NotAName."""
+        hashed = self.hash(author_name(author))
         now = self._clock.now()
         expires = now + self._config.replies.opt_out_days * _DAY
         async with self._store.transaction():
             if undo:
-                await self._store.execute("undo_opt_out", {"hash": self.hash(author)})
+                await self._store.execute("undo_opt_out", {"hash": hashed})
             else:
-                values = {"hash": self.hash(author), "now": now, "expires_utc": expires}
+                values = {"hash": hashed, "now": now, "expires_utc": expires}
                 await self._store.execute("note_opt_out", values)
 
 

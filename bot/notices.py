@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import structlog
 
-from bot.alerts import REDDIT, Message, inert, link_to
+from bot.alerts import REDDIT, Message, case_link, inert
 from bot.clock import Clock, date_of, timestamp
 from bot.config import Config
+from bot.escalation import question_step
 from bot.outbox import Draft, Outbox
 from bot.store import Store
 from bot.templates import MARKDOWN
@@ -55,35 +56,54 @@ class Notices:
             await self._enqueue(subreddit, f"stalled-{subreddit}-{since_utc:.0f}", notice)
 
     async def dead_reply(self, reply: Delivery, why: str) -> None:
-        """A reply that a moderator counts on could not be posted."""
-        async with self._store.transaction():
-            notice = dead_reply_notice(reply, why, self._clock.now())
-            await self._enqueue(reply.subreddit, f"dead-{reply.id}-{reply.attempts}", notice)
+        """A reply that a moderator counts on could not be posted; inside the caller's transaction."""
+        notice = dead_reply_notice(reply, why, self._clock.now())
+        await self._enqueue(reply.subreddit, f"dead-{reply.id}-{reply.attempts}", notice)
 
-    async def escalated(self, case: Post, level: Level, review_id: int) -> None:
-        """A moderator wants another pair of eyes on a post; inside the caller's transaction."""
-        notice = escalation_notice(case, self._clock.now(), self._config.reddit.base_url or REDDIT)
-        await self._enqueue(case.subreddit, f"escalated-{case.id}-{review_id}", notice, level)
+    async def asked(self, case: Post, level: Level, number: int, due_utc: float) -> None:
+        """A moderator wants another pair of eyes on a post, told from `due_utc` on; inside the caller's transaction.
+
+        It is a message about the post like any other, so that it is dropped when the post goes. `number` tells the
+        questions about one post apart, from 0.
+        """
+        base_url, page_url = self._config.reddit.base_url or REDDIT, self._config.review.public_url
+        notice = question_notice(case, self._clock.now(), base_url, page_url)
+        await self._enqueue(case.subreddit, case.id, notice, level, due_utc=due_utc, step=question_step(number))
+
+    async def take_back_question(self, post_id: str, number: int) -> None:
+        """Nobody is asked after all, unless it was told already; inside the caller's transaction."""
+        values = {"post_id": post_id, "step": question_step(number), "now": self._clock.now()}
+        await self._store.execute("drop_question", values)
 
     async def silent_channel(self, message: Delivery, why: str) -> None:
-        """An alert did not reach a chat channel, or nobody knows; told in modmail alone, once a day for a channel."""
+        """An alert did not reach a chat channel, or nobody knows; once a day for a channel.
+
+        Told in modmail alone, or, by a team that has none, in the first other channel that hears of urgent alerts;
+        inside the caller's transaction.
+        """
         day = date_of(self._clock.now())
-        async with self._store.transaction():
-            notice = silent_channel_notice(message, why, self._clock.now())
-            await self._enqueue(
-                message.subreddit, f"channel-{message.subreddit}-{message.channel}-{day}", notice, chat=False
-            )
+        notice = silent_channel_notice(message, why, self._clock.now())
+        name = f"channel-{message.subreddit}-{message.channel}-{day}"
+        await self._enqueue(message.subreddit, name, notice, silent=message.channel)
 
     async def _enqueue(
-        self, subreddit: str, name: str, message: Message, level: Level = Level.URGENT, *, chat: bool = True
+        self,
+        subreddit: str,
+        name: str,
+        message: Message,
+        level: Level = Level.URGENT,
+        *,
+        silent: str = "",
+        due_utc: float | None = None,
+        step: int = 0,
     ) -> None:
-        alerts, now = self._config.team(subreddit).alerts, self._clock.now()
+        alerts, due = self._config.team(subreddit).alerts, self._clock.now() if due_utc is None else due_utc
         places = [""] if alerts.modmail else []
-        if chat:
-            places += alerts.channels_for(level)[:1]
+        if not (silent and alerts.modmail):
+            places += [name for name in alerts.channels_for(level) if name != silent][:1]
         plans = [Planned(DeliveryKind.ALERT, DeliveryState.PENDING, channel) for channel in places]
         await self._outbox.enqueue(
-            [Draft(name, subreddit, level, plan, message.subject, message.body, now) for plan in plans]
+            [Draft(name, subreddit, level, plan, message.subject, message.body, due, step) for plan in plans]
         )
 
 
@@ -155,20 +175,32 @@ def silent_channel_notice(message: Delivery, why: str, at_utc: float) -> Message
     )
 
 
-def escalation_notice(post: Post, at_utc: float, base_url: str = REDDIT) -> Message:
-    """That a moderator asks the others to look at a post as well. What they wrote about it stays on the page."""
+def question_notice(post: Post, at_utc: float, base_url: str = REDDIT, page_url: str | None = None) -> Message:
+    """That a moderator asks the others to look at a post as well. What they wrote about it stays on the page.
+
+    The link is by id alone, since it goes into chats as well, and Reddit's own ends in words of the title.
+    `page_url` is where the moderators' page is, if there is one.
+    """
     return _notice(
         post.subreddit,
         f"one of you asks for another pair of eyes (t3_{post.id}, {timestamp(at_utc)})",
         "One of you would like somebody else to look at this post as well.",
         "Whatever they noted stands beside it on the moderators' page. Nothing is sent to its author meanwhile.",
         at_utc,
-        link=link_to(post, base_url),
+        link=f"{base_url}/comments/{post.id}",
+        case=case_link(post.id, page_url),
     )
 
 
-def _notice(subreddit: str, what: str, first: str, words: str, at_utc: float, link: str = "") -> Message:
+def _notice(
+    subreddit: str, what: str, first: str, words: str, at_utc: float, link: str = "", case: str = ""
+) -> Message:
     body = MARKDOWN.get_template("notice.md.j2").render(
-        first=first, words=words, link=link or f"{REDDIT}/r/{subreddit}/new", subreddit=subreddit, at=timestamp(at_utc)
+        first=first,
+        words=words,
+        link=link or f"{REDDIT}/r/{subreddit}/new",
+        case=case,
+        subreddit=subreddit,
+        at=timestamp(at_utc),
     )
     return Message(f"[Nightlight] {what}", body.strip())

@@ -9,9 +9,10 @@ a chat message only outside quiet hours.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
+from bot.alerts import how_many_fit, next_part
 from bot.clock import Clock
 from bot.errors import UsageError
 from bot.manners import Manners, Verdict
@@ -23,6 +24,10 @@ from models.labels import Level
 _HORIZON_SECONDS = 90_000.0
 # Reddit may show what it did only a moment later: no look comes sooner than this after a crash or an unclear answer.
 SECONDS_BEFORE_LOOKING = 5.0
+
+
+async def _nobody() -> None:
+    """Tells nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +79,9 @@ class Outbox:
             return await self._store.execute("reclaim", values)
 
     async def claim(self, manners: Manners, channel: str = "") -> tuple[Delivery, ...]:
-        """The most pressing delivery that is due, now `sending`; all lines of a digest together; empty when none is.
+        """The most pressing delivery that is due, now `sending`; empty when none is.
+
+        The lines of a digest come together, as many as one message has room for.
 
         Of those for a chat channel, or else of those for Reddit. A reply that courtesy forbids is dropped on the way,
         one that a person must decide on goes back to `held`, and what can wait is put off to the end of quiet hours.
@@ -88,13 +95,24 @@ class Outbox:
                     await self._store.execute("defer", {"id": first["id"], "due_utc": until, "now": now})
                     continue
                 if first["kind"] == DeliveryKind.DIGEST:
-                    due = await self._store.fetch("due_together", {"subject": first["subject"]})
+                    due = await self._in_one_message(
+                        await self._store.fetch("due_together", {"subject": first["subject"]})
+                    )
                 if first["kind"] == DeliveryKind.REPLY and not await self._may_go(first, manners):
                     continue
                 for row in due:
                     await self._store.execute("claim", {"id": row["id"], "now": now})
                 return tuple(_claimed(row) for row in due)
         return ()
+
+    async def _in_one_message(self, lines: Sequence[sqlite3.Row]) -> list[sqlite3.Row]:
+        """The lines of a digest that one message has room for; the others are due in one that goes on from there."""
+        fitting = how_many_fit(lines[0]["subreddit"], [line["body"] for line in lines])
+        # A subject of its own, by which that message is looked for.
+        subject = next_part(lines[0]["subject"])
+        for line in lines[fitting:]:
+            await self._store.execute("put_off_to_next_part", {"id": line["id"], "subject": subject})
+        return list(lines[:fitting])
 
     async def _may_go(self, row: sqlite3.Row, manners: Manners) -> bool:
         posts = await self._store.fetch("get_post", {"id": row["post_id"]})
@@ -115,16 +133,20 @@ class Outbox:
         """To be tried again, not before `due_utc`; `undone` when the call surely did nothing."""
         await self._settle("retry", deliveries, due_utc=due_utc, error=error, undone=undone)
 
-    async def bury(self, deliveries: Sequence[Delivery], error: str) -> None:
-        """Dead letters: trying again cannot help, a moderator must see them."""
-        await self._settle("bury", deliveries, error=error)
+    async def bury(
+        self, deliveries: Sequence[Delivery], error: str, tell: Callable[[], Awaitable[None]] = _nobody
+    ) -> None:
+        """Dead letters: trying again cannot help, a moderator must see them. `tell` writes in the same transaction."""
+        async with self._store.transaction():
+            await self._settle_each("bury", deliveries, error=error)
+            await tell()
 
     async def drop(self, deliveries: Sequence[Delivery], error: str) -> None:
         """No longer wanted, such as a reply to a post that was taken down."""
         await self._settle("drop", deliveries, error=error)
 
     async def revive(self, delivery_id: int) -> Delivery:
-        """A dead letter is tried again; in the caller's transaction.
+        """A dead letter is tried again, all dead lines of a digest together; in the caller's transaction.
 
         Raises UsageError when there is none of that number, or its words are forgotten.
         """
@@ -136,11 +158,14 @@ class Outbox:
 
     async def _settle(self, query: str, deliveries: Sequence[Delivery], **values: object) -> None:
         async with self._store.transaction():
-            for each in deliveries:
-                await self._store.execute(query, {"id": each.id, "now": self._clock.now(), **values})
-                if query in ("bury", "drop") and each.attempts <= 1:
-                    # Surely never posted, so no cooldown; after a second try nobody can be sure.
-                    await self._store.execute("unnote_reply", {"delivery_id": each.id})
+            await self._settle_each(query, deliveries, **values)
+
+    async def _settle_each(self, query: str, deliveries: Sequence[Delivery], **values: object) -> None:
+        for each in deliveries:
+            await self._store.execute(query, {"id": each.id, "now": self._clock.now(), **values})
+            if query in ("bury", "drop") and each.attempts <= 1:
+                # Surely never posted, so no cooldown; after a second try nobody can be sure.
+                await self._store.execute("unnote_reply", {"delivery_id": each.id})
 
     async def approve(self, reply: Delivery, due_utc: float, body: str = "") -> None:
         """A held reply may go out from `due_utc` on, with another body if one is given; in the caller's transaction.

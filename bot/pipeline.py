@@ -24,7 +24,7 @@ from bot.inbox import Fetched, Inbox
 from bot.judge import Judgement, document_of, judge, unassessed
 from bot.manners import Manners, Verdict
 from bot.outbox import Draft, Outbox
-from bot.recommendations import Counsel, Kind, counsel
+from bot.recommendations import Counsel, Kind, counsel, general_counsel
 from bot.record import Record, to_record
 from bot.replies import compose_reply, reason_to_wait
 from bot.resources import Catalogue, NoVettedWords
@@ -226,6 +226,8 @@ class Pipeline:
         match planned.kind:
             case DeliveryKind.ALERT if planned.channel:
                 share = team.alerts.share_text
+                if not share:
+                    helping = general_counsel(decision.level, self._catalogue, self._today())
                 return compose_message(
                     post, assessment, decision, self._catalogue, base_url, helping, page, share_text=share
                 ), now

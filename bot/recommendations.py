@@ -133,6 +133,21 @@ def counsel(
     return Counsel(post.recommendations(most), catalogue.card_for(post.situation(), today), tuple(_doubts(post))[:MOST])
 
 
+def general_counsel(level: Level, catalogue: Catalogue, today: date) -> Counsel:
+    """What helps with any post of a level: for where nothing may be told that follows from the words of one."""
+    if level is Level.NONE:
+        return Counsel()
+    fits = {Level.CRISIS: Situation.CRISIS, Level.URGENT: Situation.HEAVY, Level.UNASSESSED: Situation.UNREAD}
+    card = catalogue.card_for(fits.get(level, Situation.CALM), today)
+    if level is not Level.CRISIS:
+        return Counsel(card=card)
+    why = "A person who answers now comes first."
+    first = [Recommendation(each.id, Kind.LINE, why, Span(0, 0)) for each in catalogue.directories(today)[:1]]
+    steps = [step for step in _FOR_SAFETY if (record := catalogue.find(step)) and record.printable(today)]
+    then = [Recommendation(step, Kind.STEP, "Staying safe comes first.", Span(0, 0)) for step in steps]
+    return Counsel(tuple([*first, *then][:MOST]), card)
+
+
 def reordered(offer: Counsel, ids: Sequence[str], reasons: Mapping[str, str], model: str) -> Counsel:
     """The offer in the order that a model named, without what it left out; at most three.
 

@@ -15,7 +15,7 @@ from typing_extensions import TypedDict
 from bot.config import Policy, Probability
 from bot.judge import Judgement
 from bot.types import DeliveryKind, DeliveryState
-from models.assessment import Assessment, Evidence, Ordinal
+from models.assessment import Assessment, Evidence, Ordinal, Source
 from models.labels import Disorder, Level, Risk, Severity
 
 _DIGITS = 6
@@ -46,7 +46,7 @@ class EvidenceRecord(TypedDict):
     start: Annotated[int, Field(ge=0)]
     end: Annotated[int, Field(ge=0)]
     label: str
-    source: Annotated[str, Field(description="what found it: rules, terms, encoder or llm")]
+    source: Annotated[Source, Field(description="what found it")]
     note: Annotated[str, Field(description="why it counts, or why it was set aside, in plain words")]
 
 

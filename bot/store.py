@@ -20,11 +20,13 @@ from types import TracebackType
 from typing import Any, Self
 
 import aiosqlite
+from filelock import AsyncFileLock
 
 from bot.errors import StoreError
 from models.sqlite import error_code, make_private, switch_to_wal
 
 _BUSY_SECONDS = 10
+_COPY_SECONDS = 600.0
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _ADVICE = {
     sqlite3.SQLITE_FULL: "the disk is full; make room and start again, nothing that was stored is lost",
@@ -182,8 +184,10 @@ class Store:
     async def back_up(self) -> None:
         """Writes a copy beside the database, whole or not at all; it replaces the one before."""
         fresh = self.backup_path.with_name(f"{self.backup_path.name}.new")
-        async with self._lock:
-            with self._explained():
+        # Another process may be at its own copy: a command that purges, beside the running bot.
+        alone = AsyncFileLock(self.backup_path.with_name(f"{self.backup_path.name}.lock"), _COPY_SECONDS, mode=0o600)
+        with self._explained():
+            async with alone, self._lock:
                 await asyncio.to_thread(fresh.unlink, missing_ok=True)
                 await asyncio.to_thread(make_private, fresh)
                 await self._db.execute("VACUUM INTO ?", (str(fresh),))

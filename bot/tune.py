@@ -16,6 +16,7 @@ from bot.config import Config, Policy, Rule
 from bot.deployment import ALERTING, Burden, Point, Stream, burden, curve, scaled, with_bound
 from bot.errors import SetupError, UsageError
 from bot.evaluation import brief
+from bot.files import write_whole
 from models.labelled import Row
 from models.labels import Task
 from models.scorecard import AMBIGUOUS, is_user, read
@@ -121,8 +122,8 @@ def read_stream(data: Path, limit: int | None, seed: int) -> list[Row]:
     return [row for row in rows if not is_user(row) and AMBIGUOUS not in row.labels]
 
 
-def show(tuning: Tuning, share: float, posts_per_day: float | None, console: Console) -> None:
-    """Prints what the change means, measured on rows that it was not chosen on."""
+def show(tuning: Tuning, share: float | None, posts_per_day: float | None, console: Console) -> None:
+    """Prints what the change means, measured on rows it was not chosen on; `share` is None where none is assumed."""
     from rich.table import Table
 
     table = Table("", "before", "after")
@@ -138,8 +139,8 @@ def show(tuning: Tuning, share: float, posts_per_day: float | None, console: Con
         table.add_row(words, cell(tuning.before), cell(tuning.after))
     console.print(table)
     console.print(
-        f"Chosen on {tuning.chosen_on:,} labelled posts and measured on {tuning.reported_on:,} others. "
-        f"Assumed: {share:.1%} of the posts are at risk (--share).",
+        f"Chosen on {tuning.chosen_on:,} posts and measured on {tuning.reported_on:,} others."
+        + (f" Assumed: {share:.1%} of the posts are at risk (--share)." if share is not None else ""),
         highlight=False,
     )
 
@@ -165,11 +166,12 @@ def rewrite(text: str, policy: Policy) -> str:
 
 
 def save(path: Path, policy: Policy) -> None:
-    """Writes the bounds into a config file in place. Raises SetupError."""
+    """Writes the bounds into a config file in one step. Raises SetupError, and leaves it as it was."""
     try:
-        path.write_text(rewrite(path.read_text(encoding="utf-8"), policy), encoding="utf-8")
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise SetupError(f"{path}: {error.strerror or error}") from error
+    write_whole(path.resolve(), rewrite(text, policy).encode())
 
 
 def _tomlkit() -> Any:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 
+from bot.errors import NotAName
 from models.labels import Level
+
+# Stands where Reddit's id would, when a dry run sent nothing.
+DRY_RUN = "dry-run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +38,14 @@ class Post:
     def is_gone(self) -> bool:
         """Whether the author deleted the text or a moderator removed it: what stands in its place is Reddit's."""
         return self.text.strip() in {"[deleted]", "[removed]"}
+
+
+def author_name(typed: str) -> str:
+    """A Reddit user's name as a person types it, without the `u/` before it. Raises NotAName."""
+    name = re.sub(r"^/?u/", "", typed.strip(), flags=re.IGNORECASE)
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,20}", name):
+        raise NotAName(f"{typed!r} is not the name of a Reddit user")
+    return name
 
 
 class Presence(StrEnum):
@@ -99,8 +112,9 @@ class Delivery:
     `reddit_id` what Reddit called it once sent. `since_utc` is from when on it could have been sent, `created_utc` when
     it was decided, `written_utc` when the post was written, where that is known. `about_post` is False for a notice
     about the bot itself (a gap, a refusal), which no post stands behind. `channel` is the chat channel it goes through,
-    empty for Reddit; `step` counts the alerts about one post, from 0, for as long as nobody takes it up; `unclear` is
-    how many calls before this one may have done its work. Times are seconds since the epoch.
+    empty for Reddit; `step` counts the alerts about one post, from 0, for as long as nobody takes it up, and is below 0
+    for whatever else moderators are told of it; `unclear` is how many calls before this one may have done its work.
+    Times are seconds since the epoch.
     """
 
     id: int
@@ -123,6 +137,11 @@ class Delivery:
     step: int = 0
     unclear: int = 0
 
+    @property
+    def was_dry(self) -> bool:
+        """Whether it was only written down as sent: it reached nobody."""
+        return self.reddit_id == DRY_RUN
+
 
 class ReviewAction(StrEnum):
     """What a moderator did."""
@@ -132,7 +151,7 @@ class ReviewAction(StrEnum):
     EDITED = "edited"  # put the reply together from other vetted parts
     APPROVED = "approved"  # the reply may go out
     DISMISSED = "dismissed"  # the case is closed, and no reply goes out
-    MARKED = "marked"  # said which level it really is
+    MARKED = "marked"  # said which level it really is, or took that word back
     ESCALATED = "escalated"  # asked for another pair of eyes
     UNDONE = "undone"  # took back what they did last
     RETRIED = "retried"  # had a dead letter sent again

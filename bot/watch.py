@@ -116,6 +116,8 @@ class Watch:
             await self._store.execute("begin_watch", {"subreddit": self.subreddit, "since_utc": self._earliest()})
             (row,) = await self._store.fetch("get_watch", {"subreddit": self.subreddit})
         self.refused = False
+        # Reddit lets it in again: that it did not is no silence of Reddit's.
+        self.heard = self._clock.monotonic()
         log.info("watch.started", subreddit=self.subreddit, since_utc=row["since_utc"])
         return float(row["since_utc"])
 

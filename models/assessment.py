@@ -4,26 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Literal, Protocol, TypeVar
 
 from models.document import Document
 from models.labels import Disorder, Risk, Severity
 
 L = TypeVar("L", Severity, Risk)
 
+# What finds evidence: the dictionary, the crisis terms of other languages, the network, a language model.
+Source = Literal["rules", "terms", "encoder", "llm"]
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """The characters `start` to `end` (exclusive) of `Document.text` that support `label`.
 
-    `label` is a member of `models.labels`; `source` is `rules`, `terms`, `encoder` or `llm`; `note`
-    says in plain words why the span counts (or why it was set aside), for a moderator to read.
+    `label` is a member of `models.labels`; `source` found it; `note` says in plain words why the span counts (or why it
+    was set aside), for a moderator to read.
     """
 
     start: int
     end: int
     label: str
-    source: str
+    source: Source
     note: str = ""
 
 

@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib import resources
 
-from models.assessment import Evidence
+from models.assessment import Evidence, Source
 from models.document import Document
 from models.rules import Rules
 
-SOURCE = "terms"  # of the evidence
+SOURCE: Source = "terms"  # of the evidence
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
 
 from models.assessment import Assessment, Classifier
 from models.crisis_terms import CrisisTerms
 from models.document import Document
+from models.encoder import Backend
+from models.hybrid import Hybrid
 from models.languages import Languages
 
 
@@ -18,15 +22,31 @@ class Multilingual:
     the policy to say.
     """
 
-    def __init__(self, classifier: Classifier, languages: Languages, terms: CrisisTerms) -> None:
+    def __init__(
+        self,
+        classifier: Classifier,
+        languages: Languages,
+        terms: CrisisTerms,
+        versions: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """`versions` are those of the classifier."""
         self._classifier = classifier
         self._languages = languages
         self._terms = terms
+        self.versions: Mapping[str, str] = {**versions, "terms": terms.rules.version}
 
     @classmethod
     def around(cls, classifier: Classifier) -> Multilingual:
         """`classifier` with the languages and terms that come with the package."""
         return cls(classifier, Languages(), CrisisTerms.load())
+
+    @classmethod
+    def load(
+        cls, folder: Path | None = None, threads: int = 0, batch_size: int = 32, backend: Backend = "onnx"
+    ) -> Multilingual:
+        """The judge of a live run: rules and encoder, the same for every language. See `Encoder.load`."""
+        hybrid = Hybrid.load(folder, threads, batch_size, backend=backend)
+        return cls(hybrid, Languages(), CrisisTerms.load(), hybrid.versions)
 
     def assess(self, documents: Sequence[Document]) -> list[Assessment]:
         """One assessment a document, in order. Raises what the classifier raises."""

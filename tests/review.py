@@ -15,6 +15,7 @@ from bot.clock import Clock
 from bot.config import Config, Review, Secrets
 from bot.reddit import Gateway
 from bot.review.app import open_page
+from bot.review.refusals import Surround
 from bot.store import Store
 
 
@@ -25,12 +26,17 @@ def with_review(config: Config, **settings: Any) -> Config:
 
 @asynccontextmanager
 async def serving(
-    config: Config, secrets: Secrets, store: Store, pages: Sequence[BaseRoute], clock: Clock
+    config: Config,
+    secrets: Secrets,
+    store: Store,
+    pages: Sequence[BaseRoute],
+    clock: Clock,
+    surround: Surround | None = None,
 ) -> AsyncIterator[str]:
     """The page, with a client of its own to ask Reddit with; where to open it."""
     async with (
         Gateway.open(config, secrets, clock) as gateway,
-        open_page(config, secrets, store, gateway, pages, clock) as address,
+        open_page(config, secrets, store, gateway, pages, clock, surround) as address,
     ):
         yield address
 
@@ -61,6 +67,13 @@ async def sign_in(client: httpx2.AsyncClient, account: str, leads_to: str = "") 
 async def csrf(client: httpx2.AsyncClient, path: str = "/sessions") -> str:
     """The token in the forms of a page."""
     found = re.search(r'name="csrf" value="([^"]*)"', (await client.get(path)).text)
+    assert found is not None
+    return found[1]
+
+
+def seen_in(page: str) -> str:
+    """What the form that approves a reply says of the words its reader saw."""
+    found = re.search(r'name="seen" value="([0-9a-f]{64})"', page)
     assert found is not None
     return found[1]
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import faulthandler
 import sys
+from collections.abc import Callable
 
 import typer
 
@@ -24,10 +26,17 @@ app.add_typer(channels.app, name="channels")
 app.add_typer(vetted.resources, name="resources")
 
 
-def main() -> None:
-    """Runs the command line; an error of ours is one line on stderr and its exit code, never a traceback."""
+def main(command: Callable[[], object] = app, ending_seconds: float = 30.0) -> None:
+    """Runs the command line; an error of ours is one line on stderr and its exit code, never a traceback.
+
+    Once the command is over, its process lives for `ending_seconds` at most.
+    """
     try:
-        app()
+        command()
     except NightlightError as error:
         print(f"nightlight: {error}", file=sys.stderr)  # noqa: T201
         sys.exit(error.exit_code)
+    finally:
+        if sys.stderr is not None:
+            # The interpreter waits for the threads of every pool, also for one in which a model hangs.
+            faulthandler.dump_traceback_later(ending_seconds, exit=True)

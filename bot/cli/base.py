@@ -67,9 +67,8 @@ class Annotator(StrEnum):
 
 
 def classifier_of(config: Config, annotator: Annotator = Annotator.HYBRID) -> Classifier:
+    from bot.judge import live_judge
     from models.encoder import Encoder
-    from models.hybrid import Hybrid
-    from models.multilingual import Multilingual
     from models.rules import Rules
 
     if annotator is Annotator.RULES:
@@ -78,8 +77,7 @@ def classifier_of(config: Config, annotator: Annotator = Annotator.HYBRID) -> Cl
     with model_errors_as_ours():
         if annotator is Annotator.ENCODER:
             return Encoder.load(model.path, model.threads, model.batch_size, backend=model.backend)
-        hybrid = Hybrid.load(model.path, model.threads, model.batch_size, backend=model.backend)
-        return Multilingual.around(hybrid)
+        return live_judge(model)
 
 
 def at_the_desk(path: Path, work: Callable[[Desk], Awaitable[T]]) -> T:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from bot.manners import Manners
     from bot.review.desk import Standing
     from bot.store import Store
+    from models.assessment import Classifier
 
 _LONGEST_SILENCE_SECONDS = 180
 
@@ -30,13 +32,20 @@ def run(config: ConfigFile = Path("config.toml")) -> None:
     _REFRESH_TOKEN. Ctrl-C or SIGTERM stops it after the post in hand; started again, it goes on where it stopped.
     Try `nightlight check` first.
     """
+    settings = settings_of(config)
+    run_live(settings, lambda: classifier_of(settings))
+
+
+def run_live(settings: Config, load_model: Callable[[], Classifier]) -> None:
+    """The live loop until a signal stops it. Raises the first NightlightError that ended it, and SystemExit for others.
+
+    The process is ended from outside when its event loop stands still.
+    """
     import asyncio
     import faulthandler
 
     from bot import app as live
     from bot.config import Secrets
-
-    settings = settings_of(config)
 
     def on_beat() -> None:
         # Should the event loop ever stand still, this ends the process from outside it, with a non-zero exit code.
@@ -45,8 +54,7 @@ def run(config: ConfigFile = Path("config.toml")) -> None:
     async def until_stopped() -> None:
         stop = asyncio.Event()
         live.stop_on_signals(stop)
-        secrets = Secrets.from_environment()
-        await live.run(settings, secrets, lambda: classifier_of(settings), stop, on_beat=on_beat, on_page=_announce)
+        await live.run(settings, Secrets.from_environment(), load_model, stop, on_beat=on_beat, on_page=_announce)
 
     try:
         asyncio.run(until_stopped())
@@ -97,6 +105,8 @@ async def _new_link(path: Path) -> str:
     async def make(store: Store, manners: Manners, settings: Config) -> str:
         if settings.review.sign_in != "link":
             raise UsageError('there are links only with [review] sign_in = "link"')
+        if not settings.review.port and settings.review.public_url is None:
+            raise UsageError("with [review] port = 0 only the page itself knows where it is; set a port")
         return await new_link(Links(store, SystemClock()), origin(settings.review, settings.review.port))
 
     return await with_store(path, make)
@@ -173,7 +183,10 @@ def purge(
         if author is not None:
             return await keeper.purge_author(author)
         if post is not None:
-            return await keeper.purge([post.removeprefix("t3_")], "purged by a moderator")
+            id = post.removeprefix("t3_")
+            if not (known := await keeper.purge([id], "purged by a moderator")):
+                raise UsageError(f"there is no post {id} here; its id is in the address of the post, after /comments/")
+            return known
         return await keeper.purge_all()
 
     if [author is not None, post is not None, everything].count(True) != 1:

@@ -256,6 +256,7 @@ Share = Annotated[
 
 @app.command()
 def evaluate(
+    context: typer.Context,
     data: Labelled = None,
     task: Annotated[Task | None, typer.Option(help="What the rows are labelled for.", show_default=False)] = None,
     from_reviews: FromReviews = False,
@@ -300,6 +301,7 @@ def evaluate(
         settings = settings.model_copy(update={"model": settings.model.model_copy(update={"path": model})})
     check_folder(out)
     if from_reviews:
+        _refuse_beside_reviews(context)
         database = str(settings.store.path.name)
         found = evaluate_marks(_what_moderators_said(data, config), database, settings.policy, seed)
     elif data is None or task is None:
@@ -319,6 +321,7 @@ def evaluate(
 
 @app.command()
 def tune(
+    context: typer.Context,
     data: Labelled = None,
     from_reviews: FromReviews = False,
     max_alerts_per_day: Annotated[
@@ -344,7 +347,8 @@ def tune(
     One bound of the policy moves: min_probability of the urgent rule on ideation. Other crisis and urgent rules are
     raised to it where they stand lower. It is chosen on one half of the labelled posts and reported on the other.
     What single subreddits have for themselves under [overrides] stays as it is. With --from-reviews the posts are those
-    that the bot judged, as many a day as there were; what no moderator marked counts as an ordinary post.
+    that the bot judged, as many a day as there were; a case of which no moderator said what it is counts as an alert,
+    and as nothing else.
 
     Exit code: 2 when no bound does what you ask; nothing is written then.
 
@@ -361,6 +365,7 @@ def tune(
 
     settings = settings_of(config)
     if from_reviews:
+        _refuse_beside_reviews(context)
         judged = _what_moderators_said(data, config)
         posts_per_day = posts_per_day or judged.a_day
         stream, keys, share = judged.stream(), judged.ids, judged.share
@@ -376,12 +381,30 @@ def tune(
                 stream = Stream.of(rows, judge_rows(classifier, rows, on_done))
         keys = tuple(row.key for row in rows)
     tuning = choose(settings.policy, stream, halve(keys, seed), goal, share, seed)
-    show(tuning, share, posts_per_day, Console())
+    show(tuning, None if from_reviews else share, posts_per_day, Console())
+    if from_reviews and (unknown := int(judged.unknown.sum())):
+        typer.echo(
+            f"Of {unknown:,} cases no moderator said what they are: each counts as an alert, and as nothing else."
+        )
     if config is not None:
         save(config, tuning.policy)
         typer.echo(f"written to {config}")
     else:
         typer.echo(f"\nPut this into your config.toml:\n\n{lines_of(tuning.policy)}")
+
+
+# What says how labelled posts are read: what the running bot judged is there already, and brings a share of its own.
+_OF_DATA = ("task", "annotator", "model", "backend", "robustness", "share", "limit")
+
+
+def _refuse_beside_reviews(context: typer.Context) -> None:
+    """Raises UsageError for an option that would be left out of account."""
+    from bot.errors import UsageError
+
+    for name in _OF_DATA:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise UsageError(f"--{name} is about DATA, and says nothing about --from-reviews")
 
 
 def _what_moderators_said(data: Path | None, config: Path | None) -> Judged:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bot.deliver.worker import Letter
+from bot.types import DRY_RUN
 
 
 class DryRun:
@@ -20,4 +21,4 @@ class DryRun:
 
     async def send(self, letter: Letter) -> str:
         """Sends nothing."""
-        return "dry-run"
+        return DRY_RUN

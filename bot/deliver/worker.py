@@ -146,17 +146,18 @@ class Worker:
         await self._settle(work, deliveries, outcome, error)
 
     async def _bury(self, deliveries: Sequence[Delivery], error: Exception) -> None:
-        await self._settle(self._outbox.bury(deliveries, str(error)), deliveries, "dead", error)
-        if deliveries[0].kind is DeliveryKind.REPLY:
-            await self._notices.dead_reply(deliveries[0], str(error))
-        if self._channel:
-            await self._notices.silent_channel(deliveries[0], str(error))
+        async def tell() -> None:
+            if deliveries[0].kind is DeliveryKind.REPLY:
+                await self._notices.dead_reply(deliveries[0], str(error))
+            if self._channel:
+                await self._notices.silent_channel(deliveries[0], str(error))
+
+        await self._settle(self._outbox.bury(deliveries, str(error), tell), deliveries, "dead", error)
 
     async def _settle(
         self, work: Awaitable[None], deliveries: Sequence[Delivery], outcome: str, error: Exception | None = None
     ) -> None:
-        # Shielded: a cancellation between Reddit's answer and this write would make a second look necessary.
-        await asyncio.shield(work)
+        await _to_the_end(work)
         for each in deliveries:
             self._tell(each, outcome, error)
 
@@ -172,6 +173,23 @@ class Worker:
             error=str(error) if error else None,
         )
         self._after(delivery, outcome)
+
+
+async def _to_the_end(work: Awaitable[None]) -> None:
+    """Awaits work that no cancellation breaks off, and only then is cancelled itself.
+
+    What happened in the world and is not written down would happen again, and whoever cancels closes the store next.
+    """
+    writing = asyncio.ensure_future(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not writing.done():
+        try:
+            await asyncio.wait((writing,))
+        except asyncio.CancelledError as error:
+            cancelled = error
+    writing.result()
+    if cancelled is not None:
+        raise cancelled
 
 
 def _letter(deliveries: Sequence[Delivery]) -> Letter:

@@ -20,7 +20,7 @@ from bot import app, log
 from bot.clock import Clock, SystemClock
 from bot.config import Config, Log, Secrets, load
 from bot.demo import Sample, samples
-from bot.errors import SetupError
+from bot.errors import SetupError, UsageError
 from bot.judge import Judgement
 from bot.record import to_record
 from bot.report import Run, Tally, render
@@ -59,6 +59,7 @@ enabled = true
 port = {page_port}
 sign_in = "link"
 """
+_FIRST_LINE = _CONFIG.splitlines()[0]
 _PAGE_PORT = 8765
 
 
@@ -97,8 +98,10 @@ async def show(classifier: Classifier, folder: Path, console: Console, *, port: 
     """Runs the live loop against the sandbox until every sample was judged and every alert is out; whether they were.
 
     Leaves config.toml, nightlight.db, log.jsonl and report.html in `folder`. With `serve` it goes on until SIGINT
-    or SIGTERM. Approves nothing by itself: replies stay held.
+    or SIGTERM. Approves nothing by itself: replies stay held. Raises UsageError, and touches nothing, when `folder`
+    holds a set-up that is not an earlier demo's.
     """
+    _refuse_another_set_up(folder)
     clock = SystemClock()
     scene = Scene(samples())
     reddit = SandboxReddit(clock)
@@ -136,6 +139,13 @@ def demo_secrets() -> Secrets:
     return Secrets.model_validate(
         {"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET, "username": USERNAME, "password": PASSWORD}
     )
+
+
+def _refuse_another_set_up(folder: Path) -> None:
+    config = folder / "config.toml"
+    ours = config.is_file() and config.read_bytes().startswith(_FIRST_LINE.encode())
+    if not ours and (config.exists() or any(folder.glob("nightlight.db*"))):
+        raise UsageError(f"{folder} holds a set-up of your own; name another folder with --out")
 
 
 def _write_config(folder: Path, base_url: str) -> Config:

@@ -22,7 +22,7 @@ from bot.reddit import Gateway
 from bot.review.door import Door, Teams
 from bot.review.entry import DONE, Entry
 from bot.review.identity import Identity
-from bot.review.refusals import refusal
+from bot.review.refusals import Surround, refusal
 from bot.review.security import SIGN_IN, Cookie, Forms, Gate, Hardening, hosts, is_secure
 from bot.review.sessions import Links, Sessions
 from bot.store import Store
@@ -32,19 +32,21 @@ from bot.web import listener, serving
 def create_app(
     review: Review,
     base_url: str,
-    subreddits: Sequence[str],
     pages: Sequence[BaseRoute],
     door: Door,
     sessions: Sessions,
     links: Links,
     clock: Clock,
+    surround: Surround | None = None,
 ) -> Starlette:
     """The pages behind the door, the door, and what every request passes on its way to either.
+
+    `surround` renders the door's own pages, and those that say no, with what stands around the others.
 
     A page finds a Moderator in `request.state.moderator`, and in `request.state.csrf` the token that its forms carry.
     """
     cookie = Cookie.of(review)
-    entry = Entry(review, base_url, subreddits, door, sessions, links, cookie)
+    entry = Entry(review, base_url, door, sessions, links, cookie)
     # From the outside in: whatever a later one answers goes out through those before it.
     middleware = [
         Middleware(Hardening, review=review),
@@ -53,18 +55,26 @@ def create_app(
         Middleware(Forms),
     ]
     static = Mount("/static", StaticFiles(directory=str(files("bot.review") / "static")))
-    return Starlette(
+    app = Starlette(
         routes=[static, *entry.routes(), *pages],
         middleware=middleware,
         exception_handlers={HTTPException: _refused},
     )
+    app.state.surround = surround
+    return app
 
 
 @asynccontextmanager
 async def open_page(
-    config: Config, secrets: Secrets, store: Store, gateway: Gateway, pages: Sequence[BaseRoute], clock: Clock
+    config: Config,
+    secrets: Secrets,
+    store: Store,
+    gateway: Gateway,
+    pages: Sequence[BaseRoute],
+    clock: Clock,
+    surround: Surround | None = None,
 ) -> AsyncIterator[str]:
-    """Serves the page until the context ends; where to open it meanwhile.
+    """Serves the page until the context ends; where to open it meanwhile. `surround` is as in `create_app`.
 
     Where one signs in by a link, that is the link: it works once, within ten minutes. Raises OSError when the port is
     taken, or the certificate or its key cannot be used.
@@ -80,12 +90,12 @@ async def open_page(
     app = create_app(
         review,
         base_url,
-        subreddits,
         pages,
         Door(review, subreddits, identity, teams, clock),
         Sessions(store, review.session_hours, clock),
         links,
         clock,
+        surround,
     )
     async with serving(app, listening, certificate=review.tls_certificate, key=review.tls_key):
         yield base_url if review.sign_in == "reddit" else await new_link(links, base_url)
@@ -105,7 +115,7 @@ def origin(review: Review, port: int) -> str:
 
 
 async def _refused(request: Request, problem: Exception) -> Response:
-    response = refusal(request, problem.status_code if isinstance(problem, HTTPException) else 500)
+    response = await refusal(request, problem.status_code if isinstance(problem, HTTPException) else 500)
     if isinstance(problem, HTTPException) and problem.headers:
         response.headers.update(problem.headers)
     return response

@@ -108,8 +108,9 @@ class Case:
 
     @property
     def marked(self) -> Review | None:
-        """The last word on which level it really is."""
-        return next((each for each in reversed(self.reviews) if each.action is ReviewAction.MARKED), None)
+        """The last word on which level it really is; None when there is none, or it was taken back."""
+        last = next((each for each in reversed(self.reviews) if each.action is ReviewAction.MARKED), None)
+        return last if last is not None and last.detail else None
 
     def held_by_another(self, actor: str) -> Claim | None:
         """The claim of somebody else, if there is one."""

@@ -5,6 +5,7 @@ Whoever acts on a case must be the only one to have it: a claim is asked for in 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
@@ -16,19 +17,24 @@ from bot.calls import calls_today
 from bot.clock import Clock, date_of, timestamp
 from bot.config import Config
 from bot.errors import UsageError
-from bot.manners import Manners, Verdict
+from bot.manners import Manners, Ruling, Verdict
 from bot.notices import Notices, gap_name
 from bot.outbox import Outbox
 from bot.replies import Parts, compose
 from bot.resources import Catalogue, NoVettedWords
-from bot.review.case import Case
+from bot.review.case import Case, Claim
+from bot.review.words import Words
 from bot.store import Store
 from bot.types import Delivery, DeliveryKind, DeliveryState, Review, ReviewAction
 from models.labels import Level
 
 CLAIM_SECONDS = 900.0
+# The detail of a claim that somebody had already.
+_LONGER = "longer"
 # An approved reply does not leave before this is over.
 UNDO_SECONDS = 60.0
+
+say = Words.load()
 
 # In the order in which somebody is needed. At other levels nothing waits for a person.
 LEVELS = (Level.CRISIS, Level.URGENT, Level.UNASSESSED, Level.WATCH)
@@ -99,7 +105,7 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Undoable:
-    """The act that somebody may still take back, until a time in seconds since the epoch."""
+    """An act that somebody may still take back, until a time in seconds since the epoch."""
 
     review: Review
     until_utc: float
@@ -132,7 +138,7 @@ class Desk:
             if numbered is not None and numbered.kind is DeliveryKind.REPLY:
                 found = await self.find(numbered.post_id)
         if found is None:
-            raise UsageError(f"there is no reply {identity}; see `nightlight reviews list`")
+            raise UsageError(say("refusal.unknown", id=identity))
         return found
 
     async def find(self, post_id: str) -> Case | None:
@@ -167,35 +173,61 @@ class Desk:
             if await self._store.execute("release_case", {"id": post_id, "actor": actor}):
                 await self._note(await self.case(post_id), ReviewAction.RELEASED, actor)
 
+    async def ruling(self, case: Case) -> Ruling:
+        """What courtesy has to say at this moment of a reply to this post."""
+        post, reply = case.post, case.reply
+        return await self._manners.ruling(post.subreddit, post.author, post.created_utc, reply.id if reply else None)
+
     async def approve(
-        self, identity: str, actor: str, *, note: str = "", undo_seconds: float = 0.0, body: str = "", parts: str = ""
+        self,
+        identity: str,
+        actor: str,
+        *,
+        note: str = "",
+        undo_seconds: float = 0.0,
+        body: str = "",
+        parts: str = "",
+        seen: str | None = None,
+        level: Level | None = None,
     ) -> Delivery:
         """The proposed reply may go out once the time to undo is over, with another body if one was composed.
 
-        Also raises UsageError when courtesy forbids it.
+        `seen` is the digest of the body that the moderator read, and `level` what they say the post really is. Also
+        raises UsageError when courtesy forbids it, or when what would go out is not what they read.
         """
         async with self._deciding(identity, actor) as case:
             reply = case.reply
             if reply is None:
-                raise UsageError(f"no reply is proposed to post {case.post.id}")
-            ruling = await self._manners.ruling(case.post.subreddit, case.post.author, case.post.created_utc, reply.id)
+                raise UsageError(say("refusal.no_reply", id=case.post.id))
+            ruling = await self.ruling(case)
             if ruling.verdict is Verdict.NEVER:
-                raise UsageError(f"reply {reply.id} cannot go out: {ruling.words}")
+                raise UsageError(say("refusal.never", number=reply.id, why=ruling.words))
+            if seen is not None and seen != digest(body or reply.body):
+                raise UsageError(say("refusal.changed"))
             await self._outbox.approve(reply, self._clock.now() + undo_seconds, body)
             if body:
                 await self._note(case, ReviewAction.EDITED, actor, parts, reply=reply)
-            await self._note(case, ReviewAction.APPROVED, actor, note=note, reply=reply)
-            await self._store.execute("settle_case", {"id": case.post.id, "now": self._clock.now()})
+            await self._settle(case, ReviewAction.APPROVED, actor, level, note=note, reply=reply)
         return reply
 
     async def edit_and_approve(
-        self, post_id: str, parts: Parts, catalogue: Catalogue, actor: str, *, undo_seconds: float = UNDO_SECONDS
+        self,
+        post_id: str,
+        parts: Parts,
+        catalogue: Catalogue,
+        actor: str,
+        *,
+        undo_seconds: float = UNDO_SECONDS,
+        seen: str | None = None,
+        level: Level | None = None,
     ) -> Delivery:
         """Like `approve`, with a reply that is put together from other vetted parts."""
         case = await self.case(post_id)
         body = self.composed(case, parts, catalogue)
         words = json.dumps(asdict(parts))
-        return await self.approve(post_id, actor, undo_seconds=undo_seconds, body=body, parts=words)
+        return await self.approve(
+            post_id, actor, undo_seconds=undo_seconds, body=body, parts=words, seen=seen, level=level
+        )
 
     def composed(self, case: Case, parts: Parts, catalogue: Catalogue) -> str:
         """The reply that these parts make. Raises UsageError, in words, when they make none that may be said today."""
@@ -206,62 +238,72 @@ class Desk:
         except NoVettedWords as error:
             raise UsageError(str(error)) from error
 
-    async def dismiss(self, identity: str, actor: str, why: Why | None = None, note: str = "") -> Case:
-        """The case is closed; a reply that waits for a word is never sent."""
+    async def dismiss(
+        self, identity: str, actor: str, why: Why | None = None, note: str = "", level: Level | None = None
+    ) -> Case:
+        """The case is closed; a reply that waits for a word is never sent. `level` is what the post really is.
+
+        A false alarm about which nobody says what it really is was nothing pressing. Also raises UsageError for a false
+        alarm at the very level that the bot gave.
+        """
         async with self._deciding(identity, actor) as case:
+            if why is Why.FALSE_ALARM:
+                if level is case.level:
+                    raise UsageError(say("refusal.right_and_wrong"))
+                was_wrong = case.marked is not None and case.marked.detail != case.level
+                level = level or (None if was_wrong else Level.NONE)
             reply = case.reply if case.reply_can_be_stopped else None
             if reply is not None:
                 await self._outbox.dismiss(reply)
-            await self._note(case, ReviewAction.DISMISSED, actor, why or "", note, reply)
-            await self._store.execute("settle_case", {"id": case.post.id, "now": self._clock.now()})
+            await self._settle(case, ReviewAction.DISMISSED, actor, level, why or "", note, reply)
         return case
 
-    async def mark(self, post_id: str, actor: str, level: Level, note: str = "") -> None:
-        """Says which level a post really has; the last word counts. It may be any post that was ever judged.
+    async def mark(self, post_id: str, actor: str, level: Level | None, note: str = "") -> None:
+        """Says which level a post really has; the last word counts, and None takes it back.
 
-        Also raises UsageError for `unassessed`, which is nobody's judgement.
+        It may be any post that was ever judged. Also raises UsageError for `unassessed`, which is nobody's judgement.
         """
-        if level is Level.UNASSESSED:
-            raise UsageError("a post is marked as crisis, urgent, watch or none")
         async with self._store.transaction():
-            case = await self.case(post_id)
-            await self._note(case, ReviewAction.MARKED, actor, level, note)
+            await self._mark(await self.case(post_id), actor, level, self._clock.now(), note)
 
     async def escalate(self, post_id: str, actor: str, note: str = "") -> None:
-        """Asks the other moderators to look: the case goes to the top of its level, and they get a notice."""
+        """Asks the other moderators to look: the case goes to the top of its level, and, once the time to undo is over,
+        they get a notice.
+        """
         async with self._deciding(post_id, actor) as case:
             await self._store.execute("escalate_case", {"id": case.post.id, "actor": actor})
             await self._note(case, ReviewAction.ESCALATED, actor, note=note)
-            count = len(case.reviews) + 1
-            await self._notices.escalated(case.post, case.level, count)
+            due_utc = self._clock.now() + UNDO_SECONDS
+            await self._notices.asked(case.post, case.level, len(case.reviews), due_utc)
 
-    async def undoable(self, actor: str) -> Undoable | None:
-        """What this moderator did last, if they may still take it back."""
-        now = self._clock.now()
-        rows = await self._store.fetch("newest_decision", {"actor": actor, "after_utc": now - UNDO_SECONDS})
-        if not rows or rows[0]["action"] == ReviewAction.UNDONE:
-            return None
-        return Undoable(_review(rows[0]), rows[0]["at_utc"] + UNDO_SECONDS)
+    async def undoable(self, actor: str) -> list[Undoable]:
+        """What this moderator may still take back: their last act on each case or gap, the latest first."""
+        values = {"actor": actor, "after_utc": self._clock.now() - UNDO_SECONDS}
+        rows = await self._store.fetch("newest_decisions", values)
+        return [Undoable(_review(row), row["at_utc"] + UNDO_SECONDS) for row in rows]
 
     async def undo(self, post_id: str, actor: str) -> None:
-        """Takes back what this moderator did last, within a minute: the case is in their hands again.
+        """Takes back what this moderator did last with a case, within a minute: it is in their hands again.
 
-        A gap that was ticked off is open again. Also raises UsageError when the last act was about something else, or
-        when the reply is already on its way.
+        A gap that was ticked off is open again. Also raises UsageError when there is nothing of theirs to take back,
+        or when the reply is already on its way.
         """
         async with self._store.transaction():
-            last = await self.undoable(actor)
-            if last is None or last.review.post_id != post_id:
-                raise UsageError("there is nothing left to undo here: it was more than a minute ago")
+            last = next((each for each in await self.undoable(actor) if each.review.post_id == post_id), None)
+            if last is None:
+                raise UsageError(say("refusal.nothing_to_undo"))
             if last.review.action is ReviewAction.LOOKED:
                 await self._reopen_gap(post_id, actor)
                 return
             case = await self.case(post_id)
             if last.review.action is ReviewAction.ESCALATED and (case.settled_utc or case.held_by_another(actor)):
-                raise UsageError("somebody has taken the case up in the meantime")
+                raise UsageError(say("refusal.taken_up"))
             reply = case.reply if last.review.delivery_id is not None else None
             if reply is not None:
                 await self._outbox.take_back(reply)
+            if last.review.action is ReviewAction.ESCALATED:
+                number = max(at for at, each in enumerate(case.reviews) if each == last.review)
+                await self._notices.take_back_question(post_id, number)
             values = {
                 "id": post_id,
                 "actor": actor,
@@ -269,6 +311,9 @@ class Desk:
                 "escalated": last.review.action is ReviewAction.ESCALATED,
             }
             await self._store.execute("reopen_case", values)
+            word = case.marked
+            if word is not None and (word.actor, word.at_utc) == (actor, last.review.at_utc):
+                await self._mark(case, actor, None, self._clock.now())
             await self._note(case, ReviewAction.UNDONE, actor, last.review.action, reply=reply)
 
     async def retry(self, delivery_id: int, actor: str) -> Delivery:
@@ -299,13 +344,13 @@ class Desk:
             gap = await self._known_gap(name)
             values = {"id": gap.id, "actor": actor, "now": self._clock.now()}
             if not await self._store.execute("look_through_gap", values):
-                raise UsageError(f"{gap.looked_by} has looked through these posts already")
+                raise UsageError(say("refusal.looked_already", actor=gap.looked_by))
             await self._add(gap.name, gap.subreddit, ReviewAction.LOOKED, actor)
 
     async def _known_gap(self, name: str) -> Gap:
         gap = await self.gap(name)
         if gap is None:
-            raise UsageError("there is no such time of which posts may be missing")
+            raise UsageError(say("refusal.no_gap"))
         return gap
 
     async def _reopen_gap(self, name: str, actor: str) -> None:
@@ -341,9 +386,9 @@ class Desk:
             case = await self.case(identity)
             if case.settled_utc is not None:
                 last = next(each for each in reversed(case.reviews) if each.action in _SETTLING)
-                raise UsageError(f"{last.actor} decided on this case at {timestamp(last.at_utc)}: {last.action}")
+                raise UsageError(say(f"refusal.settled.{last.action}", actor=last.actor, time=timestamp(last.at_utc)))
             if other := case.held_by_another(actor):
-                raise UsageError(f"{other.actor} has this case in hand until {timestamp(other.until_utc)}")
+                raise UsageError(_in_hand(other))
             yield case
 
     async def _claimed(self, post_id: str, actor: str) -> Case:
@@ -352,13 +397,32 @@ class Desk:
         values = {"id": post_id, "actor": actor, "now": now, "until_utc": now + CLAIM_SECONDS}
         if not before.is_open or not await self._store.execute("claim_case", values):
             other = before.held_by_another(actor)
-            why = (
-                f"{other.actor} has this case in hand until {timestamp(other.until_utc)}" if other else "it is settled"
-            )
-            raise UsageError(why)
-        if before.claim is None:
-            await self._note(before, ReviewAction.CLAIMED, actor)
+            raise UsageError(_in_hand(other) if other else say("refusal.over"))
+        longer = _LONGER if before.claim is not None else ""
+        await self._note(before, ReviewAction.CLAIMED, actor, longer)
         return await self.case(post_id)
+
+    async def _settle(
+        self,
+        case: Case,
+        action: ReviewAction,
+        actor: str,
+        level: Level | None,
+        detail: str = "",
+        note: str = "",
+        reply: Delivery | None = None,
+    ) -> None:
+        # A word given along with an act has its time: that is how it is known when the act is taken back.
+        now = self._clock.now()
+        if level is not None:
+            await self._mark(case, actor, level, now)
+        await self._note(case, action, actor, detail, note, reply, now)
+        await self._store.execute("settle_case", {"id": case.post.id, "now": now})
+
+    async def _mark(self, case: Case, actor: str, level: Level | None, at_utc: float, note: str = "") -> None:
+        if level is Level.UNASSESSED:
+            raise UsageError(say("refusal.unassessed"))
+        await self._note(case, ReviewAction.MARKED, actor, level or "", note, at_utc=at_utc)
 
     async def _note(
         self,
@@ -368,8 +432,9 @@ class Desk:
         detail: str = "",
         note: str = "",
         reply: Delivery | None = None,
+        at_utc: float | None = None,
     ) -> None:
-        await self._add(case.post.id, case.post.subreddit, action, actor, detail, note, reply)
+        await self._add(case.post.id, case.post.subreddit, action, actor, detail, note, reply, at_utc)
 
     async def _add(
         self,
@@ -380,6 +445,7 @@ class Desk:
         detail: str = "",
         note: str = "",
         reply: Delivery | None = None,
+        at_utc: float | None = None,
     ) -> None:
         values = {
             "post_id": post_id,
@@ -387,11 +453,20 @@ class Desk:
             "delivery_id": reply.id if reply is not None else None,
             "action": action,
             "actor": actor,
-            "now": self._clock.now(),
+            "now": self._clock.now() if at_utc is None else at_utc,
             "detail": detail,
             "note": note,
         }
         await self._store.execute("add_review", values)
+
+
+def digest(body: str) -> str:
+    """Tells a reply from every other one, so that a form can say which it was that somebody read."""
+    return hashlib.sha256(body.encode()).hexdigest()
+
+
+def _in_hand(claim: Claim) -> str:
+    return say("refusal.in_hand", actor=claim.actor, time=timestamp(claim.until_utc))
 
 
 _SETTLING = frozenset({ReviewAction.APPROVED, ReviewAction.DISMISSED})

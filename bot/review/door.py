@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from bot.clock import Clock
@@ -20,6 +20,7 @@ _BELIEVE_SECONDS = 3600.0
 # When somebody is on no list: they may have become a moderator since.
 _ASK_STRANGER_SECONDS = 60.0
 _REST_SECONDS = 30.0
+_ANSWER_SECONDS = 8.0
 
 _SIGN_IN_SECONDS = 600.0
 # More than `Patience` lets begin in that time, so that nobody's is pushed out by others.
@@ -28,58 +29,92 @@ _SIGN_INS_AT_ONCE = 2000
 
 @dataclass(slots=True)
 class _Team:
-    """One subreddit's moderators (casefolded names), when they were last told (monotonic), and when asking failed."""
+    """One subreddit's moderators (casefolded names), when they were last told (monotonic), when asking failed, and the
+    question under way.
+    """
 
     names: frozenset[str] = frozenset()
     told_at: float | None = None
     failed_at: float | None = None
+    asking: asyncio.Task[None] | None = None
 
 
 class Teams:
     """Who moderates which of the configured subreddits, as Reddit said within the last hour."""
 
     def __init__(
-        self, subreddits: Sequence[str], ask: Callable[[str], Awaitable[frozenset[str]]], clock: Clock
+        self,
+        subreddits: Sequence[str],
+        ask: Callable[[str], Awaitable[frozenset[str]]],
+        clock: Clock,
+        answer_seconds: float = _ANSWER_SECONDS,
     ) -> None:
+        """`ask` tells the moderators (casefolded names) of a subreddit, or raises RedditError; to say nothing for
+        `answer_seconds` is to fail as well.
+        """
         self._ask = ask
         self._clock = clock
+        self._answer_seconds = answer_seconds
         self._teams = {subreddit.casefold(): _Team() for subreddit in subreddits}
-        self._asking = asyncio.Lock()
 
     async def of(self, name: str) -> frozenset[str]:
-        """The subreddits (casefolded) that an account moderates; Transient when Reddit does not say."""
-        found = await self._among(name, _ASK_SECONDS)
-        return found or await self._among(name, _ASK_STRANGER_SECONDS)
+        """The subreddits (casefolded) that an account moderates, as far as Reddit says.
 
-    async def _among(self, name: str, max_age: float) -> frozenset[str]:
-        # One question at a time: those who come while it is asked wait for its answer instead of asking it again.
-        async with self._asking:
-            for subreddit, team in self._teams.items():
-                await self._ask_again(subreddit, team, max_age)
-        return frozenset(subreddit for subreddit, team in self._teams.items() if name.casefold() in team.names)
+        Raises Transient when there is none among those of which Reddit says it, and it does not of all.
+        """
+        for max_age in (_ASK_SECONDS, _ASK_STRANGER_SECONDS):
+            asked = [team for subreddit, team in self._teams.items() if self._is_asked(subreddit, team, max_age)]
+            # A community of which Reddit says nothing, or late, holds up nobody who is known by another.
+            await _answers(team for team in asked if team.failed_at is None and not self._is_believed(team))
+            if not self.known_of(name):
+                await _answers(asked)
+            if found := self.known_of(name):
+                return found
+        if not all(map(self._is_believed, self._teams.values())):
+            raise Transient("Reddit does not say who the moderators are")
+        return frozenset()
 
-    async def _ask_again(self, subreddit: str, team: _Team, max_age: float) -> None:
+    def known_of(self, name: str) -> frozenset[str]:
+        """The same as far as it is known now; nobody is asked."""
+        known = ((subreddit, team.names) for subreddit, team in self._teams.items() if self._is_believed(team))
+        return frozenset(subreddit for subreddit, names in known if name.casefold() in names)
+
+    def _is_asked(self, subreddit: str, team: _Team, max_age: float) -> bool:
+        """Whether a question is under way; one is begun where the last answer is so old."""
+        if team.asking is None or team.asking.done():
+            if self._is_younger(team.told_at, max_age) or self._is_younger(team.failed_at, _REST_SECONDS):
+                return False
+            team.asking = asyncio.create_task(self._ask_once(subreddit, team))
+        return True
+
+    async def _ask_once(self, subreddit: str, team: _Team) -> None:
         now = self._clock.monotonic()
-        age = None if team.told_at is None else now - team.told_at
-        if age is not None and age < max_age:
-            return
-        resting = team.failed_at is not None and now - team.failed_at < _REST_SECONDS
         try:
-            if resting:
-                raise Transient("Reddit gave no answer a moment ago")
-            team.names = await self._ask(subreddit)
-        except (Forbidden, Gone) as error:
-            if isinstance(error, BadCredentials):
-                raise Transient("Reddit does not know the bot itself any more") from error
-            team.names = frozenset()  # a community that shows itself to the bot no more lets nobody in
-        except RedditError:
-            if not resting:
-                team.failed_at = now
-            if age is None or age >= _BELIEVE_SECONDS:
-                team.names, team.told_at = frozenset(), None
-                raise
-            return
-        team.told_at, team.failed_at = now, None
+            # The budget of calls may hold a question back for as long as an hour.
+            async with asyncio.timeout(self._answer_seconds):
+                names = await self._ask(subreddit)
+        except (RedditError, TimeoutError) as error:
+            # That Reddit does not know the bot itself any more says nothing about the community.
+            if not isinstance(error, Forbidden | Gone) or isinstance(error, BadCredentials):
+                team.failed_at = self._clock.monotonic()
+                return
+            names = frozenset()  # a community that shows itself to the bot no more lets nobody in
+        team.names, team.told_at, team.failed_at = names, now, None
+
+    def _is_believed(self, team: _Team) -> bool:
+        return self._is_younger(team.told_at, _BELIEVE_SECONDS)
+
+    def _is_younger(self, at: float | None, seconds: float) -> bool:
+        return at is not None and self._clock.monotonic() - at < seconds
+
+
+async def _answers(teams: Iterable[_Team]) -> None:
+    """Waits until these are answered, or are not. Raises whatever nobody foresaw."""
+    asking = [team.asking for team in teams if team.asking is not None]
+    if asking:
+        await asyncio.wait(asking)
+    for each in asking:
+        each.result()
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +150,7 @@ class Door:
     async def admit(self, session: Session) -> Moderator | None:
         """Whoever is behind the session, with what they may see now; None when that is nothing any more.
 
-        Raises Transient when Reddit was last asked more than an hour ago and does not answer.
+        Raises Transient like `Teams.of`.
         """
         if session.way is not self.way:
             return None  # the team has changed how one signs in
@@ -123,6 +158,10 @@ class Door:
             return Moderator(session.name, Role.OWNER, self._every)
         subreddits = await self._teams.of(session.name)
         return Moderator(session.name, self._role(session.name), subreddits) if subreddits else None
+
+    def shares_community(self, moderator: Moderator, name: str) -> bool:
+        """Whether somebody of this name is known to be in a community of this moderator's."""
+        return self._teams is None or not moderator.subreddits.isdisjoint(self._teams.known_of(name))
 
     def begin(self, browser: str, leads_to: str) -> str:
         """Begins a sign-in with Reddit in this browser (its secret); the page of Reddit's to go to."""
@@ -135,6 +174,11 @@ class Door:
         state, verifier = new_secret(), new_secret()
         self._begun[state] = _SignIn(hashed(browser), verifier, leads_to, now + _SIGN_IN_SECONDS)
         return self._identity.authorise_url(state, verifier)
+
+    def leads_to(self, browser: str, state: str) -> str:
+        """Where the sign-in of this state leads if it was begun in this browser; else to the front page."""
+        begun = self._begun.get(state)
+        return begun.leads_to if begun is not None and begun.browser_hash == hashed(browser) else "/"
 
     async def finish(self, browser: str, state: str, code: str) -> tuple[str, str] | None:
         """Ends a sign-in: the name of a moderator and where they wanted to go; None for whoever may not enter.

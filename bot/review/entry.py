@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
+from functools import partial
 from urllib.parse import urlsplit
 
 import structlog
@@ -14,11 +15,11 @@ from starlette.routing import Route
 from bot.config import Review
 from bot.errors import BadCredentials, RedditError
 from bot.review.door import Door, UnknownSignIn
-from bot.review.moderator import Role
-from bot.review.refusals import refusal
+from bot.review.moderator import Moderator, Role
+from bot.review.refusals import note_refusal, refusal, surrounded
 from bot.review.rendering import page
 from bot.review.security import SIGN_IN, Cookie, Patience, address, local_path
-from bot.review.sessions import Links, Sessions, Way, new_secret
+from bot.review.sessions import Links, Session, Sessions, Way, new_secret
 
 log = structlog.get_logger()
 
@@ -34,7 +35,6 @@ class Entry:
         self,
         review: Review,
         base_url: str,
-        subreddits: Sequence[str],
         door: Door,
         sessions: Sessions,
         links: Links,
@@ -42,7 +42,6 @@ class Entry:
     ) -> None:
         self._review = review
         self._base_url = base_url
-        self._subreddits = subreddits
         self._door = door
         self._sessions = sessions
         self._links = links
@@ -71,10 +70,10 @@ class Entry:
     def _patiently(self, handler: Handler) -> Handler:
         async def endpoint(request: Request) -> Response:
             if request.method != "GET":  # whoever only looks whether a link is there must not use it up
-                return refusal(request, 405)
+                return await refusal(request, 405)
             if not await self._patience.has_room_for(address(request, self._review)):
                 log.warning("review.too_many_sign_ins")
-                return refusal(request, 429)
+                return await refusal(request, 429)
             return await handler(request)
 
         return endpoint
@@ -98,22 +97,23 @@ class Entry:
         return response
 
     async def _from_reddit(self, request: Request) -> Response:
-        said = request.query_params
+        said, browser = request.query_params, request.state.browser or ""
+        ask = partial(self._ask, request, leads_to=self._door.leads_to(browser, said.get("state", "")))
         if "error" in said or "code" not in said:
-            return self._ask(request, "declined", 403)
+            return ask("declined", 403)
         try:
-            found = await self._door.finish(request.state.browser or "", said.get("state", ""), said["code"])
+            found = await self._door.finish(browser, said.get("state", ""), said["code"])
         except UnknownSignIn:
-            return self._ask(request, "stale", 403)
+            return ask("stale", 403)
         except BadCredentials:
             log.warning("review.refused", error="Reddit does not take the code, or the application's credentials")
-            return self._ask(request, "not_taken", 403)
+            return ask("not_taken", 403)
         except RedditError as error:
             log.warning("review.refused", error=str(error))
-            return self._ask(request, "silent", 503)
+            return ask("silent", 503)
         if found is None:
             log.warning("review.refused", error="moderates no configured subreddit")
-            return self._ask(request, "stranger", 403)
+            return ask("stranger", 403)
         name, leads_to = found
         return await self._begin(request, name, Way.REDDIT, leads_to)
 
@@ -141,7 +141,6 @@ class Entry:
             status,
             trouble=trouble,
             with_reddit=self._door.way is Way.REDDIT,
-            communities=", ".join(f"r/{name}" for name in self._subreddits),
             leads_to=leads_to,
         )
 
@@ -152,18 +151,25 @@ class Entry:
         return self._outside()
 
     async def _list(self, request: Request) -> Response:
-        moderator = request.state.moderator
-        shown = await self._sessions.holding(None if moderator.role is Role.OWNER else moderator.name)
-        return page(request, "sessions.html", sessions=shown, own=request.state.session.id)
+        shown = await self._theirs_to_end(request.state.moderator)
+        return await surrounded(request, "sessions.html", sessions=shown, own=request.state.session.id)
+
+    async def _theirs_to_end(self, moderator: Moderator) -> list[Session]:
+        """Their own sessions; an owner's also those of whom they share a community with."""
+        if moderator.role is not Role.OWNER:
+            return await self._sessions.holding(moderator.name)
+        everybody = await self._sessions.holding()
+        return [each for each in everybody if self._door.shares_community(moderator, each.name)]
 
     async def _end(self, request: Request) -> Response:
         moderator = request.state.moderator
         given = str((await request.form()).get("id", ""))
         if not (given.isascii() and given.isdigit() and len(given) < 18):
             raise HTTPException(400)
-        owner = moderator.role is Role.OWNER
-        if not await self._sessions.end(int(given), None if owner else moderator.name):
+        if int(given) not in {each.id for each in await self._theirs_to_end(moderator)}:
+            note_refusal(request, "a session of somebody else's")
             raise HTTPException(404)
+        await self._sessions.end(int(given))
         return self._outside() if int(given) == request.state.session.id else RedirectResponse("/sessions", 303)
 
     async def _end_all(self, request: Request) -> Response:

@@ -16,6 +16,7 @@ from bot.resources import Catalogue
 from bot.review.desk import Desk
 from bot.review.moderator import Moderator
 from bot.review.queue import Queue, Waiting
+from bot.review.refusals import note_refusal
 from bot.review.rendering import page
 from bot.review.words import Words
 from bot.store import Store
@@ -40,7 +41,7 @@ class Problem(Exception):
 
     def __init__(self, status: int, key: str) -> None:
         super().__init__(key)
-        self.status = status
+        self.status, self.key = status, key
         self.words = say(f"problem.{key}")
 
 
@@ -50,6 +51,7 @@ class Frame:
     def __init__(self, rooms: Rooms) -> None:
         self._desk = rooms.desk
         self._clock = rooms.clock
+        self._dry_run = rooms.config.deliver.dry_run
         self.queue = Queue(rooms.store, rooms.clock)
 
     async def page(
@@ -61,6 +63,7 @@ class Frame:
             "waiting": waiting or await self.queue.waiting(moderator.subreddits),
             "set_aside": await self.queue.set_aside(moderator.subreddits),
             "undoable": await self._desk.undoable(moderator.name),
+            "dry_run": self._dry_run,
             "standing": self.standing,
             "now": self._clock.now(),
         }
@@ -73,6 +76,8 @@ class Frame:
             try:
                 return await handler(request)
             except Problem as problem:
+                if problem.status in (403, 404):
+                    note_refusal(request, problem.key)
                 return await self.page(request, "problem.html", problem.status, what=problem.words)
             except UsageError as error:
                 return await self.page(request, "problem.html", 409, what=str(error))

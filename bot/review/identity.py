@@ -7,6 +7,7 @@ import hashlib
 from typing import Any
 from urllib.parse import urlencode
 
+import structlog
 from asyncprawcore import exceptions as core
 from asyncprawcore.auth import Authorizer, TrustedAuthenticator
 from asyncprawcore.requestor import Requestor
@@ -14,6 +15,8 @@ from asyncprawcore.requestor import Requestor
 from bot.config import Config, Secrets
 from bot.errors import BadCredentials, Transient
 from bot.reddit import user_agent
+
+log = structlog.get_logger()
 
 # The name and nothing else: whom somebody moderates with is asked with the bot's own account.
 _SCOPES = ["identity"]
@@ -33,7 +36,7 @@ class _WithVerifier(Authorizer):
 
 
 class Identity:
-    """Asks Reddit who somebody is. The token that this takes is given back at once: nothing of it is kept."""
+    """Asks Reddit who somebody is. The token that this takes is given back; nothing of it is kept."""
 
     def __init__(self, config: Config, secrets: Secrets, redirect_uri: str) -> None:
         self._own_app = bool(secrets.web_client_id)
@@ -77,7 +80,7 @@ class Identity:
                 if response.status != 200:
                     raise core.ResponseException(response)
                 name = (await response.json())["name"]
-            await authorizer.revoke()
+            await self._give_back(authorizer)
         except core.OAuthException as error:
             raise BadCredentials("Reddit does not take this sign-in") from error
         except core.ResponseException as error:
@@ -89,6 +92,13 @@ class Identity:
         finally:
             await requestor.close()
         return str(name)
+
+    async def _give_back(self, authorizer: Authorizer) -> None:
+        try:
+            await authorizer.revoke()
+        except Exception as error:
+            # The name is known, and the token ends by itself within the hour: no reason to send anybody away.
+            log.warning("review.token_not_returned", error=type(error).__name__)
 
     def _authenticator(self, requestor: Requestor) -> TrustedAuthenticator:
         return TrustedAuthenticator(requestor=requestor, **self._app)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -28,12 +28,14 @@ if TYPE_CHECKING:
 
 # Numbers this old, in seconds, are new enough; counting them takes a moment.
 _FRESH_SECONDS = 300.0
+# Of one team at once: a slider can ask for as many as there are bounds.
+_DRAWINGS = 32
 _HEIGHTS = {WIDE: 220, NARROW: 200}
 # A bot that is well writes its figures down every few seconds.
 _SILENT_SECONDS = 180.0
 _SOON_DAYS = 30
 
-# Sections that every owner may read; the names of other teams' communities in them are left out.
+# Sections for owners alone, since they tell of the machine; the names of other teams' communities in them are left out.
 _COMMON = ("reddit", "store", "deliver", "model", "llm", "review", "health", "log")
 _NAMES = "subreddits"
 # Whom another team trusts is its own affair.
@@ -61,16 +63,27 @@ class _Setting:
     meaning: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """What was counted at a moment of the monotonic clock, and what was drawn of it: by name, width and bound."""
+
+    at: float
+    numbers: Numbers
+    drawn: dict[tuple[str, int, float | None], str] = field(default_factory=dict)
+
+
 class _Insight:
     def __init__(self, rooms: Rooms, frame: Frame) -> None:
         self._rooms = rooms
         self._frame = frame
-        self._counted: dict[frozenset[str], tuple[float, Numbers]] = {}
-        self._counting = asyncio.Lock()
+        self._counted: dict[frozenset[str], _Counted] = {}
+        # One at a time: the live loop needs the other core, and matplotlib's settings belong to the whole process.
+        self._working = asyncio.Lock()
 
     async def numbers(self, request: Request) -> Response:
         """Figures of the last weeks, and what another bound would have done."""
-        numbers, tried = await self._numbers(moderator_of(request)), _bound(request)
+        counted, tried = await self._numbers(moderator_of(request)), _bound(request)
+        numbers = counted.numbers
         return await self._frame.page(
             request,
             "numbers.html",
@@ -82,7 +95,8 @@ class _Insight:
 
     async def chart(self, request: Request) -> Response:
         """One picture; `?narrow` for a telephone."""
-        numbers, tried = await self._numbers(moderator_of(request)), _bound(request)
+        counted, tried = await self._numbers(moderator_of(request)), _bound(request)
+        numbers = counted.numbers
         charts: Mapping[str, Callable[[Axes], None]] = {
             "days": partial(draw_days, numbers),
             "curve": partial(draw_curve, numbers, chosen=tried),
@@ -92,29 +106,47 @@ class _Insight:
         if name not in charts or (name == "drift" and not numbers.weeks):
             raise Problem(404, "not_found")
         width = NARROW if "narrow" in request.query_params else WIDE
-        async with self._counting:  # matplotlib's settings belong to the whole process
-            svg = await asyncio.to_thread(drawing, charts[name], width, _HEIGHTS[width])
+        svg = await self._drawn(counted, (name, width, tried if name == "curve" else None), charts[name])
         return Response(svg, media_type="image/svg+xml", headers={"cache-control": "private, max-age=300"})
 
-    async def _numbers(self, moderator: Moderator) -> Numbers:
-        now = self._rooms.clock.monotonic()
-        async with self._counting:
-            at, found = self._counted.get(moderator.subreddits, (float("-inf"), None))
-            if found is None or now - at > _FRESH_SECONDS:
+    async def _drawn(
+        self, counted: _Counted, which: tuple[str, int, float | None], draw: Callable[[Axes], None]
+    ) -> str:
+        """A picture of these numbers, drawn once; whoever asks for one that is there waits for nobody."""
+        if which in counted.drawn:
+            return counted.drawn[which]
+        async with self._working:
+            if which not in counted.drawn:
+                if len(counted.drawn) >= _DRAWINGS:
+                    counted.drawn.clear()
+                _, width, _ = which
+                counted.drawn[which] = await asyncio.to_thread(drawing, draw, width, _HEIGHTS[width])
+            return counted.drawn[which]
+
+    async def _numbers(self, moderator: Moderator) -> _Counted:
+        if (known := self._fresh(moderator)) is not None:
+            return known
+        async with self._working:
+            found = self._fresh(moderator)
+            if found is None:
                 rows = await read_rows(self._rooms.store, self._rooms.clock, moderator.subreddits)
                 # Teams may have tables of their own; where somebody sees several, the common one is moved.
                 one = next(iter(moderator.subreddits)) if len(moderator.subreddits) == 1 else None
                 policy = self._rooms.config.team(one).policy if one else self._rooms.config.policy
-                found = await asyncio.to_thread(count, rows, policy)
-                self._counted = {**self._counted, moderator.subreddits: (now, found)}
-        return found
+                found = _Counted(self._rooms.clock.monotonic(), await asyncio.to_thread(count, rows, policy))
+                self._counted[moderator.subreddits] = found
+            return found
+
+    def _fresh(self, moderator: Moderator) -> _Counted | None:
+        found = self._counted.get(moderator.subreddits)
+        is_old = found is None or self._rooms.clock.monotonic() - found.at > _FRESH_SECONDS
+        return None if is_old else found
 
     async def settings(self, request: Request) -> Response:
-        """What is set, for owners."""
+        """What is set in one's own communities; for owners also what is set on the machine that the bot runs on."""
         moderator, config = moderator_of(request), self._rooms.config
-        if moderator.role is not Role.OWNER:
-            raise Problem(403, "not_yours")
-        common = [(name, _settings(getattr(config, name), moderator)) for name in _COMMON]
+        shown = _COMMON if moderator.role is Role.OWNER else ()
+        common = [(name, _settings(getattr(config, name), moderator)) for name in shown]
         teams = [
             (
                 name,

@@ -50,11 +50,17 @@ class Judged:
         """Which rows a moderator said need somebody today or sooner."""
         return np.asarray(self.said >= min(level.rank for level in ALERTING))
 
+    @property
+    def unknown(self) -> NDArray[np.bool_]:
+        """Which rows were cases of which nobody said what they really are, whatever was done about them."""
+        return np.asarray(~self.marked & (self.decided > Level.NONE.rank))
+
     def stream(self) -> Stream:
-        """All of them as the stream that they are. What nobody marked counts as an ordinary post."""
+        """All of them as the stream that they are. A post that was no case is ordinary unless somebody denies it."""
         nothing = np.zeros(len(self.ids), dtype=bool)
         kinds = np.array([f"decided as {list(Level)[rank]}" for rank in self.decided])
-        return Stream(self.scores, kinds, self.at_risk, ~self.at_risk, nothing, nothing)
+        ordinary = ~self.at_risk & ~self.unknown
+        return Stream(self.scores, kinds, self.at_risk, ordinary, nothing, nothing, self.unknown)
 
     @property
     def a_day(self) -> float:

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Role(StrEnum):
-    """What somebody may do: look; act on cases; act, and see the settings in force and everybody's sessions."""
+    """What somebody may do: look; act on cases; act, and see every setting and the sessions of their team."""
 
     OBSERVER = "observer"
     MODERATOR = "moderator"

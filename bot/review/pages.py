@@ -20,9 +20,18 @@ from starlette.routing import BaseRoute, Route
 
 from bot.alerts import REDDIT, advice_words, link_to, visible
 from bot.errors import UsageError
+from bot.manners import Ruling, Verdict
 from bot.policy import RISK_WORDS, SEVERITY_WORDS
-from bot.replies import LINES_NAMED, Parts, in_words, lines_to_choose, proposed_country, proposed_parts
-from bot.resources import Line
+from bot.replies import (
+    LINES_NAMED,
+    Parts,
+    in_words,
+    lines_to_choose,
+    proposed_country,
+    proposed_parts,
+    reason_to_wait,
+)
+from bot.resources import Directory, Line
 from bot.review import insight
 from bot.review.case import Case
 from bot.review.desk import LEVELS, UNDO_SECONDS, Gap, Why
@@ -31,7 +40,7 @@ from bot.review.history import History
 from bot.review.moderator import Moderator
 from bot.review.queue import Entry
 from bot.review.rendering import templates
-from bot.types import Reason
+from bot.types import Delivery, DeliveryKind, DeliveryState, Reason
 from models.assessment import Assessment, Evidence
 from models.labels import Disorder, Level, Risk, Severity
 
@@ -45,6 +54,16 @@ _MARKABLE = (Level.CRISIS, Level.URGENT, Level.WATCH, Level.NONE)
 _TONES = (Level.CRISIS, Level.URGENT, Level.WATCH)
 # A browser comes back by itself; whether it is still signed in is asked anew each time it does.
 _LISTEN_SECONDS, _LOOK_SECONDS = 60.0, 3.0
+# Who gives a reason, by the kind of its code: a key of the words `why.by`. The bot gives all others.
+_GIVERS = {
+    "risk": "team",
+    "severity": "team",
+    "relevance": "team",
+    "words": "words",
+    "term": "terms",
+    "language": "language",
+    "llm": "llm",
+}
 
 __all__ = ["Rooms", "routes"]
 
@@ -63,6 +82,23 @@ class _Chosen:
     level: Level | None
     subreddit: str
     mine: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Leaf:
+    """One page of a list: what it shows of how many, and which of how many pages it is."""
+
+    shown: Sequence[object]
+    count: int
+    number: int
+    pages: int
+
+    @classmethod
+    def of(cls, whole: Sequence[object], number: int) -> _Leaf:
+        """The page of that number, or the last one there is."""
+        pages = max(1, -(-len(whole) // _A_PAGE))
+        number = min(number, pages)
+        return cls(whole[(number - 1) * _A_PAGE : number * _A_PAGE], len(whole), number, pages)
 
 
 def routes(rooms: Rooms) -> list[BaseRoute]:
@@ -88,6 +124,7 @@ def routes(rooms: Rooms) -> list[BaseRoute]:
         "/case/{post_id}/edit": pages.edit,
         "/case/{post_id}/dismiss": pages.dismiss,
         "/case/{post_id}/mark": pages.mark,
+        "/case/{post_id}/unmark": pages.unmark,
         "/case/{post_id}/escalate": pages.escalate,
         "/case/{post_id}/undo": pages.undo,
         "/delivery/{delivery_id:int}/retry": pages.retry,
@@ -157,26 +194,34 @@ class _Pages:
 
     async def aside(self, request: Request) -> Response:
         """What the bot could not do by itself."""
-        moderator = moderator_of(request)
+        moderator, asked = moderator_of(request), request.query_params
         gaps = [gap for gap in reversed(await self._desk.gaps()) if moderator.may_see(gap.subreddit)]
+        dead = [each for each in await self._desk.dead() if moderator.may_see(each.subreddit)]
+        waiting = await self._frame.queue.waiting(moderator.subreddits)
         return await self._frame.page(
             request,
             "aside.html",
+            waiting=waiting,
+            unread_count=sum(each.count for each in waiting if each.level is Level.UNASSESSED),
             unread=await self._frame.queue.entries(Level.UNASSESSED, moderator.subreddits, limit=_A_PAGE),
-            gaps=[gap for gap in gaps if gap.is_open][:_A_PAGE],
+            gaps=_Leaf.of([gap for gap in gaps if gap.is_open], _number(asked.get("gaps"))),
             looked=[gap for gap in gaps if not gap.is_open][:_SHOWN],
             newest_posts=lambda subreddit: f"{self._config.reddit.base_url or REDDIT}/r/{subreddit}/new",
-            dead=[each for each in await self._desk.dead() if moderator.may_see(each.subreddit)][:_A_PAGE],
+            dead=_Leaf.of(dead, _number(asked.get("dead"))),
         )
 
     async def case(self, request: Request) -> Response:
         """One case with all that there is to know and to do."""
         case, moderator = await self._case(request), moderator_of(request)
+        ruling = await self._desk.ruling(case)
         return await self._frame.page(
             request,
             "case.html",
             case=case,
-            can_act=moderator.may_act and case.is_open and case.held_by_another(moderator.name) is None,
+            can_act=_can_act(moderator, case),
+            can_approve=_can_approve(moderator, case, ruling),
+            why_not=self._why_not(case, ruling),
+            why_it_waits=self._why_it_waits(case, ruling),
             link=link_to(case.post, self._config.reddit.base_url or REDDIT),
             named=_named,
             speaks=_speaks(case.assessment),
@@ -184,7 +229,8 @@ class _Pages:
             helping=case.counsel(self._catalogue, self._frame.today()),
             advice=lambda each: advice_words(self._catalogue.find(each.id)),
             meaning=self._meaning,
-            named_lines=self._lines_in(case),
+            named_records=self._named_in(case),
+            reply_state=self._reply_state(case.reply),
             likelihoods=self._likelihoods(case.assessment),
             likely=_likely,
             whys=list(Why),
@@ -195,7 +241,8 @@ class _Pages:
         """A reply put together from vetted parts, as it would read."""
         case = await self._case(request)
         if not case.reply_waits:
-            raise UsageError("no reply waits for a word here")
+            raise UsageError(say("refusal.no_reply_waits"))
+        ruling = await self._desk.ruling(case)
         asked, team, today = request.query_params, self._config.team(case.post.subreddit), self._frame.today()
         countries = self._catalogue.countries(today)
         country = asked.get("country", proposed_country(case.post, team, self._catalogue, today))
@@ -228,6 +275,9 @@ class _Pages:
             lines=lines,
             body=body,
             problem=problem,
+            can_approve=_can_approve(moderator_of(request), case, ruling),
+            why_not=self._why_not(case, ruling),
+            markable=_MARKABLE,
         )
 
     async def history(self, request: Request) -> Response:
@@ -246,7 +296,9 @@ class _Pages:
     async def events(self, request: Request) -> Response:
         """A stream of server-sent events: what waits, whenever it changes."""
         stream = self._changes(moderator_of(request))
-        return StreamingResponse(stream, media_type="text/event-stream", headers={"cache-control": "no-store"})
+        # nginx, and what follows its example, would otherwise keep events until a buffer is full.
+        headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+        return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
 
     async def _changes(self, moderator: Moderator) -> AsyncIterator[str]:
         until = self._clock.monotonic() + _LISTEN_SECONDS
@@ -254,11 +306,19 @@ class _Pages:
         yield "retry: 3000\n\n"
         while self._clock.monotonic() < until:
             waiting = await self._frame.queue.watched(moderator.subreddits)
-            now = json.dumps({each.level: self._frame.standing(each) for each in waiting}, ensure_ascii=False)
+            now = json.dumps(
+                {
+                    each.level: {
+                        "words": self._frame.standing(each),
+                        "count": each.count,
+                        "newest": each.newest_utc or 0,
+                    }
+                    for each in waiting
+                }
+            )
             if now != told:
                 told = now
-                count = sum(each.count for each in waiting)
-                yield f"event: waiting\ndata: {json.dumps({'count': count, 'levels': json.loads(now)})}\n\n"
+                yield f"event: waiting\ndata: {now}\n\n"
             await self._clock.sleep(_LOOK_SECONDS)
 
     # What is done
@@ -280,26 +340,43 @@ class _Pages:
         return _to("/")
 
     async def approve(self, request: Request) -> Response:
-        case = await self._case(request)
-        await self._desk.approve(case.post.id, moderator_of(request).name, undo_seconds=UNDO_SECONDS)
+        case, form = await self._case(request), await request.form()
+        await self._desk.approve(
+            case.post.id,
+            moderator_of(request).name,
+            undo_seconds=UNDO_SECONDS,
+            seen=str(form.get("seen", "")),
+            level=_verdict(form),
+        )
         return _to("/")
 
     async def edit(self, request: Request) -> Response:
-        case = await self._case(request)
-        parts = _parts(await request.form())
-        await self._desk.edit_and_approve(case.post.id, parts, self._catalogue, moderator_of(request).name)
+        case, form = await self._case(request), await request.form()
+        await self._desk.edit_and_approve(
+            case.post.id,
+            _parts(form),
+            self._catalogue,
+            moderator_of(request).name,
+            seen=str(form.get("seen", "")),
+            level=_verdict(form),
+        )
         return _to("/")
 
     async def dismiss(self, request: Request) -> Response:
         case, form = await self._case(request), await request.form()
         why = _member(Why, form.get("why"))
-        await self._desk.dismiss(case.post.id, moderator_of(request).name, why, _note(form))
+        await self._desk.dismiss(case.post.id, moderator_of(request).name, why, _note(form), _verdict(form))
         return _to("/")
 
     async def mark(self, request: Request) -> Response:
         case, form = await self._case(request), await request.form()
         level = _member(Level, form.get("level"))
         await self._desk.mark(case.post.id, moderator_of(request).name, level)
+        return _to(f"/case/{case.post.id}")
+
+    async def unmark(self, request: Request) -> Response:
+        case = await self._case(request)
+        await self._desk.mark(case.post.id, moderator_of(request).name, None)
         return _to(f"/case/{case.post.id}")
 
     async def escalate(self, request: Request) -> Response:
@@ -343,9 +420,42 @@ class _Pages:
             raise Problem(404, "not_found")
         return case
 
-    def _lines_in(self, case: Case) -> list[Line]:
+    def _named_in(self, case: Case) -> list[Line | Directory]:
+        """The records of the catalogue that the reply names."""
         body = case.reply.body if case.reply else ""
-        return [line for line in self._catalogue.line if body and in_words(line, case.language) in body]
+        lines = [line for line in self._catalogue.line if in_words(line, case.language) in body]
+        return [*lines, *(each for each in self._catalogue.directory if f"({each.url})" in body)]
+
+    def _why_not(self, case: Case, ruling: Ruling) -> str:
+        """Why no reply can go out to a case that is open; empty when one can, or none would be proposed anyway."""
+        wanted = DeliveryKind.REPLY in self._config.team(case.post.subreddit).policy.actions(case.level)
+        asked = case.is_open and (case.reply_waits if case.reply else wanted)
+        return ruling.words if asked and ruling.verdict is Verdict.NEVER else ""
+
+    def _why_it_waits(self, case: Case, ruling: Ruling) -> str:
+        """Why a reply waits for somebody's word instead of going out by itself; empty when none waits."""
+        if not case.reply_waits or not case.is_open:
+            return ""
+        team = self._config.team(case.post.subreddit)
+        if ruling.words:
+            return ruling.words
+        if why := reason_to_wait(case.post, team, self._catalogue, self._frame.today()):
+            return why
+        if any(_named(reason) in ("language", "terms") for reason in case.reasons):
+            return say("reply.wait.language")
+        if case.level.value not in team.replies.auto:
+            return say("reply.wait.team")
+        return (case.reply.error if case.reply else None) or ""
+
+    def _reply_state(self, reply: Delivery | None) -> str:
+        """What has become of a reply, as a key of the words `reply.state`: in a dry run nobody was answered."""
+        if reply is None:
+            return ""
+        if reply.state is DeliveryState.SENT and reply.was_dry:
+            return "dry"
+        if reply.state in (DeliveryState.PENDING, DeliveryState.SENDING) and self._config.deliver.dry_run:
+            return "pending_dry"
+        return reply.state
 
     def _meaning(self, evidence: Evidence) -> str:
         if evidence.label in list(Disorder):
@@ -366,6 +476,14 @@ class _Pages:
         topics = [(say("likely.relevance"), assessment.relevance)]
         topics += [(self._catalogue.topic[which], p) for which, p in likely if p >= _TOPIC_FROM]
         return [("risk", risk), ("severity", severity), ("topics", topics)]
+
+
+def _can_act(moderator: Moderator, case: Case) -> bool:
+    return moderator.may_act and case.is_open and case.held_by_another(moderator.name) is None
+
+
+def _can_approve(moderator: Moderator, case: Case, ruling: Ruling) -> bool:
+    return _can_act(moderator, case) and case.reply_waits and ruling.verdict is not Verdict.NEVER
 
 
 def _to(address: str) -> RedirectResponse:
@@ -400,15 +518,25 @@ def _parts(asked: FormData | QueryParams) -> Parts:
     return Parts(Level(words), tuple(str(id) for id in asked.getlist("line")[:20]), asked.get("directory") == "1")
 
 
+def _verdict(form: FormData) -> Level | None:
+    """What the post really is, where somebody says so along with their act."""
+    said = form.get("level") or ""
+    if not said:
+        return None
+    if said not in _MARKABLE:
+        raise Problem(400, "unclear")
+    return Level(said)
+
+
 def _note(form: FormData) -> str:
     note = form.get("note", "")
     return visible(note).strip()[:_NOTE_LENGTH] if isinstance(note, str) else ""
 
 
 def _named(reason: Reason) -> str:
-    """Who gives a reason, as a key of the words `why`."""
-    kind = reason.code.split(".")[0]
-    return {"words": "words", "llm": "llm", "unassessed": "bot", "none": "bot"}.get(kind, "team")
+    """Who gives a reason, as a key of the words `why.by`."""
+    kind = "term" if reason.code == "language.term" else reason.code.split(".")[0]
+    return _GIVERS.get(kind, "bot")
 
 
 def _speaks(assessment: Assessment | None) -> str:

@@ -19,11 +19,12 @@ _FRESH_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """How many cases of a level nobody has settled, and since when the oldest waits (None when there is none)."""
+    """How many cases of a level nobody has settled, and since when the oldest and the newest wait (None: none does)."""
 
     level: Level
     count: int = 0
     oldest_utc: float | None = None
+    newest_utc: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,8 @@ def _summed(rows: Sequence[sqlite3.Row], subreddits: Collection[str]) -> list[Wa
     for level in LEVELS:
         own = [row for row in rows if row["level"] == level and row["subreddit"].casefold() in subreddits]
         oldest = min((row["oldest_utc"] for row in own), default=None)
-        found.append(Waiting(level, sum(row["n"] for row in own), oldest))
+        newest = max((row["newest_utc"] for row in own), default=None)
+        found.append(Waiting(level, sum(row["n"] for row in own), oldest, newest))
     return found
 
 

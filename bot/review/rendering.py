@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from bot.clock import timestamp
+from bot.review.desk import digest
 from bot.review.words import Words
 from bot.templates import pages
 
@@ -27,6 +28,7 @@ def templates() -> dict[str, Any]:
     environment.filters["clock"] = lambda utc: f"{datetime.fromtimestamp(utc, UTC):%H:%M} UTC"
     environment.filters["day"] = lambda utc: f"{datetime.fromtimestamp(utc, UTC):%Y-%m-%d}"
     environment.filters["iso"] = lambda utc: datetime.fromtimestamp(utc, UTC).isoformat(timespec="seconds")
+    environment.filters["digest"] = digest
     environment.filters["percent"] = lambda share: f"{share:.0%}"
     # For our own vetted replies. This preset escapes HTML and drops links that could run something.
     environment.filters["markdown"] = lambda text: Markup(MarkdownIt("js-default").render(text))  # noqa: S704
@@ -42,6 +44,7 @@ def page(request: Request, name: str, status: int = 200, **values: object) -> HT
         "path": request.url.path,
         "waiting": None,
         "set_aside": 0,
-        "undoable": None,
+        "undoable": (),
+        "dry_run": False,
     }
     return HTMLResponse(templates()[name].render(common | values), status)

@@ -26,7 +26,7 @@ from bot.config import Review
 from bot.errors import RedditError
 from bot.review.door import Door
 from bot.review.moderator import Moderator
-from bot.review.refusals import refusal
+from bot.review.refusals import bare_refusal, note_refusal, refusal
 from bot.review.sessions import Sessions
 
 log = structlog.get_logger()
@@ -120,11 +120,22 @@ def address(request: Request, review: Review) -> str:
     if review.behind_proxy:
         given = request.headers.get("x-forwarded-for", "").rpartition(",")[2].strip() or given
     try:
-        found = ip_address(given)
+        found = ip_address(_without_port(given))
     except ValueError:
         return "unknown"
-    # One household has 2**64 addresses of the newer kind.
-    return str(ip_network((found, 64), strict=False)) if isinstance(found, IPv6Address) else str(found)
+    if isinstance(found, IPv6Address):
+        # A socket for both kinds shows the older one inside the newer, where all of them would be one household.
+        if found.ipv4_mapped is None:
+            # One household has 2**64 addresses of the newer kind.
+            return str(ip_network((int(found), 64), strict=False))
+        found = found.ipv4_mapped
+    return str(found)
+
+
+def _without_port(given: str) -> str:
+    """An address as some proxies write it, with a port and in brackets, as it stands alone."""
+    written = re.fullmatch(r"\[(?P<new>[^]]*)\](?::\d+)?|(?P<old>[^:]*):\d+", given)
+    return given if written is None else written["new"] or written["old"] or ""
 
 
 class Patience:
@@ -172,7 +183,7 @@ class Hardening:
             log.error("review.failed", error=f"{type(error).__name__} at {where.filename}:{where.lineno}")
             if begun:
                 raise
-            await refusal(Request(scope), 500)(scope, receive, hardened)
+            await bare_refusal(Request(scope), 500)(scope, receive, hardened)
 
 
 class Gate:
@@ -201,13 +212,13 @@ class Gate:
             try:
                 state.moderator = await self._moderator(request, secret)
             except RedditError:
-                await refusal(request, 503)(scope, receive, send)
+                await (await refusal(request, 503))(scope, receive, send)
                 return
         is_open = path == SIGN_IN or path.startswith(f"{SIGN_IN}/")
         if is_open:
             await self._app(scope, receive, send)
         elif secret is None or state.moderator is None:
-            await self._to_the_sign_in(request)(scope, receive, send)
+            await (await self._to_the_sign_in(request))(scope, receive, send)
         else:
             await self._while_it_holds(secret, scope, receive, send)
 
@@ -223,10 +234,10 @@ class Gate:
         request.state.session = session
         return moderator
 
-    def _to_the_sign_in(self, request: Request) -> Response:
+    async def _to_the_sign_in(self, request: Request) -> Response:
         # A form is lost on the way there; and a redirect would have a browser's stream of events knock on for ever.
         if request.method not in _SAFE_METHODS or _wants_events(request):
-            return refusal(request, 401)
+            return await refusal(request, 401)
         leads_to = local_path(request.url.path)
         return RedirectResponse(SIGN_IN if leads_to == "/" else f"{SIGN_IN}?next={leads_to}", 303)
 
@@ -279,13 +290,16 @@ class Forms:
             await self._app(scope, receive, send)
             return
         if (status := self._misfit(request)) is not None:
-            await refusal(request, status)(scope, receive, send)
+            if status == 403:
+                note_refusal(request, "a form that is not from this page")
+            await (await refusal(request, status))(scope, receive, send)
             return
         body = await _read(receive)
         if body is None:
-            await refusal(request, 413)(scope, receive, send)
+            await (await refusal(request, 413))(scope, receive, send)
         elif not _carries(body, request.state.csrf):
-            await refusal(request, 403)(scope, receive, send)
+            note_refusal(request, "a form without the token of its session")
+            await (await refusal(request, 403))(scope, receive, send)
         else:
             await self._app(scope, _again(body, receive), send)
 

@@ -82,10 +82,10 @@ class Sessions:
         """The sessions of one person, or of everybody, the latest first."""
         return [_session(row) for row in await self._store.fetch("open_sessions", {"name": name} | self._times())]
 
-    async def end(self, id: int, name: str | None = None) -> bool:
-        """Ends a session if it belongs to this person, or whomever it belongs to; whether there was one."""
+    async def end(self, id: int) -> None:
+        """Ends a session."""
         async with self._store.transaction():
-            return await self._store.execute("end_session", {"id": id, "name": name}) > 0
+            await self._store.execute("end_session", {"id": id})
 
     async def end_all(self, name: str) -> None:
         """Ends every session of one person."""

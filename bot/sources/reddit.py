@@ -106,11 +106,11 @@ def to_post(submission: Mapping[str, Any]) -> Post | None:
     if not isinstance(id, str) or not id:
         log.error("post.nameless", subreddit=str(submission.get("subreddit")))
         return None
-    author, created = submission.get("author"), submission.get("created_utc")
+    author, created = _text(submission.get("author")), submission.get("created_utc")
     return Post(
-        id=id,
+        id=_text(id),
         subreddit=_text(submission.get("subreddit")),
-        author=author if isinstance(author, str) and author != "[deleted]" else None,
+        author=author if author not in ("", "[deleted]") else None,
         title=_text(submission.get("title")),
         text=_text(submission.get("selftext")),
         created_utc=float(created) if isinstance(created, int | float) else None,
@@ -119,4 +119,5 @@ def to_post(submission: Mapping[str, Any]) -> Post | None:
 
 
 def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
+    # JSON may carry half of a surrogate pair, which neither the database nor a letter takes.
+    return value.encode("utf-8", "replace").decode("utf-8") if isinstance(value, str) else ""

@@ -77,6 +77,10 @@ ORDER BY priority DESC, due_utc, deliveries.id LIMIT 1;
 SELECT *, 1 AS about_post, NULL AS written_utc FROM deliveries
 WHERE state = 'pending' AND kind = 'digest' AND subject = :subject ORDER BY id;
 
+-- name: put_off_to_next_part
+-- Lines that one message of the digest has no room for.
+UPDATE deliveries SET subject = :subject WHERE id = :id AND state = 'pending';
+
 -- name: claim
 -- Written down before the call; `attempts` counts the calls begun, `unclear` those of which nobody knows what they did.
 UPDATE deliveries SET state = 'sending', attempts = attempts + 1, unclear = unclear + 1, changed_utc = :now
@@ -111,9 +115,12 @@ UPDATE deliveries SET state = 'dismissed', error = :error, changed_utc = :now
 WHERE id = :id AND state IN ('held', 'pending', 'sending');
 
 -- name: revive
--- A person says so, and knows what came of the calls before.
+-- A person says so, and knows what came of the calls before. The dead lines of one digest come back together: its
+-- subject, by which it is looked for, can go out only once.
 UPDATE deliveries SET state = 'pending', due_utc = :now, since_utc = :now, unclear = 0, changed_utc = :now
-WHERE id = :id AND state = 'dead' AND body <> '';
+WHERE state = 'dead' AND body <> '' AND (id = :id OR (kind = 'digest' AND subject = (
+    SELECT subject FROM deliveries WHERE id = :id AND kind = 'digest' AND state = 'dead' AND body <> ''
+)));
 
 -- name: reclaim
 -- After a crash: whatever was being sent through a channel is due again, and will be looked for first, since
@@ -140,7 +147,10 @@ SELECT kind, state, count(*) AS n FROM deliveries GROUP BY kind, state;
 SELECT channel, state, count(*) AS n FROM deliveries WHERE channel <> '' GROUP BY channel, state;
 
 -- name: approve
-UPDATE deliveries SET state = 'pending', body = :body, due_utc = :due_utc, since_utc = :due_utc, changed_utc = :now
+-- Another body than the one proposed does not replace it for good: whoever takes this back gets that one again.
+UPDATE deliveries
+SET state = 'pending', body = :body, proposed = nullif(body, :body), due_utc = :due_utc, since_utc = :due_utc,
+    changed_utc = :now
 WHERE id = :id AND state = 'held';
 
 -- name: dismiss
@@ -149,8 +159,8 @@ UPDATE deliveries SET state = 'dismissed', changed_utc = :now
 WHERE id = :id AND (state = 'held' OR (state = 'pending' AND attempts = 0));
 
 -- name: take_back
--- A reply whose sending was never begun waits for a word again.
-UPDATE deliveries SET state = 'held', changed_utc = :now
+-- A reply whose sending was never begun waits for a word again, as it was proposed.
+UPDATE deliveries SET state = 'held', body = coalesce(proposed, body), proposed = NULL, changed_utc = :now
 WHERE id = :id AND state IN ('pending', 'dismissed') AND attempts = 0 AND body <> '';
 
 -- Cases: posts that moderators look at, and what they did with them.
@@ -162,11 +172,17 @@ VALUES (:post_id, :subreddit, :delivery_id, :action, :actor, :now, :detail, :not
 -- name: reviews_of_post
 SELECT * FROM reviews WHERE post_id = :post_id ORDER BY id;
 
--- name: newest_decision
--- The newest act by which somebody settled a case, passed it on or ticked off a gap, after a time.
+-- name: newest_decisions
+-- Of each case or gap the newest act by which somebody settled it, passed it on or ticked it off, after a time, unless
+-- they took it back; the latest first.
 SELECT * FROM reviews
-WHERE actor = :actor AND at_utc > :after_utc AND action IN ('approved', 'dismissed', 'escalated', 'looked', 'undone')
-ORDER BY id DESC LIMIT 1;
+WHERE action <> 'undone' AND id IN (
+    SELECT max(id) FROM reviews
+    WHERE actor = :actor AND at_utc > :after_utc
+    AND action IN ('approved', 'dismissed', 'escalated', 'looked', 'undone')
+    GROUP BY post_id
+)
+ORDER BY id DESC;
 
 -- name: claim_case
 -- Changes no row when somebody else has it, or when there is nothing to be done any more.
@@ -213,8 +229,8 @@ AND settled_utc IS NULL AND forgotten_utc IS NULL AND subreddit IN (SELECT value
 ORDER BY escalated_by IS NULL, judged_utc LIMIT :limit OFFSET :offset;
 
 -- name: count_open_cases
--- How many wait in each subreddit, and since when the oldest does.
-SELECT level, subreddit, count(*) AS n, min(judged_utc) AS oldest_utc FROM posts
+-- How many wait in each subreddit, and since when the oldest and the newest does.
+SELECT level, subreddit, count(*) AS n, min(judged_utc) AS oldest_utc, max(judged_utc) AS newest_utc FROM posts
 WHERE settled_utc IS NULL AND forgotten_utc IS NULL GROUP BY level, subreddit;
 
 -- name: history
@@ -239,7 +255,8 @@ WHERE judged_utc > :after_utc AND level <> 'none' AND subreddit IN (SELECT value
 ORDER BY judged_utc DESC LIMIT :limit;
 
 -- name: judged_between
--- The newest posts of a span with their probabilities and the last word of a moderator on their level, if there is one.
+-- The newest posts of a span with their probabilities and the last word of a moderator on their level: null where there
+-- is none, empty where it was taken back.
 -- All subreddits when they are null.
 SELECT id, level, judged_utc, json_remove(record, '$.evidence', '$.reasons', '$.versions', '$.deliveries') AS record,
     (SELECT detail FROM reviews WHERE post_id = posts.id AND action = 'marked' ORDER BY id DESC LIMIT 1) AS said
@@ -249,9 +266,10 @@ AND (:subreddits IS NULL OR subreddit IN (SELECT value FROM json_each(:subreddit
 ORDER BY judged_utc DESC LIMIT :limit;
 
 -- name: marked_posts
--- Every post that moderators marked: the level it was given and the last word on what it really is.
+-- Every post that moderators marked: the level it was given and the last word on what it really is. An empty word takes
+-- back those before.
 SELECT posts.level, detail AS said FROM reviews JOIN posts ON posts.id = post_id
-WHERE action = 'marked' AND reviews.subreddit IN (SELECT value FROM json_each(:subreddits)) AND judged_utc > :after_utc
+WHERE action = 'marked' AND detail <> '' AND reviews.subreddit IN (SELECT value FROM json_each(:subreddits)) AND judged_utc > :after_utc
 AND reviews.id = (SELECT max(id) FROM reviews AS newer WHERE newer.post_id = posts.id AND newer.action = 'marked');
 
 -- name: begin_watch
@@ -314,44 +332,76 @@ ON CONFLICT (day) DO UPDATE SET calls = calls + 1 WHERE calls < :most;
 -- name: llm_calls_of
 SELECT calls FROM llm_calls WHERE day = :day;
 
--- Escalation: messages about a crisis in chat channels. Step -1 says that somebody has it.
+-- Escalation: messages about a crisis in chat channels. Steps below 0 are no alerts; those that are odd say that somebody
+-- has it.
 
--- name: unclaimed_crises
--- Crises that chat channels were told of and that nobody has: neither settled nor, at this moment, anybody's claim.
+-- name: due_crises
+-- Crises that nobody has (neither settled nor, at this moment, in anybody's hands), the last alert of which is so old, or
+-- from the future, or dead.
 SELECT id, subreddit FROM posts
-WHERE level = 'crisis' AND forgotten_utc IS NULL
-    AND EXISTS (SELECT 1 FROM deliveries WHERE post_id = posts.id AND kind = 'alert' AND channel <> '')
-    AND settled_utc IS NULL AND (claimed_by IS NULL OR claimed_until_utc <= :now);
+WHERE level = 'crisis' AND settled_utc IS NULL AND forgotten_utc IS NULL
+AND (claimed_by IS NULL OR claimed_until_utc <= :now)
+AND (
+    SELECT created_utc <= :now - :escalate_seconds OR created_utc > :now OR state = 'dead' FROM deliveries
+    WHERE post_id = posts.id AND kind = 'alert' AND channel <> '' AND step >= 0 ORDER BY step DESC, id DESC LIMIT 1
+);
 
--- name: told_crises
--- Crises that chat channels were told of and have not heard the end of.
-SELECT DISTINCT posts.id, posts.subreddit FROM posts JOIN deliveries ON post_id = posts.id
-WHERE level = 'crisis' AND forgotten_utc IS NULL AND kind = 'alert' AND channel <> ''
-    AND NOT EXISTS (SELECT 1 FROM deliveries WHERE post_id = posts.id AND kind = 'alert' AND step = -1);
+-- name: needless_messages
+-- Alerts about a crisis that wait although somebody has it.
+SELECT id FROM deliveries
+WHERE state = 'pending' AND channel > '' AND kind = 'alert' AND step >= 0 AND EXISTS (
+    SELECT 1 FROM posts
+    WHERE id = post_id AND level = 'crisis' AND (settled_utc IS NOT NULL OR claimed_until_utc > :now)
+);
+
+-- name: due_all_clears
+-- Channels that were told of a crisis for which others were called in, and not yet that somebody has it now. By itself
+-- SQLite would begin with all that was ever sent.
+SELECT told.post_id, told.subreddit, told.channel, max(alerts.step) AS last_step
+FROM posts INDEXED BY posts_remembered
+CROSS JOIN deliveries AS told ON told.post_id = posts.id
+JOIN deliveries AS alerts ON alerts.post_id = posts.id AND alerts.kind = 'alert' AND alerts.channel <> ''
+WHERE posts.level = 'crisis' AND posts.forgotten_utc IS NULL
+AND (posts.settled_utc IS NOT NULL OR posts.claimed_until_utc > :now)
+AND told.kind = 'alert' AND told.channel <> '' AND told.step >= 0 AND told.state = 'sent'
+AND NOT EXISTS (
+    SELECT 1 FROM deliveries AS over
+    WHERE over.post_id = posts.id AND over.kind = 'alert' AND over.channel = told.channel
+    AND over.step < 0 AND over.step % 2 AND over.id > told.id
+)
+GROUP BY told.post_id, told.channel HAVING last_step > 0;
 
 -- name: steps_of_post
--- The messages about a post, in the order in which they were written down.
+-- The alerts about a post, in the order in which they were written down.
 SELECT channel, step, state, created_utc FROM deliveries
 WHERE post_id = :post_id AND kind = 'alert' AND channel <> '' AND step >= 0 ORDER BY step, id;
 
--- name: drop_messages
+-- name: drop_message
 UPDATE deliveries SET state = 'dismissed', error = :error, body = '', changed_utc = :now
-WHERE post_id = :post_id AND kind = 'alert' AND channel <> '' AND step >= 0 AND state = 'pending';
+WHERE id = :id AND state = 'pending';
+
+-- name: drop_question
+-- What a moderator asked the others, unless it was told already.
+UPDATE deliveries SET state = 'dismissed', error = 'taken back', body = '', changed_utc = :now
+WHERE post_id = :post_id AND kind = 'alert' AND step = :step AND state = 'pending';
 
 -- Courtesy: what is known of an author is a keyed hash.
 
 -- name: author
-SELECT * FROM authors WHERE hash = :hash AND expires_utc > :now;
+-- A reply of this very delivery that was begun before is no earlier reply.
+SELECT opted_out_utc, CASE WHEN replied_by = :delivery_id THEN earlier_utc ELSE replied_utc END AS replied_utc
+FROM authors WHERE hash = :hash AND expires_utc > :now;
 
 -- name: note_reply
 -- A reply to them is about to be sent; kept before it is, so that a crash forgets no reply.
 INSERT INTO authors (hash, replied_utc, replied_by, expires_utc) VALUES (:hash, :now, :delivery_id, :expires_utc)
 ON CONFLICT (hash) DO UPDATE
-SET replied_utc = :now, replied_by = :delivery_id, expires_utc = max(expires_utc, :expires_utc);
+SET earlier_utc = CASE WHEN replied_by IS :delivery_id THEN earlier_utc ELSE replied_utc END,
+    replied_utc = :now, replied_by = :delivery_id, expires_utc = max(expires_utc, :expires_utc);
 
 -- name: unnote_reply
--- It was not sent after all.
-UPDATE authors SET replied_utc = NULL, replied_by = NULL WHERE replied_by = :delivery_id;
+-- It was not sent after all; the cooldown of the one before it goes on.
+UPDATE authors SET replied_utc = earlier_utc, replied_by = NULL, earlier_utc = NULL WHERE replied_by = :delivery_id;
 
 -- name: note_opt_out
 INSERT INTO authors (hash, opted_out_utc, expires_utc) VALUES (:hash, :now, :expires_utc)
@@ -361,9 +411,13 @@ ON CONFLICT (hash) DO UPDATE SET opted_out_utc = :now, expires_utc = max(expires
 UPDATE authors SET opted_out_utc = NULL WHERE hash = :hash;
 
 -- name: replies_since
--- Replies sent, or being sent, in a subreddit after a time.
+-- Replies sent, or being sent, without approval in a subreddit after a time.
 SELECT count(*) AS n FROM deliveries
-WHERE kind = 'reply' AND subreddit = :subreddit AND state IN ('sending', 'sent') AND changed_utc > :since_utc;
+WHERE kind = 'reply' AND subreddit = :subreddit AND state IN ('sending', 'sent') AND changed_utc > :since_utc
+AND NOT EXISTS (
+    SELECT 1 FROM reviews
+    WHERE reviews.post_id = deliveries.post_id AND delivery_id = deliveries.id AND action = 'approved'
+);
 
 -- name: approvals
 -- Approvals that were not taken back.
@@ -381,12 +435,13 @@ SET author = NULL, author_hash = NULL, title = '', text = '', permalink = '', ch
 WHERE forgotten_utc IS NULL AND fetched_utc < :before_utc;
 
 -- name: forget_deliveries
--- Of old deliveries nothing but the fact stays; one that still waits is given up.
+-- Of old deliveries nothing but the fact and its time stays; one that still waits is given up.
 UPDATE deliveries
 SET error = CASE WHEN state IN ('held', 'pending', 'sending') THEN 'nobody decided, or it could not be sent, in time'
                  ELSE error END,
     state = CASE state WHEN 'held' THEN 'dismissed' WHEN 'pending' THEN 'dead' WHEN 'sending' THEN 'dead' ELSE state END,
-    body = '', changed_utc = :now
+    changed_utc = CASE WHEN state IN ('held', 'pending', 'sending') THEN :now ELSE changed_utc END,
+    body = '', proposed = NULL
 WHERE body <> '' AND created_utc < :before_utc;
 
 -- name: forget_notes
@@ -410,7 +465,8 @@ SELECT id, subreddit, '', '', created_utc, '', 'none', '[]', '{}', :now, :now FR
 UPDATE deliveries
 SET state = CASE WHEN state IN ('held', 'pending', 'sending') THEN 'dismissed' ELSE state END,
     error = CASE WHEN state IN ('held', 'pending', 'sending') THEN :error ELSE error END,
-    body = '', changed_utc = :now
+    changed_utc = CASE WHEN state IN ('held', 'pending', 'sending') THEN :now ELSE changed_utc END,
+    body = '', proposed = NULL
 WHERE post_id = :id;
 
 -- name: due_for_a_check
@@ -444,8 +500,7 @@ WHERE expires_utc > :now AND seen_utc > :idle_since_utc AND (:name IS NULL OR na
 ORDER BY seen_utc DESC, id DESC;
 
 -- name: end_session
--- Of one person or (no name) of anybody.
-DELETE FROM sessions WHERE id = :id AND (:name IS NULL OR name = :name COLLATE NOCASE);
+DELETE FROM sessions WHERE id = :id;
 
 -- name: end_sessions
 DELETE FROM sessions WHERE name = :name COLLATE NOCASE;

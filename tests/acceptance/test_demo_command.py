@@ -10,9 +10,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from bot.demo import samples
-from tests.review import browser, csrf
+from bot.demo.show import _refuse_another_set_up, _write_config, show
+from bot.errors import UsageError
+from tests.conftest import KeywordClassifier
+from tests.review import browser, csrf, seen_in
 
 
 @pytest.mark.timeout(200)
@@ -29,6 +33,17 @@ def test_the_demo_ends_by_itself_with_a_report(tmp_path: Path) -> None:
     assert "What Nightlight would have done" in report.read_text(encoding="utf-8")
     log = (tmp_path / "nightlight-demo" / "log.jsonl").read_text(encoding="utf-8")
     assert not [post.id for post in samples() if len(post.selftext) > 60 and post.selftext[:60] in log]
+
+
+@pytest.mark.parametrize("theirs", ["config.toml", "nightlight.db"])
+async def test_a_folder_with_a_set_up_is_left_alone(tmp_path: Path, theirs: str) -> None:
+    """A demo makes its folder anew: it refuses one that no demo made, and takes its own again."""
+    (tmp_path / theirs).write_text("ours", encoding="utf-8")
+    with pytest.raises(UsageError, match="a set-up of your own"):
+        await show(KeywordClassifier(), tmp_path, Console(quiet=True), port=0, serve=False)
+    assert [(path.name, path.read_text(encoding="utf-8")) for path in tmp_path.iterdir()] == [(theirs, "ours")]
+    _write_config(tmp_path / "demo", "http://127.0.0.1:9")
+    _refuse_another_set_up(tmp_path / "demo")
 
 
 @pytest.mark.slow
@@ -49,7 +64,8 @@ async def test_a_newcomer_opens_the_page_and_approves_a_reply(tmp_path: Path) ->
         assert (await moderator.get(link)).status_code == 303
         token = await csrf(moderator)
         case = (await moderator.post("/next", data={"csrf": token})).headers["location"]
-        assert (await moderator.post(f"{case}/approve", data={"csrf": token})).status_code == 303
+        form = {"csrf": token, "seen": seen_in((await moderator.get(case)).text)}
+        assert (await moderator.post(f"{case}/approve", data=form)).status_code == 303
         id = case.removeprefix("/case/")
         for _ in range(120):
             comments = (await visitor.get("/sandbox/state")).json()["comments"]

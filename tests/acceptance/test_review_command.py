@@ -17,9 +17,10 @@ REVIEW = [sys.executable, "-m", "bot", "review", "--config", "config.toml"]
 
 
 def configure(folder: Path, review: str) -> None:
-    """Writes a config.toml with this section for the page."""
+    """Writes a config.toml with this section for the page, on a free port unless it names one."""
+    port = "" if "port = " in review else f"port = {free_port()}\n"
     (folder / "config.toml").write_text(
-        f'[reddit]\nsubreddits = ["testsub"]\n[review]\nport = {free_port()}\n{review}\n', encoding="utf-8"
+        f'[reddit]\nsubreddits = ["testsub"]\n[review]\n{port}{review}\n', encoding="utf-8"
     )
 
 
@@ -55,6 +56,7 @@ async def test_a_page_of_its_own_with_links_that_work_once(tmp_path: Path) -> No
         ('host = "0.0.0.0"', [], "can be reached from other machines"),
         ("", [], "not set in the environment"),
         ("", ["--link"], "there are links only with"),
+        ('port = 0\nsign_in = "link"', ["--link"], "only the page itself knows where it is"),
     ],
 )
 def test_what_cannot_work_is_said_in_one_line(tmp_path: Path, review: str, more: list[str], complaint: str) -> None:

@@ -244,6 +244,8 @@ async def test_what_is_purged_is_in_no_file_and_no_log(folder: Path, reddit: San
     async with running(folder) as process:
         await until(lambda: len(reddit.conversations) == 1, "an alert", process)
         await until(lambda: (folder / "nightlight.db.backup").exists(), "a copy", process)
+        code, out, err = await command(folder, "purge", "--post", f"{post_id}typo")
+        assert (code, out, "there is no post" in err) == (2, "", True), err
         code, out, err = await command(folder, "purge", "--all")
         assert (code, out) == (0, "Forgotten: 1 post.\n"), err
         code, _, err = await command(folder, "reviews", "approve", post_id)
@@ -262,7 +264,9 @@ async def test_an_author_who_opts_out_gets_no_reply(folder: Path, reddit: Sandbo
     (folder / "config.toml").write_text(text, encoding="utf-8")
     async with running(folder) as process:
         await until(lambda: (folder / "nightlight.db.key").exists(), "a database", process)
-        code, _, err = await command(folder, "optout", f"u/{NEVER_LOGGED}")
+        code, _, err = await command(folder, "optout", f"{NEVER_LOGGED} and others")
+        assert (code, len(err.splitlines())) == (2, 1), err
+        code, _, err = await command(folder, "optout", f" /U/{NEVER_LOGGED}")
         assert code == 0, err
         silent = reddit.submit("testsub", "goodbye", DESPERATE, NEVER_LOGGED)
         answered = reddit.submit("testsub", "goodbye", DESPERATE, "somebody")
@@ -314,3 +318,37 @@ async def test_a_full_disk_ends_it_loudly_and_nothing_is_lost(folder: Path, redd
         await stopped_by(process, signal.SIGTERM)
     subjects = [conversation.subject for conversation in reddit.conversations]
     assert sorted(subject.rsplit("t3_")[1].rstrip(")") for subject in subjects) == sorted(ids)
+
+
+HANGING = """\
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from bot.cli import main
+from bot.cli.live import run_live
+from bot.config import load
+
+
+class Hanging:
+    def assess(self, documents):
+        return ThreadPoolExecutor(1).submit(threading.Event().wait).result()
+
+
+main(lambda: run_live(load(Path("config.toml")), Hanging), ending_seconds=0.5)
+"""
+
+
+async def test_a_model_that_hangs_in_a_pool_cannot_keep_the_process(folder: Path, reddit: SandboxReddit) -> None:
+    """The interpreter would wait for such a thread for ever; the process says what happened and ends with 1."""
+    with (folder / "config.toml").open("a", encoding="utf-8") as config:
+        config.write("[model]\ntimeout_seconds = 0.2\nbatch_size = 1\n")
+    for number in range(3):
+        reddit.submit("testsub", f"title {number}", DESPERATE, "somebody")
+    process = await start_program(folder, sys.executable, "-c", HANGING)
+    try:
+        _, err = await asyncio.wait_for(process.communicate(), 60)
+    finally:
+        if process.returncode is None:
+            process.kill()
+    assert (process.returncode, "the model hung 3 times" in err.decode()) == (1, True), err.decode()

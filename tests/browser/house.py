@@ -17,6 +17,7 @@ from bot.demo.show import demo_secrets
 from bot.manners import Manners
 from bot.outbox import Outbox
 from bot.review.desk import Desk, Why
+from bot.review.frame import Frame
 from bot.review.pages import Rooms, routes
 from bot.review.sessions import Links
 from bot.store import Store
@@ -56,8 +57,8 @@ class House:
         async with Store(path) as store:
             manners = Manners(store, b"k" * 32, config, clock)
             desk = Desk(store, manners, config, clock)
-            pages = routes(Rooms(store, desk, config, CATALOGUE, clock))
-            async with serving(config, secrets, store, pages, clock) as link:
+            rooms = Rooms(store, desk, config, CATALOGUE, clock)
+            async with serving(config, secrets, store, routes(rooms), clock, Frame(rooms).page) as link:
                 parts = urlsplit(link)
                 yield cls(f"{parts.scheme}://{parts.netloc}", store, desk, manners, clock, config)
 

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from playwright.async_api import Locator, Page, expect
 
+from bot.review.desk import Why
+from bot.review.sessions import Sessions
 from bot.types import DeliveryKind, DeliveryState
 from tests.browser.conftest import Visit
 from tests.browser.house import House
@@ -95,7 +97,7 @@ async def test_a_case_by_keyboard_alone(house: House, visit: Visit) -> None:
     await expect(page.get_by_text("ideation, and more words")).to_be_visible()
     await stop_at(page, page.get_by_role("button", name="Approve"))
     await page.keyboard.press("Space")
-    await expect(page.get_by_text("You approved a reply")).to_be_visible()
+    await expect(page.get_by_text("You approved the reply")).to_be_visible()
     assert await reply_state(house, "p1") is DeliveryState.PENDING
     await stop_at(page, page.get_by_role("button", name="Undo"))
     await page.keyboard.press("Enter")
@@ -148,6 +150,66 @@ async def test_an_open_queue_hears_of_a_new_case(house: House, visit: Visit) -> 
     await expect(page.locator(".cases")).to_have_count(0)
     await changed.get_by_role("link").click()
     await expect(page.locator(".cases a")).to_have_count(1)
+
+
+async def test_a_crisis_is_news_although_another_case_is_closed(house: House, visit: Visit) -> None:
+    """Neither how many wait in all nor how many of its level hides a new one; that one less waits is no news."""
+    for id, text in (("w1", "struggle"), ("c1", "attempt")):
+        await house.file(id, text)
+    page = (await visit(house)).page
+    async with page.expect_response("**/events"):
+        pass
+    changed = page.locator("[role=status][data-changed]")
+    await house.desk.dismiss("w1", "mod_ben", Why.OTHER)
+    await expect(page.locator("[data-level=watch]")).to_have_text("none", timeout=20_000)
+    await expect(changed).to_be_hidden()
+    await house.desk.dismiss("c1", "mod_ben", Why.OTHER)
+    await house.file("c2", "attempt")
+    await expect(changed).to_be_visible(timeout=20_000)
+
+
+SHOWN = """
+(isHidden) => {
+  Object.defineProperty(document, "hidden", { value: isHidden, configurable: true });
+  document.dispatchEvent(new Event("visibilitychange"));
+}"""
+
+
+async def test_a_page_that_nobody_looks_at_lets_go_of_its_connection(house: House, visit: Visit) -> None:
+    """A browser has six for one host. Looked at again, it says what came in the meantime."""
+    page = (await visit(house)).page
+    changed = page.locator("[role=status][data-changed]")
+    await expect(page.locator("[data-level=crisis]")).to_have_text("none")
+    async with page.expect_event("requestfailed", lambda request: request.url.endswith("/events")):
+        await page.evaluate(SHOWN, True)
+    await house.file("p1", "attempt")
+    await expect(changed).to_be_hidden()
+    async with page.expect_response("**/events"):
+        await page.evaluate(SHOWN, False)
+    await expect(changed).to_be_visible(timeout=20_000)
+
+
+async def test_a_page_that_hears_no_more_says_so(house: House, visit: Visit) -> None:
+    """Whoever is no longer signed in, and whoever hears nothing for too long, is told, with a way to go on."""
+    visitor = await visit(house)
+    page, lost = visitor.page, visitor.page.locator("[role=alert][data-lost]")
+    await page.clock.install()
+    async with page.expect_response("**/events"):
+        await page.reload()
+    await expect(lost).to_be_hidden()
+    await page.clock.fast_forward(91_000)
+    await expect(lost).to_be_visible()
+    async with page.expect_response("**/events"):
+        await lost.get_by_role("link").click()
+    await expect(lost).to_be_hidden()
+    await Sessions(house.store, 12.0, house.clock).end_all("mod_anna")
+    await page.evaluate(SHOWN, True)
+    await page.evaluate(SHOWN, False)
+    await expect(lost).to_be_visible()
+    await lost.get_by_role("link").click()
+    await page.wait_for_url("**/sign-in")
+    assert all("401" in each for each in visitor.complaints)
+    visitor.complaints.clear()
 
 
 async def test_nobody_reads_a_post_unprepared(house: House, visit: Visit) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -16,10 +17,13 @@ from bot.config import Config, Replies, Secrets
 from bot.errors import ConfigError, SetupError
 from bot.inbox import Inbox
 from bot.judge import Judgement
+from bot.notices import Notices
 from bot.outbox import Outbox
+from bot.reddit import Gateway
 from bot.sandbox.state import Fault, SandboxReddit
 from bot.store import Store
 from bot.types import DeliveryKind, DeliveryState, Post
+from bot.watch import Watch
 from models.assessment import Assessment
 from models.document import Document
 from tests.conftest import HandClock, KeywordClassifier
@@ -134,6 +138,27 @@ async def test_a_post_that_breaks_the_model_goes_to_the_moderators(
         await until(lambda: len(reddit.conversations) == 2, "two alerts")
     assert any("unassessed" in subject and poisoned in subject for subject in subjects(reddit))
     assert any("crisis" in subject for subject in subjects(reddit))
+
+
+async def test_half_a_surrogate_pair_in_a_post_stops_nothing(
+    config: Config, secrets: Secrets, reddit: SandboxReddit, gateway: Gateway, clock: HandClock
+) -> None:
+    """JSON may carry what no database takes; such a post is alerted like any other, and so is the one beside it."""
+    ids = [
+        reddit.submit("testsub", "a title HALF", "ideation HALF", "someHALFbody"),
+        reddit.submit("testsub", "another", "ideation", "somebody"),
+    ]
+    async with gateway.reading() as client:
+        listing = await client.request(method="GET", path="r/testsub/new", params={"raw_json": 1})
+    body = json.dumps(listing).replace("HALF", r"\ud83d")
+    odd = Fault(status=200, body=body, headers={"content-type": "application/json"})
+    reddit.faults = lambda method, path: odd if path == "/r/testsub/new" else None
+    async with running(config, secrets, clock):
+        await until(lambda: len(reddit.conversations) == 2, "two alerts")
+    assert all(any(id in subject for subject in subjects(reddit)) for id in ids)
+    async with Store(config.store.path) as store:
+        (row,) = await store.fetch("get_post", {"id": ids[0]})
+    assert (row["title"], row["text"], row["author"]) == ("a title ?", "ideation ?", "some?body")
 
 
 async def test_a_dry_run_writes_nothing_to_reddit(
@@ -329,6 +354,30 @@ async def test_a_subreddit_that_is_refused_is_told_once_and_the_others_go_on(
     assert len(notices) == 1
 
 
+async def test_the_end_of_a_refusal_is_no_silence(
+    config: Config, store: Store, gateway: Gateway, reddit: SandboxReddit, clock: HandClock
+) -> None:
+    """The hours in which Reddit did not let it in count for nothing once it does, also before the first look."""
+    reddit.ban("testsub")
+    silences: list[float] = []
+    inbox, notices = Inbox(store, clock), Notices(store, Outbox(store, clock), config, clock)
+    watch = Watch("testsub", config, store, inbox, gateway, notices, clock)
+
+    def at_a_look(method: str, path: str) -> None:
+        if path == "/r/testsub/new" and not watch.refused:
+            silences.append(clock.monotonic() - watch.heard)
+
+    reddit.faults, stop = at_a_look, asyncio.Event()
+    task = asyncio.create_task(watch.run(stop))
+    await until(lambda: watch.refused, "a refusal")
+    reddit.promote("testsub")
+    clock.advance(3601)
+    await until(lambda: len(silences) > 0, "a look")
+    stop.set()
+    await asyncio.wait_for(task, 10)
+    assert silences[0] < 60
+
+
 def stored_for(config: Config) -> str:
     """What the deliveries are about, read as another process would."""
     with closing(sqlite3.connect(config.store.path)) as connection:
@@ -472,17 +521,3 @@ async def test_a_post_that_ended_the_process_five_times_is_not_tried_again(
         await until(lambda: len(reddit.conversations) == 2, "two alerts")
     assert classifier.seen == ["other"]
     assert any("unassessed" in subject and "deadly" in subject for subject in subjects(reddit))
-
-
-async def test_a_team_without_modmail_gets_no_notices_either(
-    config: Config, secrets: Secrets, reddit: SandboxReddit, clock: HandClock
-) -> None:
-    """A gap is stored and logged, and nothing is sent."""
-    config = Config.model_validate({**config.model_dump(), "alerts": {"modmail": False}})
-    for number in range(1_100):
-        reddit.submit("testsub", f"title {number}", "flour", "somebody")
-    async with running(config, secrets, clock) as classifier:
-        await until(lambda: len(classifier.stored) == 1_000, "all that is listed judged")
-    async with Store(config.store.path) as store:
-        assert len(await store.fetch("gaps")) == 1
-    assert reddit.conversations == []

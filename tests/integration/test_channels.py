@@ -108,9 +108,10 @@ Found = Callable[..., Team]
 def found(store: Store, clock: HandClock, receiver: Receiver) -> Found:
     """Makes a team with settings of its own; called again, it is the same team after a restart."""
 
-    def of(**alerts: Any) -> Team:
+    def of(*, page: str | None = None, **alerts: Any) -> Team:
         settings = {"channels": ["discord", "phone"], **alerts}
-        return Team(store, clock, Config.model_validate({"alerts": settings}), receiver)
+        review = {"public_url": page, "behind_proxy": page is not None}
+        return Team(store, clock, Config.model_validate({"alerts": settings, "review": review}), receiver)
 
     return of
 
@@ -168,6 +169,17 @@ async def test_an_unclear_alert_is_not_repeated_and_the_moderators_hear_of_it(fo
     notices = [each for each in await team.outbox.find(DeliveryState.PENDING) if not each.channel]
     assert [each.subject.count("may not have reached the channel discord") for each in notices] == [1]
     assert TOKEN not in repr((dead, notices))
+
+
+async def test_without_modmail_another_channel_hears_of_one_that_is_silent(found: Found, receiver: Receiver) -> None:
+    """Somebody has to: never the silent one itself, in which nobody might see it."""
+    team = found(modmail=False)
+    receiver.answers = [404, 200]
+    await team.alert("p1")
+    await team.pass_time(120)
+    assert "may not have reached the channel discord" in receiver.titles[1]
+    (notice,) = [each for each in await team.outbox.find() if not each.about_post]
+    assert notice.channel == "phone"
 
 
 async def test_an_unclear_crisis_is_repeated_once_and_says_so(found: Found, receiver: Receiver) -> None:
@@ -236,6 +248,49 @@ async def test_a_crisis_goes_on_until_it_is_taken_up_and_no_longer(
     await team.say("p1")
     await team.pass_time(10 * QUARTER)
     assert receiver.titles[5:] == ["[Nightlight] somebody has taken up a post (t3_p1)"] * 2
+
+
+async def test_whoever_is_called_in_again_hears_the_end_again(found: Found, receiver: Receiver) -> None:
+    """Taken up, left, called out once more and taken up: each who was told since the last all-clear gets another."""
+    team = found()
+    await team.alert("p1", Level.CRISIS)
+    await team.pass_time(QUARTER + 60)
+    desk = Desk(team.store, team.manners, team.config, team.clock)
+    await desk.claim("p1", "mod_anna")
+    await team.pass_time(QUARTER)  # the claim runs out, and the next channel is told again
+    await desk.claim("p1", "mod_ben")
+    await desk.dismiss("p1", "mod_ben")
+    await team.pass_time(10 * QUARTER)
+    reminder, over = "nobody has taken up a post yet", "somebody has taken up a post"
+    said = [next((words for words in (reminder, over) if words in title), "alert") for title in receiver.titles]
+    assert said == ["alert", reminder, over, over, reminder, over]
+    assert [each for each in await team.messages("p1") if each[2] is not DeliveryState.SENT] == []
+
+
+async def test_follow_ups_say_where_to_take_up_the_case(found: Found, receiver: Receiver) -> None:
+    """The reminder, the all-clear and a moderator's question link to the page, as the first alert does."""
+    team = found(page="https://mods.example.org")
+    await team.alert("p1", Level.CRISIS)
+    await team.pass_time(QUARTER)
+    desk = Desk(team.store, team.manners, team.config, team.clock)
+    await desk.escalate("p1", "mod_anna")
+    await team.pass_time(120)
+    await team.say("p1")
+    await team.pass_time(60)
+    assert ["https://mods.example.org/case/p1" in message["message"] for message in receiver.arrived[1:]] == [True] * 4
+
+
+async def test_a_look_at_crises_writes_nothing_while_nothing_is_due(found: Found) -> None:
+    """However many wait, or were settled in the last two days: nobody who wants to write waits for it."""
+    team = found()
+    for number in range(3):
+        await team.alert(f"p{number}", Level.CRISIS)
+    await team.send()
+    await team.say("p0")
+    team.clock.advance(60)
+    async with team.store.transaction():
+        async with asyncio.timeout(5):  # a transaction of its own would wait for this one
+            await team.escalator.escalate()
 
 
 async def test_a_crisis_that_is_taken_up_in_time_disturbs_nobody_else(found: Found, receiver: Receiver) -> None:
@@ -380,6 +435,7 @@ async def test_no_word_of_a_post_leaves_reddit_unless_the_team_says_so(
     assert receiver.titles[0] == f"[Nightlight] crisis: a post needs a person (t3_{post_id})"
     assert f"/comments/{post_id}\n" in receiver.arrived[0]["message"]
     assert ("xylophonist" in str(receiver)) is share_text
+    assert "If you answer (Somebody may not be safe): " in receiver.arrived[0]["message"]
     assert "xylophonist_author" not in str(receiver)
     assert ("xylophonist" in out.getvalue(), TOKEN in out.getvalue()) == (False, False)
     assert '"channel": "discord"' in out.getvalue()

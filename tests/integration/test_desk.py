@@ -15,10 +15,10 @@ from bot.keeper import Keeper
 from bot.manners import Manners
 from bot.outbox import Outbox
 from bot.replies import Parts
-from bot.review.desk import CLAIM_SECONDS, UNDO_SECONDS, Desk, Gap, Why
+from bot.review.desk import CLAIM_SECONDS, UNDO_SECONDS, Desk, Gap, Why, digest
 from bot.review.history import History
 from bot.store import Store
-from bot.types import DeliveryKind, DeliveryState, ReviewAction
+from bot.types import Delivery, DeliveryKind, DeliveryState, ReviewAction
 from models.labels import Level
 from tests.cases import CATALOGUE, file_case
 from tests.conftest import HandClock, KeywordClassifier
@@ -113,7 +113,7 @@ async def test_an_approval_that_was_undone_is_none(
     with pytest.raises(UsageError):
         await desk.undo("p1", "mod_ben")
     await desk.undo("p1", "mod_anna")
-    assert await desk.undoable("mod_anna") is None
+    assert await desk.undoable("mod_anna") == []
     clock.advance(3600)
     assert [each.kind for each in await outbox.claim(manners)] == [DeliveryKind.ALERT]
     assert await outbox.claim(manners) == ()
@@ -137,6 +137,26 @@ async def test_a_closed_case_can_be_opened_again_within_a_minute(desk: Desk, fil
         await desk.undo("p1", "mod_anna")
 
 
+async def test_each_act_can_be_taken_back_for_its_own_minute(
+    desk: Desk, file: File, outbox: Outbox, clock: HandClock
+) -> None:
+    """Whatever somebody does next: an act on another case takes nothing of that minute, and neither does undoing it."""
+    for id in ("p1", "p2", "p3"):
+        await file(id)
+    await desk.approve("p1", "mod_anna", undo_seconds=UNDO_SECONDS)
+    clock.advance(20)
+    await desk.dismiss("p2", "mod_anna", Why.OTHER)
+    await desk.escalate("p3", "mod_ben")
+    undoable = await desk.undoable("mod_anna")
+    assert [(each.review.post_id, each.until_utc - clock.now()) for each in undoable] == [("p2", 60), ("p1", 40)]
+    await desk.undo("p2", "mod_anna")
+    await desk.undo("p1", "mod_anna")
+    assert [each.state for each in await outbox.of_post("p1") if each.kind is DeliveryKind.REPLY] == ["held"]
+    for id in ("p1", "p2", "p3"):
+        with pytest.raises(UsageError, match="nothing left to undo"):
+            await desk.undo(id, "mod_anna")
+
+
 async def test_a_settled_case_is_settled(desk: Desk, file: File) -> None:
     """A second word on it is a clear error that names the first, and leaves no event."""
     await file("p1")
@@ -150,7 +170,7 @@ async def test_a_settled_case_is_settled(desk: Desk, file: File) -> None:
 async def test_a_case_without_a_reply_can_be_closed(desk: Desk, file: File) -> None:
     """Watch posts, which only stand in the summary, leave the queue as well."""
     await file("w", "struggle")
-    with pytest.raises(UsageError, match="no reply"):
+    with pytest.raises(UsageError, match="No reply is proposed"):
         await desk.approve("w", "mod_anna")
     await desk.dismiss("w", "mod_anna", Why.ANSWERED)
     assert await desk.next("mod_anna", HERE) is None
@@ -174,11 +194,59 @@ async def test_another_pair_of_eyes(desk: Desk, file: File, outbox: Outbox, cloc
     await desk.escalate("p2", "mod_anna", "a note")
     anna, ben = await desk.next("mod_anna", HERE), await desk.next("mod_ben", HERE)
     assert (anna and anna.post.id, ben and ben.post.id) == ("p1", "p2")
-    (notice,) = (each for each in await outbox.find() if each.post_id.startswith("escalated-"))
+    (notice,) = await questions(outbox, "p2")
     assert "another pair of eyes" in notice.subject
     assert "a note" not in notice.body
     with pytest.raises(UsageError, match="taken the case up"):
         await desk.undo("p2", "mod_anna")
+
+
+async def questions(outbox: Outbox, post_id: str) -> list[Delivery]:
+    """What the other moderators are asked about a post."""
+    return [each for each in await outbox.of_post(post_id) if each.step < 0]
+
+
+async def test_no_word_of_a_post_is_in_what_the_others_are_asked(
+    store: Store, manners: Manners, file: File, outbox: Outbox, clock: HandClock
+) -> None:
+    """It goes into the chat too, where Reddit's own link would tell the title; and not before it can be taken back."""
+    config = Config.model_validate({"alerts": {"channels": ["discord"], "share_text": False}})
+    await file("p1", config=config)  # its link ends in /a_title/
+    await Desk(store, manners, config, clock).escalate("p1", "mod_anna")
+    asked = await questions(outbox, "p1")
+    assert {each.channel for each in asked} == {"", "discord"}
+    for each in asked:
+        assert "/comments/p1\n" in each.body
+        assert "title" not in f"{each.subject} {each.body}"
+        assert each.due_utc == clock.now() + UNDO_SECONDS
+
+
+async def test_a_question_that_was_taken_back_is_not_asked(desk: Desk, file: File, outbox: Outbox) -> None:
+    """Undoing within the minute withdraws that question and no other; asked again, it is asked."""
+    await file("p1")
+    await desk.escalate("p1", "mod_ben")
+    await desk.escalate("p1", "mod_anna")
+    await desk.undo("p1", "mod_anna")
+    await desk.escalate("p1", "mod_anna")
+    states = [each.state for each in await questions(outbox, "p1")]
+    assert states == [DeliveryState.PENDING, DeliveryState.DISMISSED, DeliveryState.PENDING]
+
+
+async def test_a_question_goes_with_its_post(
+    desk: Desk, file: File, outbox: Outbox, manners: Manners, keeper: Keeper, clock: HandClock
+) -> None:
+    """It counts as being about the post, which is looked for on Reddit before it is sent; a purge drops it."""
+    for id in ("p1", "p2"):
+        await file(id)
+        await desk.escalate(id, "mod_anna")
+    await keeper.purge(["p2"], "the post was deleted")
+    assert [(each.state, each.body) for each in await questions(outbox, "p2")] == [(DeliveryState.DISMISSED, "")]
+    clock.advance(UNDO_SECONDS)
+    sent = [await outbox.claim(manners) for _ in range(3)]
+    assert [(each.post_id, each.step < 0, each.about_post) for claimed in sent for each in claimed] == [
+        ("p1", False, True),
+        ("p1", True, True),
+    ]
 
 
 async def test_a_reply_is_put_together_from_vetted_parts_only(
@@ -195,6 +263,85 @@ async def test_a_reply_is_put_together_from_vetted_parts_only(
     (reply,) = (each for each in await outbox.of_post("p2") if each.kind is DeliveryKind.REPLY)
     assert lines[0].name in reply.body
     assert [action for _, action in await acts(desk, "p2")] == ["edited", "approved"]
+
+
+async def test_a_reply_from_other_parts_that_is_taken_back_is_the_one_proposed(
+    desk: Desk, file: File, outbox: Outbox, manners: Manners, keeper: Keeper, store: Store, clock: HandClock
+) -> None:
+    """Whoever comes next decides on what the bot proposed; the other goes out only if it stays approved."""
+    clock.set(1_796_000_000.0)
+    await file("p1")
+    parts = Parts(Level.WATCH, (CATALOGUE.crisis_lines("GB", date(2026, 11, 24))[0].id,), False)
+
+    async def body() -> str:
+        (reply,) = (each for each in await outbox.of_post("p1") if each.kind is DeliveryKind.REPLY)
+        return reply.body
+
+    proposed = await body()
+    await desk.edit_and_approve("p1", parts, CATALOGUE, "mod_anna")
+    edited = await body()
+    await desk.undo("p1", "mod_anna")
+    assert (await body(), edited != proposed) == (proposed, True)
+    await desk.approve("p1", "mod_anna", undo_seconds=UNDO_SECONDS)
+    await desk.undo("p1", "mod_anna")
+    assert await body() == proposed
+    await desk.edit_and_approve("p1", parts, CATALOGUE, "mod_anna")
+    clock.advance(UNDO_SECONDS)
+    await outbox.claim(manners)
+    ((reply,),) = (await outbox.claim(manners),)
+    assert reply.body == edited
+    clock.advance(49 * 3600)
+    await keeper.forget()
+    assert {row["proposed"] for row in await store.fetch("deliveries_of_post", {"post_id": "p1"})} == {None}
+
+
+async def test_nobody_approves_what_they_did_not_read(desk: Desk, file: File) -> None:
+    """What goes out is what was on the page of whoever said yes, word by word."""
+    await file("p1")
+    case = await desk.case("p1")
+    assert case.reply is not None
+    with pytest.raises(UsageError, match="has changed"):
+        await desk.approve("p1", "mod_anna", seen=digest(f"{case.reply.body} and more"))
+    await desk.approve("p1", "mod_anna", seen=digest(case.reply.body))
+
+
+@pytest.mark.parametrize(
+    ("act", "said"),
+    [
+        (lambda desk: desk.approve("p1", "mod_anna", undo_seconds=UNDO_SECONDS), None),
+        (lambda desk: desk.approve("p1", "mod_anna", undo_seconds=UNDO_SECONDS, level=Level.CRISIS), "crisis"),
+        (lambda desk: desk.dismiss("p1", "mod_anna", Why.ANSWERED), None),
+        (lambda desk: desk.dismiss("p1", "mod_anna", Why.ANSWERED, level=Level.URGENT), "urgent"),
+        (lambda desk: desk.dismiss("p1", "mod_anna", Why.FALSE_ALARM), "none"),
+        (lambda desk: desk.dismiss("p1", "mod_anna", Why.FALSE_ALARM, level=Level.WATCH), "watch"),
+    ],
+)
+async def test_a_word_on_the_bot_given_with_an_act_is_kept_and_undone_with_it(
+    desk: Desk, file: File, act: Callable[[Desk], Awaitable[object]], said: str | None
+) -> None:
+    """`The bot was wrong` is such a word; who says nothing leaves it open."""
+    await file("p1")
+    await act(desk)
+    marked = (await desk.case("p1")).marked
+    assert (marked and marked.detail) == said
+    await desk.undo("p1", "mod_anna")
+    assert (await desk.case("p1")).marked is None
+
+
+async def test_a_false_alarm_changes_no_word_that_says_so_already(desk: Desk, file: File, clock: HandClock) -> None:
+    """A word given before stays when it says that the bot was wrong, and when the act is undone; right and wrong at
+    once is refused."""
+    await file("p1")
+    with pytest.raises(UsageError, match="right, and that it was wrong"):
+        await desk.dismiss("p1", "mod_anna", Why.FALSE_ALARM, level=Level.CRISIS)
+    await desk.mark("p1", "mod_anna", Level.WATCH)
+    clock.advance(1)
+    await desk.dismiss("p1", "mod_anna", Why.FALSE_ALARM)
+    await desk.undo("p1", "mod_anna")
+    marked = (await desk.case("p1")).marked
+    assert marked is not None and marked.detail == "watch"
+    await desk.mark("p1", "mod_ben", None)
+    assert (await desk.case("p1")).marked is None
 
 
 async def test_the_last_word_on_a_level_counts(desk: Desk, file: File) -> None:
@@ -265,14 +412,14 @@ async def test_a_gap_is_looked_through_once_and_in_somebodys_name(store: Store, 
         *(desk.look_through(gap.name, name) for name in ("mod_anna", "mod_ben")), return_exceptions=True
     )
     first, second = ("mod_anna", "mod_ben") if found[0] is None else ("mod_ben", "mod_anna")
-    assert [str(each) for each in found if each] == [f"{first} has looked through these posts already"]
+    assert [str(each) for each in found if each] == [f"{first} has looked through these posts already."]
     (gap,) = await desk.gaps()
     assert (gap.is_open, gap.looked_by) == (False, first)
     (event,) = await History(store).events(HERE)
     assert (event.review.action, event.review.actor, event.level) == (ReviewAction.LOOKED, first, None)
     assert event.review.post_id == gap.name
-    assert await desk.undoable(second) is None
-    with pytest.raises(UsageError, match="no such time"):
+    assert await desk.undoable(second) == []
+    with pytest.raises(UsageError, match="There is no such time"):
         await desk.look_through("gap-testsub-9", "mod_anna")
 
 

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from bot.config import Config
+from bot.judge import live_judge
 from models.document import Document
 from models.encoder import Encoder, Manifest, base_folder, prepare, shipped_folder
 from models.errors import ModelError
@@ -181,6 +183,15 @@ def test_a_cache_that_cannot_be_written_is_an_error(tmp_path: Path, monkeypatch:
     monkeypatch.setenv("NIGHTLIGHT_CACHE_DIR", str(tmp_path / "file"))
     with pytest.raises(ModelError, match="cannot prepare the model"):
         prepare()
+
+
+def test_the_judge_of_a_live_run_reads_every_language_and_names_its_versions() -> None:
+    """It is the one that is set up in [model], and what it says of itself is what stands in every assessment."""
+    judge = live_judge(Config().model)
+    (judged,) = judge.assess([Document("", "Ich kann nicht mehr, ich will nicht mehr leben und möchte sterben.")])
+    assert judged.language == "de"
+    assert judged.versions == judge.versions
+    assert set(judge.versions) == {"rules", "encoder", "terms"}
 
 
 def test_the_hybrid_shows_its_evidence_and_versions() -> None:

@@ -162,6 +162,23 @@ async def test_pictures_are_svg_without_scripts(rooms: Rooms, file: File, chart:
     assert f'width="{NARROW}pt"' in narrow.text
 
 
+async def test_a_picture_is_drawn_once_for_as_long_as_its_figures_hold(
+    rooms: Rooms, file: File, clock: HandClock
+) -> None:
+    """For one team, chart, width and bound: no two drawings have the same ids in them, so the same bytes were kept."""
+    await file("a", "ideation")
+    addresses = ["/numbers/days.svg?wide=1", "/numbers/days.svg?narrow=1", "/numbers/curve.svg?bound=0.2"]
+    async with browsing(rooms, ANNA) as anna, browsing(rooms, BEN) as ben:
+        before = [(await anna.get(address)).text for address in addresses]
+        await file("b", "ideation")
+        clock.advance(290)
+        assert [(await anna.get(address)).text for address in addresses] == before
+        assert (await anna.get("/numbers/curve.svg?bound=0.3")).text not in before
+        assert (await ben.get(addresses[0])).text != before[0]
+        clock.advance(20)
+        assert (await anna.get(addresses[0])).text != before[0]
+
+
 @pytest.mark.parametrize("address", PAGES)
 async def test_a_page_to_read_tells_nothing_of_another_team(rooms: Rooms, file: File, address: str) -> None:
     """Neither of its community nor of what is set for it; and an empty store breaks none of them."""
@@ -177,12 +194,13 @@ async def test_a_page_to_read_tells_nothing_of_another_team(rooms: Rooms, file: 
     assert "xylophonist" not in text
 
 
-async def test_settings_are_for_owners(rooms: Rooms) -> None:
-    """They see what is in force in each of their communities; others are told that it is not theirs."""
+async def test_settings_are_for_everybody_and_those_of_the_machine_for_owners(rooms: Rooms) -> None:
+    """Each sees what is in force in their communities; only owners where the bot keeps what, and whom it asks."""
     async with browsing(rooms, ANNA) as browser:
-        answer = await browser.get("/settings")
-        assert answer.status_code == 403
-        assert 'href="/settings"' not in answer.text
+        text = (await browser.get("/settings")).text
+    assert "daily_cap" in text
+    assert "session_hours" not in text
+    assert "nightlight.db" not in text
     async with browsing(rooms, BEN) as browser:
         text = (await browser.get("/settings")).text
     assert "xylophonist" in text

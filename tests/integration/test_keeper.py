@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from bot.config import Config
-from bot.errors import Transient
+from bot.errors import StoreError, Transient, UsageError
 from bot.inbox import Inbox
 from bot.keeper import Keeper
 from bot.manners import Manners, key_path, load_key
@@ -130,6 +131,25 @@ async def test_a_reddit_that_mentions_nothing_erases_nothing(
     assert [row["id"] for row in await store.fetch("remembered_posts")] == ["a"]
 
 
+async def test_what_a_crash_kept_from_being_forgotten_is_asked_about_again(
+    store: Store, manners: Manners, keeper: Keeper, clock: HandClock
+) -> None:
+    """A post that is gone counts as checked only once its words are, or it would be kept twelve hours longer."""
+    await remember(store, manners, clock, "a", "b")
+    clock.advance(12 * HOUR + 1)
+
+    async def look_up(ids: Sequence[str]) -> dict[str, Presence]:
+        return {id: Presence.GONE if id == "a" else Presence.THERE for id in ids}
+
+    with closing(sqlite3.connect(store.path)) as crash:
+        crash.execute("CREATE TRIGGER crash BEFORE UPDATE OF text ON posts BEGIN SELECT RAISE(ABORT, 'power cut'); END")
+        with pytest.raises(StoreError, match="power cut"):
+            await keeper.recheck(look_up)
+        crash.execute("DROP TRIGGER crash")
+    await keeper.recheck(look_up)
+    assert [row["id"] for row in await store.fetch("remembered_posts")] == ["b"]
+
+
 async def test_a_check_that_fails_is_made_again(
     store: Store, manners: Manners, keeper: Keeper, clock: HandClock
 ) -> None:
@@ -170,7 +190,7 @@ async def test_a_cooldown_is_forgotten_when_it_is_over(
         await manners.begin_reply(1, "testsub", "ann")
     clock.advance(29 * 24 * HOUR)
     await keeper.forget()
-    assert len(await store.fetch("author", {"hash": manners.hash("ann"), "now": 0})) == 1
+    assert (await manners.ruling("testsub", "ann", clock.now())).verdict == "hold"
     clock.advance(25 * HOUR)
     await keeper.forget()
     with sqlite3.connect(store.path) as connection:
@@ -192,6 +212,55 @@ async def test_a_wish_for_no_more_replies_can_be_taken_back(store: Store, manner
     assert (await manners.ruling("testsub", "ann", clock.now())).verdict == "never"
     await manners.opt_out("ann", undo=True)
     assert (await manners.ruling("testsub", "ann", clock.now())).verdict == "send"
+
+
+@pytest.mark.parametrize("typed", ["ann", "u/Ann", "/u/ANN", "U/ann", "/U/ann", " ann\n"])
+async def test_a_name_is_the_same_however_it_is_typed(
+    store: Store, manners: Manners, keeper: Keeper, clock: HandClock, typed: str
+) -> None:
+    """A wish under it holds and can be taken back, its posts are found, and both lists know it."""
+    await manners.opt_out(typed)
+    assert (await manners.ruling("testsub", "Ann", clock.now())).verdict == "never"
+    await manners.opt_out(typed, undo=True)
+    assert (await manners.ruling("testsub", "Ann", clock.now())).verdict == "send"
+    await remember(store, manners, clock, "a", author="Ann")
+    assert await keeper.purge_author(typed) == 1
+    replies = Config.model_validate({"replies": {"allow_authors": [typed], "deny_authors": [typed]}}).replies
+    assert (replies.allow_authors[0].casefold(), replies.deny_authors[0].casefold()) == ("ann", "ann")
+
+
+@pytest.mark.parametrize("typed", ["", "u/", "u/u/ann", "ann lee", "r/ann", "ann?", "https://www.reddit.com/user/ann"])
+async def test_what_is_no_name_is_refused(manners: Manners, keeper: Keeper, typed: str) -> None:
+    """A wish noted under what nobody is called would be a promise that is not kept."""
+    with pytest.raises(UsageError):
+        await manners.opt_out(typed)
+    with pytest.raises(UsageError):
+        await keeper.purge_author(typed)
+    with pytest.raises(ValueError, match="is not the name of a Reddit user"):
+        Config.model_validate({"replies": {"deny_authors": [typed]}})
+
+
+@pytest.fixture
+def one_a_day(store: Store, clock: HandClock) -> Manners:
+    """Courtesy that lets one reply a day go out without approval."""
+    settings = {"deliver": {"dry_run": False}, "replies": {"daily_cap": 1}}
+    return Manners(store, b"k" * 32, Config.model_validate(settings), clock)
+
+
+@pytest.mark.parametrize("how", ["forget", "purge"])
+async def test_an_old_reply_that_is_forgotten_does_not_count_again(
+    store: Store, outbox: Outbox, one_a_day: Manners, keeper: Keeper, clock: HandClock, how: str
+) -> None:
+    """It was sent when it was sent: today's replies still go out."""
+    await remember(store, one_a_day, clock, "old")
+    await enqueue(store, outbox, draft("old", DeliveryKind.REPLY))
+    await outbox.finish(await outbox.claim(one_a_day), "r1")
+    assert (await one_a_day.ruling("testsub", "ann", clock.now())).verdict == "hold"
+    clock.advance(49 * HOUR)
+    await (keeper.forget() if how == "forget" else keeper.purge(["old"], "purged"))
+    (old,) = await outbox.of_post("old")
+    assert (old.state, old.body) == (DeliveryState.SENT, "")
+    assert (await one_a_day.ruling("testsub", "ann", clock.now())).verdict == "send"
 
 
 async def test_an_overridden_list_of_authors_holds(store: Store, clock: HandClock) -> None:

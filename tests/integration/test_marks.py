@@ -11,8 +11,12 @@ import pytest
 from typer.testing import CliRunner
 
 from bot import cli, config
+from bot.config import Policy
+from bot.deployment import view
+from bot.errors import UsageError
 from bot.manners import Manners, key_path, load_key
-from bot.review.desk import Desk
+from bot.review.desk import Desk, Why
+from bot.review.marks import judged, read_judged
 from bot.store import Store
 from models.assessment import Assessment, Ordinal
 from models.document import Document
@@ -20,6 +24,7 @@ from models.labels import Level, Risk
 from tests.cases import file_case
 from tests.conftest import HandClock, KeywordClassifier
 
+KINDS = ("at_risk", "ordinary", "unknown")
 CONFIG = '[reddit]\nsubreddits = ["testsub"]\n[store]\npath = "nightlight.db"\n'
 
 
@@ -86,6 +91,41 @@ def test_tune_counts_the_posts_that_really_came(folder: Path) -> None:
     assert (code, "alerts a day" in output) == (0, True)
 
 
+async def test_a_case_without_a_word_is_neither_found_nor_a_false_alarm(store: Store, desk: Desk) -> None:
+    """Whatever was done about it: it alerts all the same. A post that was no case is an ordinary one."""
+    clock = HandClock()
+    for id, text in (("risk", "0.9"), ("calm", "0.8"), ("open", "0.7"), ("approved", "0.6")):
+        await file_case(store, clock, Unsure(), id, text)
+        clock.advance(1)
+    await file_case(store, clock, KeywordClassifier(), "none", "a cake")
+    await desk.mark("risk", "mod_anna", Level.CRISIS)
+    await desk.dismiss("calm", "mod_anna", Why.FALSE_ALARM)
+    await desk.approve("approved", "mod_anna")
+    await desk.mark("open", "mod_anna", Level.NONE)
+    await desk.mark("open", "mod_anna", None)
+    found = judged(await read_judged(store))
+    assert found is not None
+    stream = found.stream()
+    kinds = {name: [id for id, yes in zip(found.ids, getattr(stream, name), strict=True) if yes] for name in KINDS}
+    assert kinds == {"at_risk": ["risk"], "ordinary": ["none", "calm"], "unknown": ["approved", "open"]}
+    now = view(Policy(), stream, found.share)
+    assert now.now.alerts_per_1000.value == pytest.approx(1000 * 4 / 5)
+    assert {name: figure.value for name, figure in now.false_alarms.items()} == {
+        "decided as none": 0.0,
+        "decided as crisis": 1.0,
+    }
+
+
+@pytest.mark.parametrize("command", [("tune", "--min-recall", "1"), ("evaluate",)])
+@pytest.mark.parametrize("option", [("--share", "0.02"), ("--limit", "5")])
+def test_what_would_be_left_out_of_account_is_refused(
+    folder: Path, command: tuple[str, ...], option: tuple[str, ...]
+) -> None:
+    """Reviews bring their own share and their own rows: nobody believes otherwise."""
+    with pytest.raises(UsageError, match="says nothing about --from-reviews"):
+        nightlight(*command, "--from-reviews", "--config", str(folder / "config.toml"), *option)
+
+
 def test_evaluate_holds_decisions_against_moderators_words(folder: Path) -> None:
     """A hundred marked posts: the network's order is perfect, and the policy alerts to more than moderators wish."""
     arguments = ("evaluate", "--from-reviews", "--json", "--out", str(folder / "out"))
@@ -111,7 +151,5 @@ def test_evaluate_holds_decisions_against_moderators_words(folder: Path) -> None
 )
 def test_what_is_missing_is_said(arguments: tuple[str, ...]) -> None:
     """No data, or no database to find the reviews in: one line, before anything is loaded."""
-    from bot.errors import UsageError
-
     with pytest.raises(UsageError, match="DATA"):
         nightlight(*arguments)

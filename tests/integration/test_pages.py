@@ -21,15 +21,17 @@ from bot.manners import Manners
 from bot.outbox import Draft, Outbox
 from bot.recommendations import OFFERED, counsel
 from bot.review.case import excerpts
-from bot.review.desk import CLAIM_SECONDS, UNDO_SECONDS, Desk, Why
+from bot.review.desk import CLAIM_SECONDS, UNDO_SECONDS, Desk
 from bot.review.pages import Rooms, routes
 from bot.store import Store
 from bot.types import DeliveryKind, DeliveryState, Planned
 from models.assessment import Evidence
 from models.document import Document
 from models.labels import Level
+from models.multilingual import Multilingual
 from tests.cases import ANNA, BEN, CATALOGUE, CSRF, OLGA, STRANGER, browsing, file_case
 from tests.conftest import HandClock, KeywordClassifier
+from tests.review import seen_in
 
 File = Callable[..., Awaitable[None]]
 Browser = httpx2.AsyncClient
@@ -81,6 +83,11 @@ async def post(browser: Browser, address: str, **fields: str | list[str]) -> htt
     return await browser.post(address, data={"csrf": CSRF, **fields})
 
 
+async def approve(browser: Browser, id: str, **fields: str) -> httpx2.Response:
+    """Approves the reply that the case's page shows."""
+    return await post(browser, f"/case/{id}/approve", seen=seen_in((await browser.get(f"/case/{id}")).text), **fields)
+
+
 class Page(HTMLParser):
     """The tags of a page with their attributes, and its text."""
 
@@ -115,13 +122,27 @@ async def test_a_case_says_what_a_model_chose_and_why(anna: Browser, file: File)
     ).recommendations
     choice = {"ids": [second.id], "reasons": {second.id: "<b>fits</b>\u202e"}, "model": "tiny"}
     await file("p1", choice=choice)
-    page = Page(await anna.get("/case/p1"))
+    answer = await anna.get("/case/p1")
+    page = Page(answer)
     named = [" ".join(advice_words(CATALOGUE.find(each.id)).split()) for each in (line, first, second)]
     assert [words in " ".join(page.text.split()) for words in named] == [True, False, True]
     assert "A language model (tiny) put these in order." in page.text
-    assert "The model says: <b>fits</b>\n" in page.text
+    assert "What the model says of it, which may quote the post<b>fits</b>" in page.text
+    assert re.search(r"<details><summary>What the model says.*?&lt;b&gt;fits.*?</details>", answer.text)
     await file("p2")
     assert "language model" not in Page(await anna.get("/case/p2")).text
+
+
+async def test_a_post_in_another_language_has_a_case(anna: Browser, store: Store, clock: HandClock) -> None:
+    """Whose crisis term was found: the page says what found it, and who says that it is in German."""
+    judge = Multilingual.around(KeywordClassifier())
+    text = "Ich kann nicht mehr, ich will einfach nur sterben, und niemand merkt etwas davon."
+    await file_case(store, clock, judge, "p1", text)
+    answer = await anna.get("/case/p1")
+    words = " ".join(Page(answer).text.split())
+    assert answer.status_code == 200
+    assert "found by the crisis terms of other languages" in words
+    assert "The post is in German, which the model was not trained on the look at its language" in words
 
 
 async def test_the_queue_shows_the_gravest_first_and_buries_no_level(
@@ -159,7 +180,7 @@ async def test_how_long_a_claim_still_holds_is_said_in_plain_words(
     assert "You have it for another 10 minutes" in Page(await anna.get("/")).text
     assert "This case is yours for another 10 minutes" in Page(await anna.get("/case/p1")).text
     assert "mod_anna has it for another 10 minutes" in Page(await ben.get("/")).text
-    await post(anna, "/case/p1/approve")
+    await approve(anna, "p1")
     clock.advance(30)
     assert "It leaves in less than a minute" in Page(await anna.get("/")).text
 
@@ -205,7 +226,7 @@ async def test_a_case_is_decided_in_two_taps(anna: Browser, file: File, outbox: 
     await file("p1")
     taken = await post(anna, "/next")
     assert (taken.status_code, taken.headers["location"]) == (303, "/case/p1")
-    done = await post(anna, "/case/p1/approve")
+    done = await approve(anna, "p1")
     assert (done.status_code, done.headers["location"]) == (303, "/")
     page = Page(await anna.get("/"))
     assert "/case/p1/undo" in page.all("form", "action")
@@ -215,6 +236,173 @@ async def test_a_case_is_decided_in_two_taps(anna: Browser, file: File, outbox: 
     assert "This case is yours" in Page(await anna.get("/case/p1")).text
     clock.advance(UNDO_SECONDS + 1)
     assert "/case/p1/undo" not in Page(await anna.get("/")).all("form", "action")
+
+
+async def test_every_act_of_the_last_minute_can_be_undone_from_every_page(anna: Browser, file: File) -> None:
+    """Each by the name of its post, so that nobody takes back another than they mean."""
+    await file("p1")
+    await file("p2", "severe")
+    await approve(anna, "p1")
+    await post(anna, "/case/p2/dismiss", why="other")
+    page = Page(await anna.get("/health"))
+    assert page.all("form", "action") == ["/case/p2/undo", "/case/p1/undo"]
+    assert "You approved the reply to post p1." in page.text
+    assert "You closed the case of post p2." in page.text
+
+
+@pytest.mark.parametrize(
+    ("dry_run", "sent_as", "states"),
+    [
+        (True, "dry-run", ["approved, and not posted: this is a dry run", "not posted: it was a dry run"]),
+        (False, "dry-run", ["approved, on its way", "not posted: it was a dry run"]),
+        (False, "t1_abc", ["approved, on its way", "posted"]),
+        (True, "t1_abc", ["approved, and not posted: this is a dry run", "posted"]),
+    ],
+)
+async def test_nobody_believes_that_a_dry_run_answered_somebody(
+    store: Store,
+    desk: Desk,
+    clock: HandClock,
+    manners: Manners,
+    outbox: Outbox,
+    file: File,
+    dry_run: bool,
+    sent_as: str,
+    states: list[str],
+) -> None:
+    """Every page says that nothing is sent, and a reply that was only written down is never called posted."""
+    config = Config.model_validate({"deliver": {"dry_run": dry_run}})
+    await file("p1")
+    async with browsing(Rooms(store, desk, config, CATALOGUE, clock), ANNA) as browser:
+        await approve(browser, "p1")
+        found = [Page(await browser.get("/case/p1"))]
+        clock.advance(UNDO_SECONDS)
+        while delivery := await outbox.claim(manners):
+            await outbox.finish(delivery, sent_as)
+        found.append(Page(await browser.get("/case/p1")))
+        for page, state in zip(found, states, strict=True):
+            assert f"in the name of the bot. {state}" in " ".join(page.text.split())
+        for address in ("/", "/case/p1", "/aside", "/history", "/numbers", "/health", "/case/nothing"):
+            assert ("This is a dry run" in (await browser.get(address)).text) is dry_run
+
+
+async def test_whatever_a_reply_names_stands_with_its_source_and_its_dates(
+    anna: Browser, file: File, clock: HandClock
+) -> None:
+    """The directory that a team without a country gives, and the lines of one that has set it."""
+    clock.set(1_796_000_000.0)
+    await file("p1")
+    await file("p2", config=Config.model_validate({"replies": {"country": "US"}}))
+    (directory, *_) = CATALOGUE.directories(date(2026, 11, 24))
+    for id, records in (
+        ("p1", [directory]),
+        ("p2", [*CATALOGUE.crisis_lines("US", date(2026, 11, 24))[:1], directory]),
+    ):
+        page = Page(await anna.get(f"/case/{id}"))
+        for record in records:
+            assert f"{record.name}checked on {record.verified_on}, good until {record.expires_on}" in page.text
+            assert set(record.source) <= set(page.all("a", "href"))
+
+
+async def replied_to(store: Store, manners: Manners) -> None:
+    """The author of every case here had a reply just now."""
+    async with store.transaction():
+        await manners.begin_reply(999, "testsub", "somebody")
+
+
+@pytest.mark.parametrize(
+    ("text", "before", "words", "approvable"),
+    [
+        ("ideation", None, "It waits for one of you because your team reads every reply to such a post first.", True),
+        (
+            "ideation. My husband beats me. I live in the US.",
+            None,
+            "It waits for one of you because it names a line for violence at home, and somebody there may read it.",
+            True,
+        ),
+        ("ideation", replied_to, "It waits for one of you because the author had a reply within the last", True),
+        (
+            "ideation",
+            lambda _, manners: manners.opt_out("somebody"),
+            "It cannot go out, because the author asked for no more replies.",
+            False,
+        ),
+        (
+            "[removed]",
+            lambda _, manners: manners.opt_out("somebody"),
+            "No reply is proposed, because the author asked for no more replies.",
+            False,
+        ),
+    ],
+)
+async def test_a_case_says_why_its_reply_waits_or_cannot_go(
+    anna: Browser,
+    file: File,
+    store: Store,
+    manners: Manners,
+    text: str,
+    before: Callable[[Store, Manners], Awaitable[None]] | None,
+    words: str,
+    approvable: bool,
+) -> None:
+    """In words; where no word of anybody's can send it, nothing asks for one."""
+    if before is not None:
+        await before(store, manners)
+    await file("p1", text, title="ideation")
+    page = Page(await anna.get("/case/p1"))
+    assert words in " ".join(page.text.split())
+    assert ("/case/p1/approve" in page.all("form", "action")) is approvable
+    assert ("/case/p1/reply" in page.all("a", "href")) is approvable
+
+
+async def test_a_reply_is_offered_only_to_whoever_may_approve_it(
+    rooms: Rooms, anna: Browser, ben: Browser, file: File, manners: Manners
+) -> None:
+    """Not to observers, not while another has the case, and not once courtesy forbids it, however one got there."""
+    await file("p1")
+    await post(anna, "/case/p1/claim")
+    async with browsing(rooms, OLGA) as olga:
+        offered = [
+            "/case/p1/edit" in Page(await each.get("/case/p1/reply")).all("form", "action")
+            for each in (anna, ben, olga)
+        ]
+    assert offered == [True, False, False]
+    seen = seen_in((await anna.get("/case/p1")).text)
+    await manners.opt_out("somebody")
+    page = Page(await anna.get("/case/p1/reply"))
+    assert ("/case/p1/edit" in page.all("form", "action"), "It cannot go out" in page.text) == (False, True)
+    refused = await post(anna, "/case/p1/approve", seen=seen)
+    assert (refused.status_code, "the author asked for no more replies" in refused.text) == (409, True)
+
+
+async def test_a_reply_that_changed_since_it_was_read_is_not_approved(anna: Browser, file: File) -> None:
+    """The page says so in words, and the case stays open: nobody is answered with what nobody read."""
+    await file("p1")
+    await file("p2", "severe")
+    for address in ("/case/p1/approve", "/case/p1/edit"):
+        for seen in (seen_in((await anna.get("/case/p2")).text), ""):
+            refused = await post(anna, address, words="watch", directory="1", seen=seen)
+            assert (refused.status_code, "changed since you opened the page" in refused.text) == (409, True)
+    assert (await approve(anna, "p1")).status_code == 303
+
+
+async def test_right_or_wrong_is_said_in_the_same_form(anna: Browser, rooms: Rooms, file: File) -> None:
+    """Beside the button that approves or closes; a word can be taken back, and the history tells of all of it."""
+    for id in ("p1", "p2", "p3"):
+        await file(id)
+    await approve(anna, "p1", level="crisis")
+    await post(anna, "/case/p2/dismiss", why="false_alarm")
+    await approve(anna, "p3", level="")
+    cases = [await rooms.desk.case(id) for id in ("p1", "p2", "p3")]
+    assert [case.marked.detail if case.marked else None for case in cases] == ["crisis", "none", None]
+    page = Page(await anna.get("/case/p1"))
+    assert "mod_anna says: Crisis." in page.text
+    assert "/case/p1/unmark" in page.all("form", "action")
+    await post(anna, "/case/p1/unmark")
+    page = Page(await anna.get("/case/p1"))
+    assert "mod_anna takes back what was said of the bot" in page.text
+    assert "/case/p1/unmark" not in page.all("form", "action")
+    assert (await post(anna, "/case/p2/dismiss", why="other", level="unassessed")).status_code == 400
 
 
 async def test_somebody_elses_case_can_be_read_and_not_touched(
@@ -259,9 +447,10 @@ async def test_a_reply_is_edited_by_choosing_and_never_by_writing(
     assert {"radio", "checkbox"} <= set(page.all("input", "type"))
     line = CATALOGUE.line[0]
     asked = {"chosen": "1", "words": "watch", "country": line.country, "line": line.id}
-    shown = Page(await anna.get("/case/p1/reply", params=asked))
-    assert line.name in shown.text
-    done = await post(anna, "/case/p1/edit", words="watch", line=line.id, body="my own words")
+    shown = await anna.get("/case/p1/reply", params=asked)
+    assert line.name in Page(shown).text
+    form = {"words": "watch", "line": line.id, "seen": seen_in(shown.text)}
+    done = await post(anna, "/case/p1/edit", **form, body="my own words")
     assert done.status_code == 303
     (reply,) = (each for each in await outbox.of_post("p1") if each.kind is DeliveryKind.REPLY)
     assert (line.name in reply.body, "my own words" in reply.body) == (True, False)
@@ -333,6 +522,52 @@ async def test_what_the_bot_could_not_do_has_a_place_of_its_own(
     assert "403 <b>" in page.text
     assert (await post(anna, f"/delivery/{dead[0].id}/retry")).status_code == 303
     assert (await post(anna, f"/delivery/{dead[0].id}/retry")).status_code == 404
+
+
+async def test_what_is_set_aside_is_counted_and_all_of_it_can_be_reached(
+    anna: Browser, store: Store, outbox: Outbox, clock: HandClock
+) -> None:
+    """Fifty at a time, each list by itself; a page that is not there is the last one."""
+    letter = Planned(DeliveryKind.DIGEST, DeliveryState.DEAD)
+    async with store.transaction():
+        for number in range(60):
+            times = {"from_utc": float(number), "until_utc": number + 1.0, "now": float(number)}
+            await store.execute("add_gap", {"subreddit": "testsub", **times})
+        drafts = [
+            Draft(f"d{number}", "testsub", Level.WATCH, letter, "a subject", "words", 0.0) for number in range(53)
+        ]
+        await outbox.enqueue(drafts)
+    page = Page(await anna.get("/aside"))
+    assert "Times it may have missed (60)" in page.text
+    assert "Messages that could not be delivered (53)" in page.text
+    onward = [each for each in page.all("a", "href") if each.startswith("/aside?")]
+    assert onward == ["/aside?dead=1&gaps=2", "/aside?gaps=1&dead=2"]
+    for address, gaps, dead in ((onward[0], 10, 50), (onward[1], 50, 3), ("/aside?gaps=99&dead=-1", 10, 50)):
+        actions = Page(await anna.get(address)).all("form", "action")
+        assert [sum(each.startswith(f"/{kind}/") for each in actions) for kind in ("gap", "delivery")] == [gaps, dead]
+
+
+async def test_posts_that_could_not_be_read_go_on_where_the_page_ends(anna: Browser, file: File) -> None:
+    """With their number; the rest is in the list of that level."""
+    for number in range(51):
+        await file(f"x{number}", "poison")
+    page = Page(await anna.get("/aside"))
+    assert "Posts the bot could not read (51)" in page.text
+    (onward,) = (each for each in page.all("a", "href") if each.startswith("/?level=unassessed&"))
+    assert Page(await anna.get(onward)).all("a", "href").count("/case/x50") == 1
+
+
+async def test_times_stand_there_in_full(anna: Browser, file: File, clock: HandClock) -> None:
+    """Whoever has no mouse to hover with can tell when something was as well."""
+    await file("p1")
+    await post(anna, "/case/p1/claim")
+    clock.advance(600)
+    await post(anna, "/case/p1/claim")
+    clock.advance(3600)
+    page = " ".join(Page(await anna.get("/case/p1")).text.split())
+    assert "Written 71 minutes ago, 2026-01-01 11:59 UTC." in page
+    assert "mod_anna took the case 70 minutes ago, 2026-01-01 12:00 UTC" in page
+    assert "mod_anna keeps the case for longer 60 minutes ago, 2026-01-01 12:10 UTC" in page
 
 
 async def test_a_dead_letter_says_what_it_was_and_leads_to_its_case(
@@ -442,7 +677,21 @@ async def test_what_the_browser_sends_never_breaks_a_page(anna: Browser, file: F
 
 
 ADDRESSES = ["/", "/search", "/aside", "/history", "/history.csv", "/case/p1/reply"]
-PARAMETERS = ["level", "subreddit", "mine", "page", "q", "before", "words", "country", "line", "directory", "chosen"]
+PARAMETERS = [
+    "level",
+    "subreddit",
+    "mine",
+    "page",
+    "q",
+    "before",
+    "words",
+    "country",
+    "line",
+    "directory",
+    "chosen",
+    "gaps",
+    "dead",
+]
 
 
 @given(
@@ -469,10 +718,13 @@ async def test_no_parameter_breaks_a_page_or_comes_back(
 async def test_live_updates_tell_of_changes_once(anna: Browser, file: File) -> None:
     """The stream begins with how things stand, is silent while nothing changes, and ends so that it is asked again."""
     await file("p1")
-    lines = (await anna.get("/events")).text.splitlines()
+    answer = await anna.get("/events")
+    assert answer.headers["x-accel-buffering"] == "no"  # a proxy that keeps events back tells nobody anything
+    lines = answer.text.splitlines()
     (data,) = (json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: "))
-    assert data["count"] == 1
-    assert data["levels"]["crisis"] == "1 waits, oldest less than a minute"
+    assert (data["crisis"]["count"], data["watch"]["count"]) == (1, 0)
+    assert data["crisis"]["newest"] > data["watch"]["newest"] == 0
+    assert data["crisis"]["words"] == "1 waits, oldest less than a minute"
     assert lines[0] == "retry: 3000"
 
 
@@ -498,12 +750,3 @@ def test_every_route_has_a_name_for_whoever_mounts_it(rooms: Rooms) -> None:
     found = [(each.path, method) for each in routes(rooms) for method in each.methods - {"HEAD"}]  # type: ignore[attr-defined]
     assert len(found) == len(set(found))
     assert {method for _, method in found} == {"GET", "POST"}
-
-
-def test_every_reason_to_close_a_case_has_words() -> None:
-    """So has every level; a word that is missing would break a page."""
-    from bot.review.words import Words
-
-    say = Words.load()
-    assert all(say(f"close.reason.{why}") for why in Why)
-    assert all(say(f"level.{level}") and say(f"level_means.{level}") for level in Level)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import sqlite3
 import ssl
@@ -20,7 +21,10 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
-from bot.config import Config, Secrets
+from bot.config import Config, Review, Secrets
+from bot.errors import Transient
+from bot.review.door import Teams
+from bot.review.security import address
 from bot.review.sessions import IDLE_SECONDS, LINK_SECONDS, Links
 from bot.sandbox.state import Fault, SandboxReddit
 from bot.store import Store
@@ -123,6 +127,12 @@ async def test_a_moderator_comes_in_with_their_role_to_their_own_communities(
     assert (await client.get("/")).text == shown
 
 
+async def test_a_stranger_does_not_learn_whom_the_bot_watches(client: httpx2.AsyncClient) -> None:
+    """Neither the sign-in nor its refusal names a community."""
+    for answer in (await client.get("/sign-in"), await sign_in(client, "stranger")):
+        assert not re.search("testsub|quietcorner", answer.text, re.IGNORECASE)
+
+
 async def test_whoever_moderates_nothing_stays_outside(client: httpx2.AsyncClient, store: Store) -> None:
     """An account that Reddit vouches for, but that moderates no configured community, gets no session."""
     refused = await sign_in(client, "stranger")
@@ -215,6 +225,60 @@ async def test_reddits_silence_locks_nobody_out_at_once_and_lets_nobody_stay(
     assert (await client.get("/")).status_code == 200
 
 
+async def test_a_community_that_does_not_answer_shuts_out_nobody_of_another(
+    client: httpx2.AsyncClient, page: str, reddit: SandboxReddit, clock: HandClock
+) -> None:
+    """Only those of whom nobody else is known to say that they moderate are refused, and their sessions stay."""
+    async with browser(page) as bert:
+        await sign_in(client, "olga")
+        await sign_in(bert, "bert")
+        reddit.faults = lambda method, path: Fault(status=502) if "quietcorner" in path else None
+        clock.advance(3601)
+        assert (await client.get("/")).text == "olga owner testsub"
+        assert (await bert.get("/")).status_code == 503
+        reddit.faults = None
+        clock.advance(31)
+        assert (await bert.get("/")).text == "bert moderator quietcorner"
+        assert (await client.get("/")).text == "olga owner quietcorner testsub"
+
+
+async def test_a_question_that_hangs_holds_up_nobody_who_is_known(clock: HandClock) -> None:
+    """It is given up after a while, is asked once for all who come, and who needs no answer to it waits for none."""
+    answers, asked = {"one": frozenset({"anna"}), "two": frozenset({"bert"})}, []
+    silent: set[str] = set()
+
+    async def ask(subreddit: str) -> frozenset[str]:
+        asked.append(subreddit)
+        if subreddit in silent:
+            await asyncio.Event().wait()
+        return answers[subreddit]
+
+    teams = Teams(["one", "two"], ask, clock, answer_seconds=0.3)
+    silent.add("two")
+    assert await teams.of("anna") == {"one"}
+    with pytest.raises(Transient):
+        await teams.of("bert")
+    silent.add("one")
+    clock.advance(3000)  # old, and believed for ten minutes more
+    begun = asyncio.get_running_loop().time()
+    assert await asyncio.gather(*(teams.of("anna") for _ in range(9))) == [{"one"}] * 9
+    assert asyncio.get_running_loop().time() - begun < 0.2
+    assert sorted(asked) == ["one", "one", "two", "two"]
+    clock.advance(601)
+    with pytest.raises(Transient):
+        await teams.of("anna")
+
+
+async def test_a_token_that_reddit_does_not_take_back_keeps_nobody_out(
+    client: httpx2.AsyncClient, reddit: SandboxReddit
+) -> None:
+    """The name is known by then; that the token lives on for its hour is in the log."""
+    reddit.faults = lambda method, path: Fault(status=503) if path.endswith("revoke_token") else None
+    with structlog.testing.capture_logs() as lines:
+        assert (await sign_in(client, "Anna")).headers["location"] == "/"
+    assert [line["event"] for line in lines if "token" in line["event"]] == ["review.token_not_returned"]
+
+
 async def test_a_community_that_shuts_the_bot_out_lets_nobody_in(
     client: httpx2.AsyncClient, reddit: SandboxReddit, clock: HandClock
 ) -> None:
@@ -240,6 +304,20 @@ async def test_a_community_that_shuts_the_bot_out_lets_nobody_in(
 async def test_a_sign_in_leads_to_pages_of_ours_alone(client: httpx2.AsyncClient, asked: str, leads: str) -> None:
     """The link in an alert is found again after the sign-in; another site never is."""
     assert (await sign_in(client, "Anna", asked)).headers["location"] == leads
+
+
+async def test_a_sign_in_that_failed_still_knows_where_it_led(
+    client: httpx2.AsyncClient, reddit: SandboxReddit
+) -> None:
+    """Whoever said no, or was let down by Reddit, tries again and finds the case that the alert was about."""
+    again = 'href="/sign-in/reddit?next=/case/abc123"'
+    assert again in (await sign_in(client, "", "/case/abc123")).text
+    reddit.faults = lambda method, path: Fault(status=503) if path.endswith("/me") else None
+    refused = await sign_in(client, "Anna", "/case/abc123")
+    assert (refused.status_code, again in refused.text) == (503, True)
+    reddit.faults = None
+    made_up = await client.get("/sign-in/reddit/done?state=made_up&code=made_up")
+    assert 'href="/sign-in/reddit"' in made_up.text
 
 
 async def test_signing_in_changes_the_secret(client: httpx2.AsyncClient) -> None:
@@ -282,6 +360,31 @@ async def test_behind_a_proxy_the_address_is_what_the_proxy_says(
         assert "Secure" in begun.headers["set-cookie"]
         assert "max-age" in begun.headers["strict-transport-security"]
         assert (await client.get("/", headers={"host": "127.0.0.1"})).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("peer", "said", "counted"),
+    [
+        ("192.0.2.7", None, "192.0.2.7"),
+        ("::ffff:192.0.2.7", None, "192.0.2.7"),
+        ("2001:db8::7", None, "2001:db8::/64"),
+        ("fe80::7%eth0", None, "fe80::/64"),
+        ("", None, "unknown"),
+        ("192.0.2.7", "203.0.113.9:4711", "203.0.113.9"),
+        ("192.0.2.7", "[2001:db8::7]:4711", "2001:db8::/64"),
+        ("192.0.2.7", "[2001:db8::7]", "2001:db8::/64"),
+        ("192.0.2.7", "2001:db8::7", "2001:db8::/64"),
+        ("192.0.2.7", "::ffff:203.0.113.9", "203.0.113.9"),
+        ("192.0.2.7", "nonsense:80", "unknown"),
+        ("192.0.2.7", "", "192.0.2.7"),
+    ],
+)
+def test_each_address_has_tries_of_its_own(peer: str, said: str | None, counted: str) -> None:
+    """However a socket or a proxy writes it: strangers who share a counter could use up everybody's tries."""
+    headers = [] if said is None else [(b"x-forwarded-for", said.encode())]
+    request = Request({"type": "http", "client": (peer, 4711) if peer else None, "headers": headers})
+    review = Review() if said is None else Review(behind_proxy=True, public_url="https://mods.example.org")
+    assert address(request, review) == counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -449,8 +552,21 @@ async def test_a_page_that_was_left_open_is_nobody(client: httpx2.AsyncClient, c
     assert status == 401
 
 
+async def test_an_owner_of_one_community_ends_nobodys_session_in_another(
+    client: httpx2.AsyncClient, page: str, set_up: Config, reddit: SandboxReddit
+) -> None:
+    """Whom they share no community with is not in their list, and is as if not there."""
+    reddit.demote("quietcorner", "olga")
+    async with browser(page) as bert:
+        await sign_in(bert, "bert")
+        await sign_in(client, "olga")
+        assert "bert" not in (await client.get("/sessions")).text
+        assert (await post(client, "/sessions/end", id="1")).status_code == 404
+        assert (await bert.get("/")).status_code == 200
+
+
 async def test_one_ends_ones_own_sessions_and_nobody_elses(page: str, client: httpx2.AsyncClient) -> None:
-    """A moderator sees and ends what is theirs; an owner sees and ends all."""
+    """A moderator sees and ends what is theirs; an owner sees and ends all of their communities."""
     async with browser(page) as phone, browser(page) as bert, browser(page) as olga:
         await sign_in(client, "Anna")
         await sign_in(phone, "anna")

@@ -20,7 +20,7 @@ from bot.sandbox.server import SandboxServer
 from bot.sandbox.state import SandboxReddit
 from bot.web import listener
 from tests.conftest import KeywordClassifier
-from tests.review import browser, csrf
+from tests.review import browser, csrf, seen_in
 
 
 class Ahead(SystemClock):
@@ -89,7 +89,8 @@ async def test_a_reply_approved_on_the_page_appears_on_reddits_own(secrets: Secr
                 given = await moderator.post("/next", data={"csrf": token})
                 assert given.headers["location"] == f"/case/{post_id}"
                 await seen(moderator, f"/case/{post_id}", f"/case/{post_id}/approve")
-                approved = await moderator.post(f"/case/{post_id}/approve", data={"csrf": token})
+                form = {"csrf": token, "seen": seen_in((await moderator.get(f"/case/{post_id}")).text)}
+                approved = await moderator.post(f"/case/{post_id}/approve", data=form)
                 assert approved.status_code == 303
                 assert reddit.comments_on(post_id) == []  # it can still be undone
                 clock.seconds += UNDO_SECONDS + 1

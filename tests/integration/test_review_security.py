@@ -12,12 +12,14 @@ from urllib.parse import quote, urlsplit
 
 import httpx2
 import pytest
+import structlog
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.routing import BaseRoute, Route
 
 from bot.config import Config, Secrets
 from bot.review.desk import Desk
+from bot.review.frame import Frame
 from bot.review.pages import Rooms, routes
 from bot.review.security import csrf_token
 from bot.sandbox.state import SandboxReddit
@@ -50,14 +52,20 @@ def set_up(config: Config) -> Config:
 
 
 @pytest.fixture
-def pages(store: Store, desk: Desk, set_up: Config, clock: HandClock) -> list[BaseRoute]:
+def rooms(store: Store, desk: Desk, set_up: Config, clock: HandClock) -> Rooms:
+    """What the real pages are made from."""
+    return Rooms(store, desk, set_up, CATALOGUE, clock)
+
+
+@pytest.fixture
+def pages(rooms: Rooms) -> list[BaseRoute]:
     """The real pages."""
-    return routes(Rooms(store, desk, set_up, CATALOGUE, clock))
+    return routes(rooms)
 
 
 @pytest.fixture
 async def page(
-    set_up: Config, secrets: Secrets, store: Store, pages: list[BaseRoute], clock: HandClock
+    set_up: Config, secrets: Secrets, store: Store, rooms: Rooms, pages: list[BaseRoute], clock: HandClock
 ) -> AsyncIterator[str]:
     """The page, with a case and a gap in each community."""
     await file(store, clock, OWN, subreddit="testsub")
@@ -65,7 +73,7 @@ async def page(
     async with store.transaction():
         for subreddit in ("testsub", "quietcorner"):
             await store.execute("add_gap", {"subreddit": subreddit, "from_utc": 1.0, "until_utc": 2.0, "now": 3.0})
-    async with serving(set_up, secrets, store, pages, clock) as address:
+    async with serving(set_up, secrets, store, pages, clock, Frame(rooms).page) as address:
         yield address
 
 
@@ -222,6 +230,45 @@ async def test_a_token_without_a_session_is_worth_nothing(
                 answer = await stranger.post(path, headers={"cookie": f"nightlight={brought['cookie']}"}, **form)
                 assert answer.status_code == 401, path
     assert stored(store) == before
+
+
+async def test_refusals_are_in_the_log_and_no_word_of_theirs(
+    page: str, anna: httpx2.AsyncClient, oscar: httpx2.AsyncClient
+) -> None:
+    """What somebody's role, their team or a form without its token kept them from: where, in which session, and why."""
+    own = await csrf(oscar)
+    with structlog.testing.capture_logs() as lines:
+        await oscar.post(f"/case/{OWN}/claim", data={"csrf": own})
+        await anna.get(f"/case/{OTHERS}")
+        await anna.post(f"/case/{OWN}/dismiss", data={"csrf": SECRET, "note": SECRET})
+        await anna.post(f"/{SECRET}", data={"csrf": own})
+        await anna.post("/next", headers={"sec-fetch-site": "cross-site"})
+    assert [(line["route"], line["error"]) for line in lines] == [
+        ("/case/{post_id}/claim", "not_yours"),
+        ("/case/{post_id}", "not_found"),
+        ("/case/{post_id}/dismiss", "a form without the token of its session"),
+        ("none", "a form without the token of its session"),
+        ("/next", "a form that is not from this page"),
+    ]
+    assert len({line["session"] for line in lines}) == 2
+    assert SECRET not in str(lines)
+    assert OTHERS not in str(lines)
+
+
+async def test_what_waits_stands_above_every_page_of_whoever_is_signed_in(
+    anna: httpx2.AsyncClient, stranger: httpx2.AsyncClient
+) -> None:
+    """Also above their sessions and above a refusal; and a stranger does not see whether anything waits."""
+    answers = [
+        await anna.get("/sessions"),
+        await anna.get("/nothing-here"),
+        await anna.post("/next", data={"csrf": "made up"}),
+        await anna.get("/sign-out"),
+    ]
+    assert [answer.status_code for answer in answers] == [200, 404, 403, 405]
+    assert ["1 waits, oldest less than a minute" in answer.text for answer in answers] == [True] * 4
+    for outside in (await stranger.get("/sign-in"), await stranger.post("/next")):
+        assert "data-live" not in outside.text
 
 
 # -- who writes

@@ -198,6 +198,15 @@ async def test_database_log_and_copy_are_for_their_owner_alone(tmp_path: Path) -
     assert set(modes.values()) == {0}
 
 
+async def test_two_processes_that_make_the_copy_at_once_take_turns(tmp_path: Path) -> None:
+    """Neither takes the other's half-made copy away: the bot goes on while a command purges beside it."""
+    path = tmp_path / "both.db"
+    async with Store(path) as one, Store(path) as other:
+        await asyncio.gather(*(store.back_up() for _ in range(4) for store in (one, other)))
+    async with Store(one.backup_path, verify=True):
+        pass
+
+
 async def test_transactions_of_many_tasks_take_turns(store: Store) -> None:
     """Tasks that write at once never find themselves inside each other's transaction."""
 

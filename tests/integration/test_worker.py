@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from contextlib import closing
+from dataclasses import asdict, dataclass, field, replace
 
 import pytest
 
+from bot.alerts import LONGEST_BODY
 from bot.config import Config, Deliver
 from bot.deliver.worker import Letter, Worker
-from bot.errors import Forbidden, Gone, Transient, Unclear
+from bot.errors import Forbidden, Gone, StoreError, Transient, Unclear
 from bot.keeper import Keeper
 from bot.manners import Manners
 from bot.notices import Notices
@@ -161,6 +164,40 @@ async def test_a_digest_is_one_letter_with_every_line(
     assert len(await outbox.find(DeliveryState.SENT)) == 3
 
 
+async def test_what_one_message_of_a_digest_has_no_room_for_comes_in_the_next(
+    store: Store, outbox: Outbox, hire: Hire, clock: HandClock
+) -> None:
+    """At once and under a subject of its own, by which it is found where the answer was unclear."""
+    office = PostOffice()
+    lines = [draft(f"p{n:02}", DeliveryKind.DIGEST, level=Level.WATCH, subject="Monday") for n in range(60)]
+    await enqueue(store, outbox, *(replace(each, body=f"- {each.post_id} {'x' * 400}") for each in lines))
+    worker = hire(office)
+    assert await worker.deliver_next()
+    office.trouble = [Unclear("503")]  # about the second, which did not arrive
+    await deliver_all(worker, clock)
+    assert sorted(letter.subject for letter in office.arrived) == ["Monday", "Monday (2)", "Monday (3)"]
+    bodies = [letter.body for letter in office.arrived]
+    assert [sum(f"- {each.post_id} " in body for body in bodies) for each in lines] == [1] * 60
+    assert max(map(len, bodies)) < LONGEST_BODY
+
+
+async def test_a_digest_that_is_tried_again_goes_out_whole(
+    store: Store, outbox: Outbox, hire: Hire, clock: HandClock
+) -> None:
+    """Its lines share the subject by which it is looked for, so a second letter under it would never be sent."""
+    office = PostOffice(trouble=[Forbidden("no modmail")])
+    lines = [draft(f"p{n}", DeliveryKind.DIGEST, level=Level.WATCH, subject="Monday") for n in range(3)]
+    await enqueue(store, outbox, *lines, draft("x", DeliveryKind.DIGEST, level=Level.WATCH, subject="Tuesday"))
+    worker = hire(office)
+    await deliver_all(worker, clock)
+    dead = await outbox.find(DeliveryState.DEAD)
+    async with store.transaction():
+        await outbox.revive(dead[1].id)
+    await deliver_all(worker, clock)
+    assert ["body of p0" in office.arrived[1].body, "body of p2" in office.arrived[1].body] == [True, True]
+    assert (len(office.arrived), len(await outbox.find(DeliveryState.SENT))) == (2, 4)
+
+
 async def test_it_stops_when_told(store: Store, outbox: Outbox, hire: Hire, clock: HandClock) -> None:
     """A set event ends the worker after the delivery in hand."""
     office, stop = PostOffice(), asyncio.Event()
@@ -236,6 +273,51 @@ async def test_a_reply_that_reddit_refuses_is_told_to_the_moderators(
     assert "locked" in notice.body
 
 
+async def test_a_dead_reply_and_its_notice_are_one(store: Store, outbox: Outbox, hire: Hire, clock: HandClock) -> None:
+    """A crash between the two would leave a dead reply that nobody hears of; so the reply is not dead yet either."""
+    await enqueue(store, outbox, draft(kind=DeliveryKind.REPLY))
+    worker = hire(PostOffice(trouble=[Forbidden("locked")]))
+    with closing(sqlite3.connect(store.path)) as crash:
+        crash.execute("CREATE TRIGGER crash BEFORE INSERT ON deliveries BEGIN SELECT RAISE(ABORT, 'power cut'); END")
+        with pytest.raises(StoreError, match="power cut"):
+            await worker.deliver_next()
+    assert [each.state for each in await outbox.find()] == [DeliveryState.SENDING]
+
+
+@dataclass
+class SlowOffice(PostOffice):
+    """A messenger whose answer a test waits for, and lets come."""
+
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    answer: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def send(self, letter: Letter) -> str:
+        """Keeps it, once the test says so."""
+        self.asked.set()
+        await self.answer.wait()
+        return await super().send(letter)
+
+
+async def test_what_was_sent_is_written_down_before_a_cancelled_worker_ends(
+    store: Store, outbox: Outbox, hire: Hire
+) -> None:
+    """However often it is cancelled: whoever cancels it closes the store next, and what it sent would be sent again."""
+    office = SlowOffice()
+    await enqueue(store, outbox, draft())
+    working = asyncio.create_task(hire(office).deliver_next())
+    await office.asked.wait()
+    async with store.transaction():  # so that the outcome cannot be written yet
+        office.answer.set()
+        for _ in range(2):
+            await asyncio.sleep(0.01)
+            working.cancel()
+        await asyncio.sleep(0.01)
+        assert not working.done()
+    with pytest.raises(asyncio.CancelledError):
+        await working
+    assert [each.state for each in await outbox.find()] == [DeliveryState.SENT]
+
+
 async def test_what_cannot_be_sent_for_a_day_becomes_a_dead_letter(
     store: Store, outbox: Outbox, hire: Hire, clock: HandClock
 ) -> None:
@@ -274,6 +356,26 @@ async def test_a_second_reply_to_an_author_waits_for_a_person(
     await desk.approve("p2", "mod_anna")
     await deliver_all(worker, clock)
     assert [letter.post_id for letter in office.arrived] == ["p1", "p2"]
+
+
+async def test_a_reply_that_surely_failed_ends_no_earlier_cooldown(
+    store: Store, outbox: Outbox, manners: Manners, hire: Hire, desk: Desk, clock: HandClock
+) -> None:
+    """A second one, approved and refused by Reddit, leaves the thirty days of the first as they were."""
+    office = PostOffice()
+    worker = hire(office)
+    await judged(store, manners, clock, "p1")
+    await enqueue(store, outbox, draft("p1", DeliveryKind.REPLY))
+    await deliver_all(worker, clock)
+    clock.advance(10 * 86_400)
+    await judged(store, manners, clock, "p2")
+    await enqueue(store, outbox, draft("p2", DeliveryKind.REPLY, DeliveryState.HELD))
+    await desk.approve("p2", "mod_anna")
+    office.trouble = [Forbidden("locked")]
+    clock.advance(60)
+    await deliver_all(worker, clock)
+    assert [each.state for each in await outbox.of_post("p2")] == [DeliveryState.DEAD]
+    assert (await manners.ruling("testsub", "ann", clock.now())).verdict == "hold"
 
 
 async def test_an_author_who_opted_out_is_never_answered(
@@ -320,6 +422,20 @@ async def test_more_than_the_daily_cap_waits_for_a_person(
     await enqueue(store, outbox, draft("p60", DeliveryKind.REPLY))
     await deliver_all(worker, clock)
     assert len(office.arrived) == 51
+
+
+async def test_a_reply_that_a_moderator_approved_is_not_one_of_the_day(
+    store: Store, outbox: Outbox, manners: Manners, hire: Hire, desk: Desk, clock: HandClock
+) -> None:
+    """The cap counts what went out without approval, as the setting says."""
+    office = PostOffice()
+    await judged(store, manners, clock, "p1", level=Level.URGENT)
+    await enqueue(store, outbox, draft("p1", DeliveryKind.REPLY, DeliveryState.HELD))
+    await desk.approve("p1", "mod_anna")
+    await deliver_all(hire(office), clock)
+    one_a_day = Config.model_validate({"replies": {"daily_cap": 1}})
+    ruling = await Manners(store, b"k" * 32, one_a_day, clock).ruling("testsub", "bob", clock.now())
+    assert (len(office.arrived), ruling.verdict) == (1, "send")
 
 
 async def test_a_clock_that_was_ahead_holds_nothing_up(

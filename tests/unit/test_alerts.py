@@ -19,11 +19,12 @@ from bot.alerts import (
     compose_digest,
     compose_digest_line,
     compose_message,
+    how_many_fit,
     inert,
 )
 from bot.config import Replies, Team
 from bot.policy import decide
-from bot.recommendations import Counsel, counsel
+from bot.recommendations import Counsel, counsel, general_counsel
 from bot.resources import Catalogue
 from bot.types import Decision, Post, Reason
 from models.assessment import Assessment, Evidence, Ordinal
@@ -304,7 +305,6 @@ def test_a_digest_names_each_post_with_its_link() -> None:
     assert f"- “{TITLE}”: The post shows marked distress or more (possible). https://www.reddit.com/r/" in body
     assert "- “no title”: " in body
     assert body.splitlines()[-1] == "nightlight digest testsub"
-    assert " more." not in body
 
 
 def test_all_lines_of_a_day_share_their_subject() -> None:
@@ -315,13 +315,15 @@ def test_all_lines_of_a_day_share_their_subject() -> None:
     assert compose_digest_line(post(), WATCH, date(2026, 11, 25)).subject != subject
 
 
-def test_a_long_digest_counts_what_does_not_fit() -> None:
-    """Below 9,000 characters whatever comes, and no post is silently left out."""
-    body = digest(*(post("#" * 300, id_=f"p{n}") for n in range(500)))
-    shown = body.count("- “")
-    assert shown > 20
-    assert f"\nand {500 - shown} more.\n" in body
-    assert len(body) < LONGEST_BODY
+def test_a_message_of_a_digest_has_all_the_lines_it_has_room_for() -> None:
+    """Below 9,000 characters with so many, no longer with one more; a line alone goes out whatever it holds."""
+    lines = [compose_digest_line(post("#" * 300, id_=f"p{n}"), WATCH, DAY).body for n in range(500)]
+    fitting = how_many_fit("testsub", lines)
+    assert 20 < fitting < 500
+    bodies = [compose_digest("testsub", lines[:count]) for count in (fitting, fitting + 1)]
+    assert len(bodies[0]) < LONGEST_BODY <= len(bodies[1])
+    assert all(line in bodies[0] for line in lines[:fitting])
+    assert (how_many_fit("testsub", lines[:3]), how_many_fit("testsub", ["#" * 20_000])) == (3, 1)
 
 
 @given(HOSTILE, HOSTILE)
@@ -342,18 +344,24 @@ PAGE = "https://mods.example.org"
 
 @given(st.text(max_size=300), st.text(max_size=3000), st.sampled_from(Level))
 def test_a_chat_message_has_no_word_of_the_post(title: str, text: str, level: Level) -> None:
-    """Whatever the post says, two posts of one id and level make the same message, which fits into a chat and says
-    where the rest is to be found."""
+    """Whatever the post says, two posts of one id and level make the same message, which fits into a chat, says how to
+    answer and what may help with any such post, and where the rest is to be found."""
     decision = Decision(level, (Reason("x", "a reason"),), ())
     evidence = (Evidence(0, 5, Risk.IDEATION, "rules", "a note"),)
     about = Post("abc", "testsub", SECRET, title, text, 0.0, f"/r/testsub/comments/abc/{SECRET}/")
     judged = assessment(evidence)
-    helping = counsel(Document(title, text), judged, level, CATALOGUE, DAY)
+    helping = general_counsel(level, CATALOGUE, DAY)
     for page, rest in ((None, "nightlight reviews show abc"), (PAGE, f"{PAGE}/case/abc")):
         message = compose_message(about, judged, decision, CATALOGUE, counsel=helping, page_url=page)
-        other = compose_message(post("", "", permalink=""), None, decision, CATALOGUE, page_url=page)
+        other = compose_message(post("", "", permalink=""), None, decision, CATALOGUE, counsel=helping, page_url=page)
         assert message == other
         assert rest in message.body
+        assert len(message.body) < 1900
+        assert (helping.card is None) is (level is Level.NONE)
+        assert not helping.card or f"If you answer ({helping.card.title}): {helping.card.answer[0]}" in message.body
+        for each in helping.recommendations:
+            assert f"{advice_words(CATALOGUE.find(each.id))}\n" in message.body
+        assert bool(helping.recommendations) is (level is Level.CRISIS)
     assert "https://www.reddit.com/comments/abc\n" in message.body
     assert SECRET not in message.subject + message.body
 

@@ -27,6 +27,8 @@ modmail = true
 auto = ["crisis"]
 """
 
+WATCHED = "[reddit]\nsubreddits = ['one']\n"
+
 
 def write(folder: Path, text: str) -> Path:
     """A config.toml with this text."""
@@ -76,6 +78,16 @@ def test_the_example_names_every_setting_with_its_default() -> None:
         ("[alerts]\nchannels = ['phone', 'phone']", "twice"),
         ("[alerts]\nchannel_levels = { phone = ['none'] }", "alerts.channel_levels.phone"),
         ("[alerts]\nchannel_levels = { phone = ['crisis'] }", "which is no channel"),
+        (f"{WATCHED}[alerts]\nmodmail = false", "r/one: nobody would hear of what is crisis and urgent and unassessed"),
+        (
+            f"{WATCHED}[alerts]\nmodmail = false\nchannels = ['phone']\nchannel_levels = {{ phone = ['crisis'] }}",
+            "r/one: nobody would hear of what is urgent and unassessed",
+        ),
+        (
+            f"{WATCHED}[alerts]\nmodmail = false\nchannels = ['phone']\n[policy]\nurgent_does = []\n"
+            "[overrides.one.alerts]\nchannel_levels = { phone = ['crisis', 'unassessed'] }",
+            "r/one: nobody would hear of what is urgent",
+        ),
         ("[alerts]\nquiet_hours = '22-7'", "quiet_hours"),
         ("[alerts]\nquiet_hours = '22:00-07:00'\nquiet_zone = 'Europe/Nowhere'", "quiet_zone"),
         ("[overrides.abc.alerts]\nescalate_minutes = -1", "escalate_minutes"),

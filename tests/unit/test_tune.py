@@ -15,7 +15,7 @@ from bot.config import Config, Policy, Rule, Team
 from bot.deployment import ALERTING, BOUNDS, Point, Stream, alerts, bound_of, curve, view, with_bound
 from bot.errors import UsageError
 from bot.policy import decide
-from bot.tune import Budget, Recall, halve, lines_of, rewrite, stated_goal, tune
+from bot.tune import Budget, Recall, halve, lines_of, rewrite, save, stated_goal, tune
 from bot.types import Post
 from models.assessment import Assessment, Ordinal
 from models.document import Document
@@ -81,7 +81,7 @@ def stream(rows: int = 400) -> Stream:
     nothing = np.zeros(rows)
     scores = Scores(nothing + 1, np.zeros((rows, len(Disorder))), np.eye(4)[np.zeros(rows, dtype=int)], risk)
     none = np.zeros(rows, dtype=bool)
-    return Stream(scores, np.array(["ordinary, here"] * rows), at_risk, ~at_risk, none, none)
+    return Stream(scores, np.array(["ordinary, here"] * rows), at_risk, ~at_risk, none, none, none)
 
 
 def test_the_view_counts_a_stream() -> None:
@@ -167,6 +167,19 @@ def test_the_config_keeps_everything_else() -> None:
         assert all(line in written for line in short.splitlines())
         assert Config.model_validate(tomllib.loads(written)).policy.urgent == policy.urgent
     assert Config.model_validate(tomllib.loads(lines_of(policy))).policy == policy
+
+
+def test_a_config_is_rewritten_in_one_step(tmp_path: Path) -> None:
+    """Whoever reads it meanwhile has the old one whole; its permissions stay, and a link to it stays one."""
+    file, link = tmp_path / "ours.toml", tmp_path / "config.toml"
+    file.write_text("[log]  # ours\n", encoding="utf-8")
+    file.chmod(0o600)
+    link.symlink_to(file)
+    with file.open(encoding="utf-8") as reader:
+        save(link, with_bound(Policy(), 0.31))
+        assert reader.read() == "[log]  # ours\n"
+    assert "0.31" in file.read_text(encoding="utf-8")
+    assert (link.is_symlink(), file.stat().st_mode & 0o777, len(list(tmp_path.iterdir()))) == (True, 0o600, 2)
 
 
 def test_rules_written_as_tables_are_rewritten_too() -> None:

@@ -1,0 +1,2 @@
+-- What was proposed before a moderator put the reply together from other parts; null where nobody did.
+ALTER TABLE deliveries ADD COLUMN proposed TEXT;
