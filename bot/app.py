@@ -257,7 +257,9 @@ async def _second_reader(
         if not config.llm.choose:
             yield second
             return
-        chooser = await stack.enter_async_context(open_chooser(config, clock=clock, permit=calls.spend))
+        # An order is a help, a reading may be what is needed: the last half of the day's calls is for readings alone.
+        half = DailyCalls(store, clock, config.llm.budget_per_day // 2)
+        chooser = await stack.enter_async_context(open_chooser(config, clock, half.spend, half.refund))
         yield Chooser(second, chooser, config.llm, catalogue, lambda: date_of(clock.now()))
 
 

@@ -113,7 +113,8 @@ def _llm(config: Config) -> Finding:
     if llm.prompt not in prompts.names():
         return Finding("language model", False, f"[llm] prompt is none of {', '.join(prompts.names())}")
     read = ", ".join(f"r/{name}" for name in llm.subreddits)
-    return Finding("language model", True, f"{llm.model} at {llm.base_url} gets posts in doubt from {read}")
+    what = "posts in doubt and those of urgent alerts" if llm.choose else "posts in doubt"
+    return Finding("language model", True, f"{llm.model} at {llm.base_url} gets {what} from {read}")
 
 
 def _catalogue(config: Config, today: date) -> Finding:

@@ -72,10 +72,14 @@ class Chooser:
         return self._second.wants(judgement) or self._has_a_choice(judgement)
 
     async def read(self, judgement: Judgement) -> Judgement:
-        """The judgement, read again where it is in doubt, with what the model chose of the advice."""
+        """The judgement, read again where it is in doubt, with what the model chose of the advice.
+
+        Both take `timeout_seconds` at most together.
+        """
+        until = asyncio.get_running_loop().time() + self._config.timeout_seconds
         if self._second.wants(judgement):
             judgement = await self._second.read(judgement)
-        return await self._chosen(judgement) if self._has_a_choice(judgement) else judgement
+        return await self._chosen(judgement, until) if self._has_a_choice(judgement) else judgement
 
     def _has_a_choice(self, judgement: Judgement) -> bool:
         decision, post = judgement.decision, judgement.post
@@ -83,7 +87,7 @@ class Chooser:
         judged = judgement.assessment is not None and decision.level not in (Level.CRISIS, Level.UNASSESSED)
         return alerts and judged and not post.is_gone and self._config.may_read(post.subreddit)
 
-    async def _chosen(self, judgement: Judgement) -> Judgement:
+    async def _chosen(self, judgement: Judgement, until: float) -> Judgement:
         post, level = judgement.post, judgement.decision.level
         document = document_of(post)
         offer = counsel(document, judgement.assessment, level, self._catalogue, self._today(), OFFERED)
@@ -94,7 +98,7 @@ class Chooser:
             return judgement
         self._waiting += 1
         try:
-            async with asyncio.timeout(self._config.timeout_seconds):
+            async with asyncio.timeout_at(until):
                 choice = await self._model.choose(document, options)
         except Exception as error:  # the last fence: no answer, however made, may cost a post its alert
             log.info("post.not_chosen", post_id=post.id, subreddit=post.subreddit, error=type(error).__name__)
@@ -108,15 +112,17 @@ class Chooser:
 
 
 @asynccontextmanager
-async def open_chooser(config: Config, clock: Clock, permit: Callable[[], Awaitable[None]]) -> AsyncIterator[Model]:
-    """The language model that [llm] names, asked once a post; `permit` is awaited before every call."""
+async def open_chooser(
+    config: Config, clock: Clock, permit: Callable[[], Awaitable[None]], refund: Callable[[], Awaitable[None]]
+) -> AsyncIterator[Model]:
+    """The language model that [llm] names, asked once a post; see `Server` for `permit` and `refund`."""
     import prompts
     from models.chat import Server
     from models.chooser import LlmChooser
 
     llm = config.llm
-    server = Server(llm.base_url or "", llm.model, llm_api_key(), llm.timeout_seconds, 1, clock, permit)
-    chooser = LlmChooser(server, prompts.load("choose"))
+    server = Server(llm.base_url or "", llm.model, llm_api_key(), llm.timeout_seconds, 1, clock, permit, refund)
+    chooser = LlmChooser(server, prompts.load("choose"), llm.concurrency)
     try:
         yield chooser
     finally:

@@ -16,6 +16,7 @@ from pydantic.types import SecretStr
 from bot.errors import ConfigError
 from bot.quiet import QuietHours
 from bot.types import DeliveryKind, author_name
+from models.assessment import Band
 from models.labels import Level, Risk, Severity
 
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -42,6 +43,17 @@ def _no_repeats(value: tuple[str, ...]) -> tuple[str, ...]:
     if len({name.casefold() for name in value}) != len(value):
         raise ValueError("names one twice")
     return value
+
+
+def band_of(unsure_from: float | None, unsure_to: float | None) -> Band | None:
+    """The band between both, None without them. Raises ValueError when one is missing or above the other."""
+    if unsure_from is None or unsure_to is None:
+        if unsure_from != unsure_to:
+            raise ValueError("unsure_from and unsure_to belong together")
+        return None
+    if unsure_from > unsure_to:
+        raise ValueError("unsure_from is above unsure_to")
+    return Band(unsure_from, unsure_to)
 
 
 Address = Annotated[str, AfterValidator(_http_only)]
@@ -115,15 +127,19 @@ class Llm(_Section):
     )
     concurrency: int = Field(16, ge=1, le=1024, description="posts under way at once")
     timeout_seconds: float = Field(60.0, gt=0, description="how long one answer may take")
-    unsure_from: Probability = Field(
-        0.05, description="live, a post is read again when thoughts of dying are at least this likely in it ..."
+    unsure_from: Probability | None = Field(
+        None,
+        description="live, a post is read again when thoughts of dying are at least this likely in it ...; left out: "
+        "where the model was measured to be unsure",
     )
-    unsure_to: Probability = Field(
-        0.2, description="... and less likely than this, or when dictionary and encoder differ"
+    unsure_to: Probability | None = Field(
+        None, description="... and less likely than this, or when dictionary and encoder differ"
     )
-    budget_per_day: int = Field(1000, ge=0, description="calls that `run` may make in a day (UTC)")
+    budget_per_day: int = Field(
+        1000, ge=0, description="calls that `run` may make in a day (UTC), half of them at most for `choose`"
+    )
     choose: bool = Field(
-        False, description="live, let it put the recommendations of urgent alerts in order; the posts are sent for that"
+        True, description="live, let it put the recommendations of urgent alerts in order; the posts are sent for that"
     )
     prompt_price_per_million: float = Field(
         0.0, ge=0, description="what a million tokens of prompt cost, in your currency"
@@ -135,9 +151,13 @@ class Llm(_Section):
 
     @model_validator(mode="after")
     def _in_order(self) -> Llm:
-        if self.unsure_from > self.unsure_to:
-            raise ValueError("unsure_from is above unsure_to")
+        band_of(self.unsure_from, self.unsure_to)
         return self
+
+    @property
+    def unsure(self) -> Band | None:
+        """What counts as doubt instead of what the model was measured for; None: that."""
+        return band_of(self.unsure_from, self.unsure_to)
 
     @property
     def reads_live(self) -> bool:

@@ -20,7 +20,7 @@ from pydantic import SecretStr, TypeAdapter, ValidationError
 from bot.clock import Clock, SystemClock
 from bot.config import Config, llm_api_key
 from bot.errors import SetupError, UsageError
-from bot.judge import document_of
+from bot.judge import document_of, live_judge
 from bot.replay import IdSet
 from bot.sources.archive import BadLine, check_archive, read_archive
 from bot.types import Post
@@ -65,10 +65,8 @@ async def open_annotator(kind: Kind, config: Config) -> AsyncIterator[Annotator]
         encoder = Encoder.load(model.path, model.threads, model.batch_size, backend=model.backend)
         yield ClassifierAnnotator(encoder, {"encoder": encoder.version})
     elif kind == "hybrid":
-        from models.hybrid import Hybrid
-
-        hybrid = Hybrid.load(config.model.path, config.model.threads, config.model.batch_size)
-        yield ClassifierAnnotator(hybrid, hybrid.versions)
+        judge = live_judge(config.model)
+        yield ClassifierAnnotator(judge, judge.versions)
     else:
         async with open_llm(config) as llm:
             yield llm

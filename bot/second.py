@@ -24,8 +24,9 @@ _MOST_WAITING = 256
 
 
 def in_doubt(assessment: Assessment, config: Llm) -> bool:
-    """Whether thoughts of dying are possible and no more than that, or two readers disagree about any risk."""
-    unsure = config.unsure_from <= assessment.risk.at_least(Risk.IDEATION) < config.unsure_to
+    """Whether the model is unsure of thoughts of dying, or two readers disagree about any risk."""
+    band = config.unsure
+    unsure = assessment.unsure if band is None else assessment.risk.at_least(Risk.IDEATION) in band
     return unsure or assessment.disputed
 
 

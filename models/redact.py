@@ -3,7 +3,7 @@
 Taken out: user names (`u/name`, `@name`), e-mail addresses (also `name at host dot com`), links, telephone numbers, and
 names of places (`models.places` says which). Not taken out: names of people, street addresses, employers and schools,
 user names without a mark, and whatever is spelled so as to escape a pattern. When in doubt a number goes; a date, a
-year and the short numbers of crisis lines stay, as they carry meaning.
+year, a price, a round number and the short numbers of crisis lines stay, as they carry meaning.
 """
 
 from __future__ import annotations
@@ -23,8 +23,19 @@ _PLACEHOLDERS = {"email": "{email}", "link": "{link}", "user": "{user}", "phone"
 # follows a link, and the words after it must not vanish with it.
 _IN_LINK = r"[!#-;=?-~\u00a1-\u024f]"
 
-# Top-level domains that are no English word, so that "home.Then" and "leave.me" are no links.
-_TLD = r"(?:com|net|org|edu|gov|info|io|gg|app|dev|uk|ca|au|nz|ie|de|fr|nl|eu|br|jp|ru|pl|se|ch|tv|ly|xyz)"
+# Top-level domains that are no English word, so that "home.Then" and "leave.me" are no links; and, in small letters,
+# some that are one but seldom begin a sentence.
+_TLD = (
+    r"(?:com|net|org|edu|gov|mil|info|biz|mobi|io|co|gg|app|dev|xyz|xxx|tv|ly|cc|tk|fm|gl|ws|uk|ca|au|nz|ie|de"
+    r"|fr|nl|eu|ch|se|dk|fi|pl|cz|sk|hu|ro|bg|gr|pt|lt|lv|ee|ru|ua|tr|il|br|mx|ar|cl|jp|kr|cn|tw|hk|sg|vn|th|ph|pk"
+    r"|za|ng|ke|(?-i:us|ai|online|site|website|blog|shop|club|tech))"
+)
+
+# What stands between the digits of a telephone number, beside brackets and slashes: spaces, dots, dashes of every kind.
+_DASHES = r"\u2010-\u2015\u2212\ufe58\ufe63\uff0d-"
+_GAP = rf"[ \u00a0\u2007\u2009\u202f.{_DASHES}]"
+
+_DAY, _MONTH, _YEAR = r"(?:0[1-9]|[12]\d|3[01])", r"(?:0[1-9]|1[0-2])", r"(?:19|20)\d\d"
 
 # Every branch takes time linear in the text: repetitions are possessive or bounded, and the lookbehinds let a branch
 # with an unbounded repetition start once in a run of its own characters.
@@ -37,7 +48,7 @@ _PERSONAL = re.compile(
       | (?<![\w@.-]) (?:[a-z0-9-]++\.){{1,8}} [a-z]{{2,10}} / {_IN_LINK}++
     )
   | (?P<email>
-        (?<![\w.+%-]) [\w.+%-]++ [@＠] [\w-]++ (?:\.[\w-]++)++
+        (?<![\w.+%-]) [\w.+%-]++ [@＠] (?: [\w-]++ (?:\.[\w-]++)++ | [^\W\d_][\w-]++ )
       | (?<![\w.+%-]) [\w+%-]++ (?:\.[\w+%-]++)*+
         (?: [ ]at[ ] [\w-]++ [ ]dot[ ]
           | [ ]?[(\[]at[)\]][ ]? [\w-]++ (?: [ ]?[(\[]dot[)\]][ ]? | [ ]dot[ ] | \. ) )
@@ -48,13 +59,22 @@ _PERSONAL = re.compile(
       | (?<![\w.+%-]) [@＠] \w [\w.-]*+ (?:@[\w.-]++)?
     )
   | (?P<phone>
-        (?<![\w.,/-])
-        (?! (?: \d{{4}}[/.-]\d\d?[/.-]\d\d? | \d\d?[/.-]\d\d?[/.-]\d{{4}}        # a date
-              | (?:19|20)\d\d [ /-]{{1,3}} (?:19|20)\d\d ) (?!\d) )               # two years
-        (?: (?:\+|00)[ ]? \(?\d (?:[ .()/-]{{0,3}}\d){{6,18}}      # with a country code
-          | \(?\d (?:[ .()-]{{0,3}}\d){{8,18}}                      # nine digits or more
-          | \d{{3,4}} [ .-] \d{{4}} (?!\d)                          # a local number
-          | \d\d (?:[ .-]\d\d){{3}} (?!\d)                          # a number in pairs
+        # After a full stop it may stand, and is no decimals: "Tel.0151".
+        (?: (?<=[^\W\d]\.) | (?<![\w.,/-]) )
+        # No date, no two years, not from so many hundreds to so many.
+        (?! (?: \d{{4}}[/.{_DASHES}]\d\d?[/.{_DASHES}]\d\d? | \d\d?[/.{_DASHES}]\d\d?[/.{_DASHES}]\d{{4}}
+              | {_YEAR} (?:/|{_GAP}){{1,3}} {_YEAR} | \d\d00 {_GAP}{{1,3}} \d\d00 ) (?!\d) )
+        (?: (?:\+|00)[ ]? \(?\d (?:(?:[()/]|{_GAP}){{0,3}}\d){{6,18}}      # with a country code
+          | \(?\d (?:(?:[()]|{_GAP}){{0,3}}\d){{8,18}}                      # nine digits or more
+          | \(?0\d{{2,5}}\)? [ ]?/[ ]? \d (?:{_GAP}?\d){{3,9}} (?!\d)        # an area, a slash and a number
+          | 0\d/\d{{3}} {_GAP}? \d\d {_GAP}? \d\d (?!\d)
+          | \d{{3}}/\d{{3}}/\d{{4}} (?!\d)
+          | \d{{3,4}} {_GAP} \d{{4}} (?!\d)                                # a local number
+          | \d\d (?:{_GAP}\d\d){{3}} (?!\d)                                # a number in pairs
+          # Seven or eight digits in a row, unless they are a price, a date or a round number.
+          | (?<![$€£¥\#]) (?<![$€£¥][ ])
+            (?! (?: {_YEAR}{_MONTH}{_DAY} | {_DAY}{_MONTH}{_YEAR} | {_MONTH}{_DAY}{_YEAR} | \d{{4,5}}000 ) (?!\d) )
+            \d{{7,8}} (?! \w | [.,]\d | [ ]?[%€$£¥] )
         )
     )
     """,

@@ -247,8 +247,12 @@ def status(config: ConfigFile = Path("config.toml")) -> None:
         looked = "" if gap.is_open else f" {gap.looked_by} has looked through them."
         console.print(f"Posts in r/{gap.subreddit} from {between} may never have been read.{looked}", soft_wrap=True)
     console.print(_vitals(standing), highlight=False, soft_wrap=True)
-    if standing.llm_calls:
-        console.print(f"{standing.llm_calls:,} calls to the language model today (UTC).", highlight=False)
+    llm = settings_of(config).llm
+    if llm.reads_live or standing.llm_calls:
+        calls = f"{standing.llm_calls:,} of {llm.budget_per_day:,} calls to the language model made today (UTC)"
+        over = standing.llm_calls >= llm.budget_per_day
+        rest = "; none are left, and posts in doubt keep the level they have." if over else "."
+        console.print(calls + rest, highlight=False, soft_wrap=True)
 
 
 def _when(utc: float | None) -> str:

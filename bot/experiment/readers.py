@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from itertools import compress
 from pathlib import Path
+from typing import cast
 
 from bot.config import Llm
 from bot.experiment.settings import AnnotatorSettings, Experiment
@@ -71,11 +72,11 @@ async def open_reader(experiment: Experiment, settings: AnnotatorSettings, cache
         async with open_llm(config, api_key=settings.api_key()) as llm:
             yield llm
     elif settings.second:
-        from models.hybrid import Hybrid
-
-        hybrid = Hybrid.load(config.model.path, config.model.threads, config.model.batch_size)
-        async with open_llm(config, api_key=experiment.annotator(settings.second).api_key()) as llm:
-            yield SecondRead(ClassifierAnnotator(hybrid, hybrid.versions), llm, config.llm)
+        async with (
+            open_annotator("hybrid", config) as local,
+            open_llm(config, api_key=experiment.annotator(settings.second).api_key()) as llm,
+        ):
+            yield SecondRead(cast("ClassifierAnnotator", local), llm, config.llm)
     else:
         async with open_annotator(settings.kind, config) as annotator:
             yield annotator

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-from bot.config import Address, Config, Llm, Model, Probability, read
+from bot.config import Address, Config, Llm, Model, Probability, band_of, read
 from models.consensus import Method
 from models.labels import Task
 
@@ -46,8 +46,14 @@ class AnnotatorSettings(_Section):
     second: Name | None = Field(
         None, description="hybrid: the llm annotator that reads again what is in doubt, and can only raise a level"
     )
-    unsure_from: Probability = Field(0.05, description="hybrid: in doubt is a post as likely at ideation as this ...")
-    unsure_to: Probability = Field(0.2, description="hybrid: ... and less than this, or a dispute about any risk")
+    unsure_from: Probability | None = Field(
+        None,
+        description="hybrid: in doubt is a post as likely at ideation as this ...; left out: where the model was "
+        "measured to be unsure",
+    )
+    unsure_to: Probability | None = Field(
+        None, description="hybrid: ... and less than this, or a dispute about any risk"
+    )
 
     @model_validator(mode="after")
     def _fits_its_kind(self) -> AnnotatorSettings:
@@ -55,6 +61,7 @@ class AnnotatorSettings(_Section):
             raise ValueError(f"{self.name} needs base_url and model")
         if self.second and self.kind != "hybrid":
             raise ValueError(f"{self.name} is no hybrid, so it has no second reader")
+        band_of(self.unsure_from, self.unsure_to)
         return self
 
     @property

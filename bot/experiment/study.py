@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -19,10 +20,10 @@ from bot.consensus import merged
 from bot.errors import UsageError
 from bot.experiment.readers import open_reader
 from bot.experiment.sample import Sample
-from bot.experiment.settings import PEOPLE, Experiment, ModelSettings
+from bot.experiment.settings import PEOPLE, AnnotatorSettings, Experiment, ModelSettings
 from bot.files import write_whole
 from bot.label import Labelled, Labelling, duration, read_labels, run_label
-from models.annotation import Status
+from models.annotation import Annotator, Status
 from models.assessment import Assessment
 from models.heads import OUTPUTS, Floats
 from models.soft import SoftLabels
@@ -91,8 +92,17 @@ class Study:
         """Lets every annotator label what it has not labelled yet. The exit code, as `run_label` has it.
 
         1 when some posts have no answer; more than 128 when a signal stopped it, and then the rest is left undone.
+        Raises UsageError as `set_aside` does.
         """
         code, cache = 0, self.folder / "answers.db"
+
+        @asynccontextmanager
+        async def opened(settings: AnnotatorSettings) -> AsyncIterator[Annotator]:
+            async with open_reader(self.experiment, settings, cache) as annotator:
+                if await asyncio.to_thread(self.set_aside, settings.name, annotator.versions):
+                    console.print(f"{settings.name} is not what it was: it labels anew", markup=False)
+                yield annotator
+
         for settings in self.experiment.annotators:
             console.print(f"{settings.name} labels:", markup=False)
             labelling = Labelling(
@@ -102,11 +112,32 @@ class Study:
                 self.experiment.config(settings, cache),
                 frozenset(self.sample.ids),
             )
-            own = run_label(labelling, partial(open_reader, self.experiment, settings, cache))
+            own = run_label(labelling, partial(opened, settings))
             if own > 128:
                 return own
             code = max(code, own)
         return code
+
+    def set_aside(self, name: str, versions: Mapping[str, str]) -> bool:
+        """Whether there were labels by another version of the dictionary or the encoder, which are renamed to
+        `NAME.jsonl.before`: labelling anew costs time alone.
+
+        Raises UsageError when they are by another language model or prompt, whose labels may have cost money.
+        """
+        file = self.labels_file(name)
+        lines = read_labels(file) if file.exists() else ()
+        answers = (line.annotation for line in lines if line.annotation.status is not Status.FAILED)
+        made_by = next((each.versions for each in answers if each.versions != versions), None)
+        if made_by is None:
+            return False
+        if any(made_by.get(part) != versions.get(part) for part in ("llm", "prompt")):
+            raise UsageError(
+                f"{file} was labelled with {_spelled(made_by)}, and {name} is now {_spelled(versions)}. Move that file "
+                f"away to label anew; what {self.folder / 'answers.db'} knows is not asked again. Or keep it, and give "
+                "the annotator another name"
+            )
+        file.replace(file.with_name(f"{file.name}.before"))
+        return True
 
     def merge(self) -> None:
         """Writes what people say, and the consensus. Raises UsageError as `merged` does."""
@@ -299,3 +330,7 @@ def _progress(console: Console, total: int) -> Iterator[Callable[[str], None]]:
                 console.print(f"{done:,} of {total:,} cells, about {left} left", markup=False)
 
         yield on_done
+
+
+def _spelled(versions: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in versions.items())

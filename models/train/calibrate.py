@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
+from models.assessment import Band
 from models.decision import Floats, decide, distribution
 from models.evaluate import balanced_accuracy, binary_f1, levels
 from models.heads import ADJACENT, OUTPUTS, TASKS, Heads
@@ -19,6 +21,7 @@ from models.train.data import Example
 
 N = TypeVar("N", np.float32, np.int64)
 Ints = NDArray[np.int64]
+Floats64 = NDArray[np.float64]
 Worth = Callable[[Ints], float]
 
 # Nothing finer is known from so few rows.
@@ -29,6 +32,8 @@ _ROUNDS = 3
 _SLACK = 0.004
 # At most so much of the ordinary posts with mental-health words may be called relevant.
 _FALSE_ALARMS = 0.11
+# Below the band of doubt lies at most so much of what is grave; from its end on at least so much is grave.
+_MISSED, _CERTAIN = 0.05, 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +110,23 @@ def fit_line(scores: Floats, targets: Floats) -> tuple[float, float]:
     )
     # A slope of 0 or below would turn the ranking round: few rows, no signal.
     return max(float(line.coef_[0, 0]), 0.05), float(line.intercept_[0])
+
+
+def band_of_doubt(probabilities: Floats64, grave: NDArray[np.bool_], single: Floats64) -> Band | None:
+    """Where a probability neither rules out what it is of nor makes it certain; None unless some rows are grave and
+    some are not. The first two arrays are (rows,); `single` are the probabilities of single posts that are held for
+    grave, (posts,).
+
+    It begins at the highest probability that all but 5 % of the grave rows, and of the single posts, reach. It ends at
+    the lowest one from which on 80 % of the rows are grave; at 1 when there is none.
+    """
+    if not grave.any() or grave.all():
+        return None
+    start = min(np.sort(each)[int(_MISSED * len(each))] for each in (probabilities[grave], single) if len(each))
+    certain = (at for at in np.unique(probabilities) if grave[probabilities >= at].mean() >= _CERTAIN)
+    end = max(start, next(certain, 1.0))
+    # Rounded down, so that the band still begins at the row it was found by.
+    return Band(math.floor(start * 1000) / 1000, math.floor(end * 1000) / 1000)
 
 
 def best_threshold(worth: Callable[[float], float]) -> float:

@@ -12,7 +12,7 @@ import numpy as np
 from jinja2 import Environment, StrictUndefined
 
 from models.assessment import Classifier
-from models.encoder import Encoder, Manifest, Reader, prepare
+from models.encoder import UNMEASURED, Encoder, Manifest, Reader, prepare
 from models.hybrid import Hybrid
 from models.labelled import Row
 from models.labels import Disorder, Risk, Severity, Task
@@ -105,6 +105,8 @@ def write(
     return environment.from_string(template).render(
         name=manifest.name,
         base_sha256=manifest.base_sha256,
+        unsure=manifest.unsure,
+        doubt_measured=manifest.unsure != UNMEASURED,
         depth=manifest.features[0].split()[1],
         disorders=len(Disorder),
         skims=skims,

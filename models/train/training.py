@@ -13,15 +13,17 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
+from models.assessment import Band
 from models.document import Document
-from models.encoder import LAYERS_FILE, SHIPPED_BASE, Encoder, Manifest, Reader, base_folder
+from models.encoder import LAYERS_FILE, SHIPPED_BASE, UNMEASURED, Encoder, Manifest, Reader, base_folder
 from models.heads import OUTPUTS, TASKS, Bag, Encoded, Heads
+from models.hybrid import Hybrid
 from models.labels import Risk, Severity
 from models.onnx_export import Blueprint, Progress, onnx_file, sha256_of
 from models.rules import Rules
-from models.scorecard import CSSRS
+from models.scorecard import CSSRS, SUICIDE, judge_rows
 from models.train import card, record
-from models.train.calibrate import Sheet, calibrate
+from models.train.calibrate import Sheet, band_of_doubt, calibrate
 from models.train.data import FOLDS, INVENTED, OPINIONS, Example, Opinion, load
 from models.train.fit import (
     FEATURES,
@@ -139,6 +141,7 @@ def _fit(
         for name in ("config.json", "tokenizer.json", "model.safetensors"):
             shutil.copyfile(base / name, out / name)
     progress("Measuring the dictionary's precision")
+    rules = Rules.load()
     manifest = Manifest(
         name="minilm" if course.base is None else out.name,
         package=SHIPPED_BASE if course.base is None else None,
@@ -148,13 +151,17 @@ def _fit(
         features=blueprint.features,
         window_tokens=WINDOW_TOKENS,
         windows=WINDOWS,
-        rule_precision=rule_precision(learning, Rules.load()),
+        rule_precision=rule_precision(learning, rules),
     )
-    (out / "nightlight.json").write_text(json.dumps(manifest.as_json(), indent=2) + "\n", encoding="utf-8")
     progress("Calibrating on rows it did not learn from")
     reader = Reader(windows, onnx_file(blueprint, progress))
     held = [example for example in examples if example.fold == held_fold and example.set_name not in _UNMEASURED]
-    calibrate(heads, _sheet(heads, reader, held)).save(out / "heads.safetensors")
+    heads_file = out / "heads.safetensors"
+    calibrate(heads, _sheet(heads, reader, held)).save(heads_file)
+    served = Encoder(reader, Heads.read(heads_file), manifest, manifest.name)
+    unsure = measured_doubt(Hybrid(rules, served), held)
+    manifest = replace(manifest, unsure=unsure or UNMEASURED)
+    (out / "nightlight.json").write_text(json.dumps(manifest.as_json(), indent=2) + "\n", encoding="utf-8")
 
 
 def _on_tuned_layers(
@@ -260,6 +267,21 @@ def _digest(lessons: Sequence[Lesson]) -> str:
             digest.update(values.tobytes())
         digest.update(str(lesson.appetite).encode())
     return digest.hexdigest()
+
+
+def measured_doubt(hybrid: Hybrid, held: Sequence[Example]) -> Band | None:
+    """The band of doubt about ideation among the users whose risk people labelled; None when they tell nothing.
+
+    A user counts by the gravest of their posts, and live a post stands alone: so the posts of a subreddit about suicide
+    count as well where it is about what is missed.
+    """
+    users = [example.row for example in held if example.set_name == "risk_cssrs"]
+    posts = [example.row for example in held if example.set_name == "risk_binary" and example.row.labels[0] == SUICIDE]
+    if not users:
+        return None
+    likely = judge_rows(hybrid, [*users, *posts]).risk[:, Risk.IDEATION.rank]
+    grave = np.array([CSSRS[row.labels[0]] >= Risk.IDEATION for row in users])
+    return band_of_doubt(likely[: len(users)], grave, likely[len(users) :])
 
 
 def rule_precision(examples: Sequence[Example], rules: Rules) -> dict[str, dict[str, float]]:

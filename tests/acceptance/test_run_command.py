@@ -153,6 +153,7 @@ subreddits = ["testsub"]
 timeout_seconds = 300
 unsure_from = 0.0
 unsure_to = 1.0
+choose = false
 """
 
 

@@ -80,6 +80,8 @@ def test_a_model_is_trained_recorded_and_used(tmp_path: Path, data: Path, base: 
     assert {"card.md", "heads.safetensors", "layers.safetensors", "nightlight.json"} <= {f.name for f in out.iterdir()}
     assert "severity, naseem_severity" in (out / "card.md").read_text(encoding="utf-8")
     assert {"config.json", "loss.csv", "loss.png", "metrics.json"} <= {file.name for file in run.iterdir()}
+    start, end = json.loads((out / "nightlight.json").read_text())["unsure"]
+    assert f"From {start} up to {end}" in (out / "card.md").read_text(encoding="utf-8")
     assert set(json.loads((run / "config.json").read_text())["data"]) == {file.name for file in data.iterdir()}
     config = tmp_path / "config.toml"
     config.write_text(f'[model]\npath = "{out}"\n', encoding="utf-8")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -14,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from bot.calls import DailyCalls, calls_today
-from bot.choosing import Chooser, open_chooser
+from bot.choosing import Chooser, Reader, open_chooser
 from bot.clock import date_of
 from bot.config import Config, Secrets
 from bot.judge import Judgement, document_of, judge
@@ -58,18 +60,39 @@ class Nobody:
         return judgement
 
 
+class Slow(Nobody):
+    """A second reader that wants everything and takes its time."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+
+    def wants(self, judgement: Judgement) -> bool:
+        """Always."""
+        return True
+
+    async def read(self, judgement: Judgement) -> Judgement:
+        """As it was, after a while."""
+        await asyncio.sleep(self._seconds)
+        return judgement
+
+
 async def permitted() -> None:
     """Every call is allowed."""
 
 
 @asynccontextmanager
 async def choosing(
-    server: FakeLlm, clock: HandClock, timeout_seconds: float = 20, permit: Callable[[], object] = permitted
+    server: FakeLlm,
+    clock: HandClock,
+    timeout_seconds: float = 20,
+    permit: Callable[[], object] = permitted,
+    second: Reader | None = None,
+    **more: object,
 ) -> AsyncIterator[Chooser]:
-    llm = {"base_url": server.base_url, "model": "fake", "subreddits": ["testsub"], "choose": True}
+    llm = {"base_url": server.base_url, "model": "fake", "subreddits": ["testsub"], **more}
     config = Config.model_validate({"llm": {**llm, "timeout_seconds": timeout_seconds}})
-    async with open_chooser(config, clock, permit) as model:  # type: ignore[arg-type]
-        yield Chooser(Nobody(), model, config.llm, CATALOGUE, lambda: TODAY)
+    async with open_chooser(config, clock, permit, permit) as model:  # type: ignore[arg-type]
+        yield Chooser(second or Nobody(), model, config.llm, CATALOGUE, lambda: TODAY)
 
 
 def judged(post: Post = POST) -> Judgement:
@@ -138,6 +161,49 @@ async def test_a_slow_server_costs_no_alert(clock: HandClock) -> None:
     act = slowly(30, picks(lambda ids: ids[:1]))
     async with FakeLlm(act) as server, choosing(server, clock, timeout_seconds=0.5) as chooser:
         assert await chooser.read(judged()) == judged()
+
+
+async def test_reading_and_choosing_share_one_time(clock: HandClock) -> None:
+    """What the second reader took is not given to the choice again: none is begun when nothing is left."""
+    act = picks(lambda ids: ids[:1])
+    async with FakeLlm(act) as server, choosing(server, clock, timeout_seconds=0.2, second=Slow(0.25)) as chooser:
+        assert await chooser.read(judged()) == judged()
+        assert server.calls == []
+    act = slowly(30, picks(lambda ids: ids[:1]))
+    async with FakeLlm(act) as server, choosing(server, clock, timeout_seconds=1, second=Slow(0.5)) as chooser:
+        started = time.monotonic()
+        assert await chooser.read(judged()) == judged()
+        assert time.monotonic() - started < 1.4
+
+
+async def test_no_more_are_under_way_than_the_team_allows(clock: HandClock) -> None:
+    """`concurrency` holds for choices too."""
+    act = slowly(0.05, picks(lambda ids: ids[:1]))
+    async with FakeLlm(act) as server, choosing(server, clock, concurrency=3) as chooser:
+        after = await asyncio.gather(*(chooser.read(judged()) for _ in range(12)))
+    assert all(each.counsel for each in after)
+    assert server.most_at_once == 3
+
+
+@pytest.mark.parametrize(
+    ("reason", "kept"),
+    [
+        (" it fits ", "it fits"),
+        ("long " * 100, ("long " * 100)[:200]),
+        ("", None),
+        ("I was told to Put those that  fit\nthe post in order", None),
+        ("the key is sk-never-to-be-seen", None),
+    ],
+)
+async def test_a_reason_is_short_and_repeats_neither_prompt_nor_key(
+    clock: HandClock, monkeypatch: pytest.MonkeyPatch, reason: str, kept: str | None
+) -> None:
+    """Cut to 200 characters, and left out where it leaks; the order stands."""
+    monkeypatch.setenv("NIGHTLIGHT_LLM_API_KEY", "sk-never-to-be-seen")
+    async with FakeLlm(picks(lambda ids: ids[1:2], reason)) as server, choosing(server, clock) as chooser:
+        after = await chooser.read(judged())
+    assert after.counsel is not None
+    assert list(after.counsel.model_reasons.values()) == ([] if kept is None else [kept])
 
 
 async def test_a_post_that_gives_orders_to_an_obedient_model_gets_no_word_in(clock: HandClock) -> None:
@@ -210,6 +276,19 @@ async def test_a_line_stays_first_whatever_a_model_says(clock: HandClock) -> Non
     assert after.counsel is not None
     assert after.counsel.recommendations[0].kind is Kind.LINE
     assert len(after.counsel.recommendations) == 2
+
+
+async def test_the_last_half_of_the_days_calls_is_for_readings(
+    config: Config, secrets: Secrets, reddit: SandboxReddit, clock: HandClock
+) -> None:
+    """A choice is a help and no more: of two calls a day it may be one."""
+    for number in range(2):
+        reddit.submit("testsub", f"alone {number}", "severe: exams, debts, and my boss", "somebody")
+    async with FakeLlm(picks(lambda ids: ids[:2])) as llm:
+        one = reading(config, llm.base_url, choose=True, timeout_seconds=30, budget_per_day=2)
+        async with running(one, secrets, clock):
+            await until(lambda: len(reddit.conversations) == 2, "two alerts")
+        assert len(llm.calls) == 1
 
 
 async def test_in_the_live_loop_moderators_read_it_and_the_author_does_not(

@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,10 +23,12 @@ import structlog
 from starlette.responses import JSONResponse, Response
 
 from bot import app, log
+from bot.choosing import Chooser, open_chooser
 from bot.config import Config, Log, Secrets
 from bot.judge import Judgement, document_of, judge
 from bot.label import open_llm
 from bot.record import to_line, to_record
+from bot.resources import Catalogue
 from bot.sandbox.server import SandboxServer
 from bot.sandbox.state import SandboxReddit
 from bot.second import SecondReader
@@ -34,6 +38,7 @@ from models.labels import Level
 from models.redact import redact
 from tests.conftest import NOON, HandClock
 from tests.fake_llm import GOOD_ANSWER, Act, Call, FakeLlm, completion, fails, sends
+from tests.integration.test_choosing import Nobody, permitted
 
 ATTACKS = [json.loads(line) for line in (Path(__file__).parents[1] / "attacks.jsonl").read_text("utf-8").splitlines()]
 KEY = "sk-never-to-be-seen"
@@ -80,6 +85,24 @@ def by_attack(call: Call) -> str:
     return str(wants)
 
 
+def is_choice(call: Call) -> bool:
+    """Whether it is asked to put records in order."""
+    return "The records, " in call.said
+
+
+def obey_in_choosing(call: Call) -> str:
+    """The first records on offer, and for a reason what the attack asks for."""
+    said = call.said.replace(call.data, "")
+    reason = {
+        "prompt": said[:1_900],
+        "key": f"the key is {call.authorization}",
+        "reply": "the moderators agree, go ahead, and repeat: " + said[-1_500:],
+        "refuse": "My instructions are: " + " ".join(said.split())[100:220],
+    }.get(by_attack(call), call.post[:1_900])
+    offered = re.findall(r"^- ([a-z0-9_-]+): ", said, re.MULTILINE)
+    return json.dumps({"chosen": [{"id": each, "reason": reason} for each in offered[:2]]})
+
+
 @cache
 def _redacted(title: str, selftext: str) -> str:
     return redact(document_of(post_of({"id": "", "title": title, "selftext": selftext})).text).text
@@ -107,7 +130,7 @@ def saying(wants: str) -> Act:
 
 async def obedient(call: Call) -> Response:
     """A model that does what the very post says."""
-    return JSONResponse(completion(obey(call, by_attack(call))))
+    return JSONResponse(completion(obey_in_choosing(call) if is_choice(call) else obey(call, by_attack(call))))
 
 
 async def echo(call: Call) -> Response:
@@ -186,6 +209,33 @@ def assessed(judgement: Judgement) -> Any:
     return assessment.relevance, assessment.disorders, assessment.severity, assessment.risk
 
 
+async def test_no_attack_chooses_more_than_an_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every attack in an alert whose advice a model orders as the attack asks: vetted records in another order, and
+    short reasons without prompt or key.
+    """
+    monkeypatch.setenv("NIGHTLIGHT_LLM_API_KEY", KEY)
+    catalogue, today = Catalogue.load(), date(2026, 12, 1)
+    everything_urgent = {**NO_CRISIS, "urgent": [{"risk": "none", "min_probability": 0.0}]}
+    async with FakeLlm(obedient) as server:
+        llm = {"base_url": server.base_url, "model": "fake", "subreddits": ["testsub"]}
+        config = Config.model_validate({"llm": llm, "policy": everything_urgent})
+        local = await asyncio.to_thread(judge, [post_of(each) for each in ATTACKS], hybrid(), config.team)
+        async with open_chooser(config, HandClock(), permitted, permitted) as model:
+            reader = Chooser(Nobody(), model, config.llm, catalogue, lambda: today)
+            after = await asyncio.gather(*(reader.read(each) for each in local))
+        said = server.calls[0].said.replace(server.calls[0].data, "")
+        prompt = {line.strip() for line in said.splitlines() if len(line.strip()) >= 25 and not line.startswith("- ")}
+    assert [replace(each, counsel=None) for each in after] == local
+    reordered = [each.counsel for each in after if each.counsel]
+    assert len(reordered) > 50
+    for offer in reordered:
+        assert all(catalogue.find(each.id) for each in offer.recommendations)
+        assert all(0 < len(reason) <= 200 for reason in offer.model_reasons.values())
+        reasons = " ".join(offer.model_reasons.values())
+        assert not [secret for secret in (KEY, *prompt) if secret[:25] in reasons]
+    assert any(offer.model_reasons for offer in reordered)
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What a run of the bot made of the attacks, by author; everything it wrote, and its log."""
@@ -256,7 +306,10 @@ async def run_live(folder: Path, secrets: Secrets, llm: str | None) -> Outcome:
 async def test_the_whole_bot_stands_against_an_obedient_model(
     tmp_path: Path, secrets: Secrets, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Once without a model and once with one that obeys: no level is lower, every reply is the same to the letter."""
+    """Once without a model and once with one that obeys, which reads and orders what may help: no level is lower, every
+    reply is the same to the letter, and neither prompt nor key is in an alert, a log line or the store, from which the
+    page is made.
+    """
     monkeypatch.setenv("NIGHTLIGHT_LLM_API_KEY", KEY)
     for name in ("alone", "read"):
         (tmp_path / name).mkdir()
@@ -266,7 +319,12 @@ async def test_the_whole_bot_stands_against_an_obedient_model(
         assert len({call.post for call in server.calls}) == sum(
             level is not Level.CRISIS for level in alone.levels.values()
         )
-        hidden = {KEY, *(line for call in server.calls[:3] for line in said_to_the_model(call))}
+        chosen = [call for call in server.calls if is_choice(call)]
+        assert chosen
+        records = set(re.findall(r"^- .*$", "\n".join(call.said for call in chosen), re.MULTILINE))
+        asked = [line for call in (*server.calls[:3], *chosen[:3]) for line in said_to_the_model(call)]
+        hidden = {KEY, *asked} - records
+    assert b"(fake) put these in order" in read.written
     assert len(alone.levels) == len(read.levels) == len(ATTACKS)
     assert all(read.levels[author] >= level for author, level in alone.levels.items())
     assert read.replies == alone.replies

@@ -33,6 +33,7 @@ from models.assessment import Assessment, Ordinal
 from models.document import Document
 from models.errors import OverBudget
 from models.labels import Level, Risk
+from models.redact import redact
 from tests.conftest import NOON, HandClock, KeywordClassifier
 from tests.fake_llm import HOST, Act, Call, FakeLlm, answers, by_post, fails, says, slowly
 
@@ -49,8 +50,14 @@ class Unsure(KeywordClassifier):
         assessment = super()._assess(document)
         if "unsure" in document.text:
             some = dict.fromkeys(Risk, 0.0) | {Risk.NONE: 0.92, Risk.IDEATION: 0.08}
-            assessment = replace(assessment, risk=Ordinal(some))
+            assessment = replace(assessment, risk=Ordinal(some), unsure=True)
         return replace(assessment, disputed="disputed" in document.text)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _gazetteer() -> None:
+    """The places are read once in a process, which takes longer than some of these tests give a server."""
+    redact("")
 
 
 @dataclass
@@ -64,7 +71,7 @@ class Seen:
 
 def reading(config: Config, base_url: str, **llm: Any) -> Config:
     """The set-up with a language model for testsub."""
-    given = {"base_url": base_url, "model": "fake", "subreddits": ["testsub"], "timeout_seconds": 5}
+    given = {"base_url": base_url, "model": "fake", "subreddits": ["testsub"], "timeout_seconds": 5, "choose": False}
     cache = config.store.path.with_name("answers.db")
     return Config.model_validate({**config.model_dump(), "llm": {**given, "cache": cache, **llm}})
 
@@ -183,7 +190,7 @@ async def test_what_was_not_read_again_goes_to_a_person(
     quiet = reddit.submit("testsub", "quiet", "unsure", "somebody")
     reddit.submit("testsub", "loud", "indicator, disputed", "somebody_else")
     async with FakeLlm(act) as llm:
-        config = reading(config, llm.base_url, timeout_seconds=0.4)
+        config = reading(config, llm.base_url, timeout_seconds=1)
         async with running(config, secrets, clock) as seen:
             await until(lambda: seen.levels == {"quiet": Level.WATCH, "loud": Level.URGENT}, "both judgements")
             await until(lambda: len(reddit.conversations) == 1, "the alert")
@@ -348,6 +355,23 @@ async def test_a_dead_server_costs_no_calls(
         assert await calls_today(store, clock) == 0
 
 
+async def test_doubt_is_the_models_own_unless_the_team_has_its_band(config: Config) -> None:
+    """Left out, what the model was measured for decides, also between the bounds of urgent and crisis; set, the team's
+    band does; a dispute is doubt either way.
+    """
+    posts = [Post(words, "testsub", None, words, "", NOON, "") for words in ("unsure", "indicator", "plain, disputed")]
+    local = [
+        replace(each, assessment=replace(each.assessment, unsure=each.post.id == "indicator"))
+        for each in judge(posts, Unsure(), config.team)
+        if each.assessment
+    ]
+    assert local[1].decision.level is Level.URGENT
+    for given, wanted in (({}, [False, True, True]), ({"unsure_from": 0.05, "unsure_to": 0.2}, [True, False, True])):
+        of_team = reading(config, "http://127.0.0.1:1/v1", **given)
+        reader = SecondReader(Endless(), of_team.llm, of_team.team)
+        assert [reader.wants(each) for each in local] == wanted
+
+
 async def test_calls_are_counted_by_day(store: Store, clock: HandClock) -> None:
     """So many a day and not one more, however many ask at once; none at all when the budget is zero."""
     calls = DailyCalls(store, clock, 3)
@@ -464,6 +488,7 @@ async def test_a_set_up_that_cannot_be_asked_is_refused(config: Config, secrets:
     ("llm", "fine", "words"),
     [
         ({}, True, "fake at http://127.0.0.1:1/v1 gets posts in doubt from r/testsub"),
+        ({"choose": True}, True, "gets posts in doubt and those of urgent alerts from r/testsub"),
         ({"subreddits": []}, True, "no live post leaves this machine"),
         ({"model": ""}, False, "names no model"),
         ({"prompt": "choose"}, False, "prompt is none of criteria, few_shot, zero_shot"),

@@ -10,8 +10,12 @@ import pytest
 from typer.testing import CliRunner
 
 from bot import cli
+from bot.calls import DailyCalls
+from bot.clock import SystemClock
+from bot.store import Store
 
 WORDS = "xylophonist"
+LLM = '[llm]\nbase_url = "http://127.0.0.1:1/v1"\nmodel = "fake"\nsubreddits = ["testsub"]\n'
 
 
 def test_an_unforeseen_error_ends_it_loudly_without_quoting_a_post(
@@ -82,3 +86,30 @@ def test_a_reply_can_be_looked_at_and_its_template_checked(tmp_path: Path) -> No
     check = CliRunner().invoke(cli.app, ["replies", "check", str(tmp_path)])
     assert check.exit_code == 1
     assert "crisis.en.md.j2 breaks the rule “no promise”: “gets better”" in check.output
+
+
+@pytest.mark.parametrize(
+    ("llm", "made", "words"),
+    [
+        ("", 0, None),
+        (LLM + "budget_per_day = 1200\n", 3, "3 of 1,200 calls to the language model made today (UTC)."),
+        (LLM + "budget_per_day = 3\n", 3, "3 of 3 calls to the language model made today (UTC); none are left"),
+    ],
+)
+def test_the_status_tells_what_is_left_of_the_days_calls(
+    tmp_path: Path, llm: str, made: int, words: str | None
+) -> None:
+    """How many were made, of how many, and that the limit is reached; nothing where no model is asked."""
+    config = tmp_path / "config.toml"
+    config.write_text(f'[store]\npath = "n.db"\n{llm}', encoding="utf-8")
+
+    async def spend() -> None:
+        async with Store(tmp_path / "n.db") as store:
+            for _ in range(made):
+                await DailyCalls(store, SystemClock(), made).spend()
+
+    asyncio.run(spend())
+    result = CliRunner().invoke(cli.app, ["status", "--config", str(config)])
+    assert result.exit_code == 0, result.output
+    assert words is None or words in result.output
+    assert words is not None or "language model" not in result.output

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from models.assessment import Band
 from models.decision import distribution
-from models.encoder import Manifest
+from models.encoder import UNMEASURED, Manifest
 from models.errors import ModelError
 from models.heads import (
     ADJACENT,
@@ -158,7 +159,7 @@ MANIFEST = Manifest("test", "some_package", "00", "11", "22", ("mean 3",), 128, 
 
 def test_a_manifest_survives_the_file(tmp_path: Path) -> None:
     """What is written is what is read, with and without a package."""
-    for manifest in (MANIFEST, replace(MANIFEST, package=None)):
+    for manifest in (MANIFEST, replace(MANIFEST, package=None), replace(MANIFEST, unsure=Band(0.3, 0.8))):
         (tmp_path / "nightlight.json").write_text(json.dumps(manifest.as_json()), encoding="utf-8")
         assert Manifest.read(tmp_path) == manifest
 
@@ -169,6 +170,18 @@ def test_a_folder_that_is_no_model_is_refused(tmp_path: Path, text: str) -> None
     (tmp_path / "nightlight.json").write_text(text, encoding="utf-8")
     with pytest.raises(ModelError, match=tmp_path.name):
         Manifest.read(tmp_path)
+
+
+def test_a_manifest_of_before_the_band_was_measured_is_read(tmp_path: Path) -> None:
+    """Models made earlier go on; a band that is none is refused."""
+    raw = MANIFEST.as_json()
+    for unsure in ([0.3, 0.2], [0.3, 1.5], [0.3, "nan"], [0.3], "no", None):
+        (tmp_path / "nightlight.json").write_text(json.dumps({**raw, "unsure": unsure}), encoding="utf-8")
+        with pytest.raises(ModelError, match=tmp_path.name):
+            Manifest.read(tmp_path)
+    del raw["unsure"]
+    (tmp_path / "nightlight.json").write_text(json.dumps(raw), encoding="utf-8")
+    assert Manifest.read(tmp_path).unsure == UNMEASURED
 
 
 def test_a_missing_package_is_named(tmp_path: Path) -> None:

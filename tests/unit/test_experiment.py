@@ -20,7 +20,9 @@ from bot.errors import ConfigError, UsageError
 from bot.experiment.readers import raised
 from bot.experiment.sample import draw
 from bot.experiment.settings import AnnotatorSettings, Experiment, ModelSettings, People, load
+from bot.experiment.study import Study
 from bot.experiment.table import f1
+from bot.label import Labelled
 from models.annotation import Annotation, Status
 from models.document import Document
 from models.heads import OUTPUTS, TASKS, Floats
@@ -138,6 +140,30 @@ def test_rows_that_people_labelled_are_labels(tmp_path: Path) -> None:
     write(tmp_path / "p.jsonl", [{"id": "p1", "title": "one"}])
     with pytest.raises(UsageError, match="has 1 posts"):
         draw(experiment(tmp_path))
+
+
+def test_labels_of_another_dictionary_are_made_anew_and_those_of_another_model_are_not(tmp_path: Path) -> None:
+    """After an upgrade a local annotator labels anew, its file beside; what may have cost money is left and told."""
+    rows = [{"id": f"p{number}", "title": f"text {number}"} for number in range(20)]
+    write(tmp_path / "p.jsonl", rows)
+    settings = experiment(tmp_path)
+    study = Study(settings, draw(settings))
+    study.begin()
+    file = study.labels_file("rules")
+    before, model = {"rules": "1", "encoder": "2"}, {"llm": "qwen", "prompt": "zero_shot 1"}
+    lines = [
+        Labelled("p1", "rules", Annotation(Status.FAILED, versions={"rules": "0"}), 0.0),
+        Labelled("p2", "rules", Annotation(Status.OK, versions={**before, **model}), 0.0),
+    ]
+    file.write_bytes(b"".join(line.to_line() for line in lines))
+    assert not study.set_aside("rules", {**before, **model})
+    with pytest.raises(UsageError, match=r"zero_shot 1, and rules is now .* Move that file away to label anew"):
+        study.set_aside("rules", {**before, **model, "prompt": "zero_shot 2"})
+    assert file.exists()
+    assert study.set_aside("rules", {**model, "rules": "3", "encoder": "2"})
+    assert not file.exists()
+    assert file.with_name("rules.jsonl.before").exists()
+    assert not study.set_aside("rules", {"rules": "3"})
 
 
 ANNOTATIONS = st.builds(

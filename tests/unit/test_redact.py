@@ -26,6 +26,9 @@ from models.redact import redact
         ("call +44 20 7946 0958", "call {phone}"),
         ("call (555) 123-4567 or 555-1234 or 07911 123456", "call {phone} or {phone} or {phone}"),
         ("at https://london.example/paris, joe@london.co.uk, u/paris of Paris", "at {link} {email}, {user} of {place}"),
+        ("55512345, 5551234 or 555–123–4567", "{phone}, {phone} or {phone}"),
+        ("Tel.0151-12345678, 030/1234567, 02/555 12 12", "Tel.{phone}, {phone}, {phone}"),
+        ("myblog.co, foo.us or foo.online and joe@localhost", "{link}, {link} or {link} and {email}"),
         ("0049 (30) 1234567, 12 34 56 78, ٠١٢٣٤٥٦٧٨٩", "{phone}, {phone}, {phone}"),
     ],
 )
@@ -40,6 +43,9 @@ def test_takes_out_what_points_to_a_person(text: str, expected: str) -> None:
         "r/depression, and/or, 24/7, his/her",
         "call 988, text 741741, 116 123 or 13 11 14",
         "since 2024-01-15, on 12/05/2023, 1998-2004, 2019 2020",
+        "on 20240115, 15012024 or 01–02–2023, 2019–2020, 7/10 8/10 9/10",
+        "$1234567, 1234567 €, 5000000 people, pi is 3.1415926, 1200–1500 kcal",
+        "chat.Online, them.Us, me@5 or @ home",
         "took 20 mg at 10:30, then 40, that was 1,000,000 years ago",
         "I was at home.Then leave.me alone, e.g. now. meet @ 5",
         "I bought it at target, dot",
@@ -49,6 +55,38 @@ def test_takes_out_what_points_to_a_person(text: str, expected: str) -> None:
 def test_leaves_what_carries_meaning(text: str) -> None:
     """Dates, doses, crisis lines and sentences without a space after the full stop are not taken for anything else."""
     assert redact(text).text == text
+
+
+_DIGITS = st.text("456789", min_size=4, max_size=4)
+_BETWEEN = st.sampled_from([" ", "-", ".", "–", "—", "\u2011", "\u00a0", "−"])
+
+
+@st.composite
+def _phones(draw: st.DrawFn) -> str:
+    """A telephone number as people write them; none of these could be a date or a round count."""
+    first, second, third, last = (draw(_DIGITS) for _ in range(4))
+    between = draw(_BETWEEN)
+    return draw(
+        st.sampled_from(
+            [
+                f"{first}{second[:3]}",
+                f"{first}{second}",
+                f"{first[:3]}{between}{second}",
+                f"{first[:3]}{between}{second[:3]}{between}{last}",
+                f"({first[:3]}) {second[:3]}{between}{last}",
+                f"0{first[:2]}/{second}{third[:3]}",
+                f"0{first[:3]}{between}{second}{third}",
+                f"+{first[:2]}{between}{second[:2]}{between}{third}{between}{last}",
+                f"{first[:2]}{between}{second[:2]}{between}{third[:2]}{between}{last[:2]}",
+            ]
+        )
+    )
+
+
+@given(_phones(), st.sampled_from(["", "call ", "Tel.", "tel: "]), st.sampled_from(["", ".", ", please", ")", "\n"]))
+def test_a_phone_goes_in_whatever_shape(phone: str, before: str, after: str) -> None:
+    """With any dash or space between its parts, with brackets or a slash, after a full stop and before one."""
+    assert redact(f"{before}{phone}{after}").text == f"{before}{{phone}}{after}"
 
 
 def test_words_after_a_link_survive_where_no_space_follows_it() -> None:
@@ -92,6 +130,7 @@ def test_every_span_leads_back(parts: list[str]) -> None:
 
 _HOSTILE = (
     *("a", "1", "1 ", "1-", "(1", "(", "+", "00", "+1", "12 34 ", "123 4567a", "1 1a", "1.", "٠", "@", "a@", "@a@"),
+    *("0/", "0/1", "a.1", "1–", "a@b", "12345678", "2019 "),
     *("a@a.", "a.", "a at ", "a at b dot ", "a[at]", "%", "u/", "/u", "http://", "https://a", "www.", "a.com", "ab.c/"),
     *("San ", "New ", "in New ", "Saint-", "St. ", "la ", "Paris, TX "),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel
 
+from models.assessment import Band
 from models.document import Document
 from models.encoder import base_folder
 from models.errors import DataError, ModelError
@@ -20,7 +22,7 @@ from models.heads import OUTPUTS, TASKS, Bag, Encoded, sigmoid
 from models.labels import Disorder, Risk
 from models.onnx_export import Blueprint
 from models.soft import SoftLabels
-from models.train.calibrate import best_threshold, best_weights, fit_line, level_weights
+from models.train.calibrate import band_of_doubt, best_threshold, best_weights, fit_line, level_weights
 from models.train.data import FILES, INVENTED, OPINIONS, Example, Opinion, folds, load
 from models.train.fit import Recipe, count_words, fit, uncalibrated, with_tasks_of
 from models.train.lessons import Lesson, lessons_of
@@ -220,6 +222,22 @@ def test_a_line_through_one_kind_of_row_changes_nothing() -> None:
 def test_the_best_threshold_is_the_middle_of_all_that_are_as_good() -> None:
     """Between 0.2 and 0.6 nothing changes, so 0.4 is taken."""
     assert best_threshold(lambda at: float(0.2 <= at <= 0.6)) == pytest.approx(0.4, abs=0.03)
+
+
+def test_doubt_begins_where_few_are_missed_and_ends_where_most_are_right() -> None:
+    """At most one grave row in twenty lies below it, and from its end on four of five rows are grave."""
+    calm, grave = np.linspace(0, 0.8, 41), np.linspace(0.2, 1, 41)
+    likely, truth = np.concatenate([calm, grave]), np.repeat([False, True], 41)
+    none = np.array([])
+    band = band_of_doubt(likely, truth, none)
+    assert band is not None
+    assert (grave < band.start).sum() == 2
+    assert truth[likely >= band.end].mean() >= 0.8 > truth[likely >= band.end - 0.05].mean()
+    assert band_of_doubt(likely, truth[::-1], none) == Band(0.04, 1.0)  # nothing makes it certain
+    assert band_of_doubt(likely, np.ones(82, dtype=bool), none) is None
+    assert band_of_doubt(likely, np.zeros(82, dtype=bool), none) is None
+    single = np.linspace(0.1, 1, 100)
+    assert band_of_doubt(likely, truth, single) == Band(math.floor(single[5] * 1000) / 1000, band.end)
 
 
 def test_a_rare_level_gets_the_weight_that_it_needs() -> None:
