@@ -408,10 +408,12 @@ class Config(_Section):
 
     @model_validator(mode="after")
     def _overrides_hold(self) -> Config:
-        for name in self.overrides:
-            self.team(name)
-        if strangers := self.alerts.channel_levels.keys() - set(self.channels):
-            raise ValueError(f"[alerts] channel_levels names {sorted(strangers)[0]}, which is no channel")
+        if len({name.casefold() for name in self.overrides}) < len(self.overrides):
+            raise ValueError("[overrides] has one community twice, in capitals and in small letters")
+        own = {f"overrides.{name}.alerts": self.team(name).alerts for name in self.overrides}
+        for place, alerts in {"alerts": self.alerts, **own}.items():
+            if strangers := alerts.channel_levels.keys() - set(self.channels):
+                raise ValueError(f"[{place}] channel_levels names {sorted(strangers)[0]}, which is no channel")
         return self
 
     @model_validator(mode="after")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from bot import cli
@@ -40,32 +42,17 @@ def test_an_unforeseen_error_ends_it_loudly_without_quoting_a_post(
     assert WORDS not in result.output
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        "run",
-        "review",
-        "purge",
-        "optout",
-        "status",
-        "check",
-        "reviews",
-        "channels",
-        "demo",
-        "replay",
-        "evaluate",
-        "tune",
-        "label",
-        "agree",
-        "consensus",
-        "experiment",
-        "resources",
-        "replies",
-    ],
-)
-def test_every_command_teaches(command: str) -> None:
+def commands(group: Any, *path: str) -> Iterator[tuple[str, ...]]:
+    """Every command of a group and of the groups in it, as it is typed."""
+    for name, command in getattr(group, "commands", {}).items():
+        yield (*path, name)
+        yield from commands(command, *path, name)
+
+
+@pytest.mark.parametrize("command", [*commands(typer.main.get_command(cli.app))], ids=" ".join)
+def test_every_command_teaches(command: tuple[str, ...]) -> None:
     """`--help` says in a sentence what a command does."""
-    result = CliRunner().invoke(cli.app, [command, "--help"])
+    result = CliRunner().invoke(cli.app, [*command, "--help"])
     assert result.exit_code == 0
     assert len(result.output.split("Usage:")[1].splitlines()[2].split()) >= 4
 

@@ -52,11 +52,15 @@ def test_the_example_names_every_setting_with_its_default() -> None:
     example, default = load(path), Config()
     assert example.model_copy(update={"store": default.store, "llm": default.llm}) == default
     assert example.llm.model_copy(update={"cache": default.llm.cache}) == default.llm
-    text = path.read_text(encoding="utf-8")
+    sections: dict[str, list[str]] = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if line.startswith("["):
+            sections[line.strip("[]")] = named = []
+        elif sections:
+            named.append(line.lstrip("# ").partition(" =")[0])
     for name, section in Config.model_fields.items():
-        assert f"[{name}]" in text
-        for key in getattr(section.annotation, "model_fields", {}):
-            assert any(line.lstrip("# ").startswith(f"{key} =") for line in text.splitlines()), f"{name}.{key}"
+        missing = getattr(section.annotation, "model_fields", {}).keys() - set(sections.get(name, ()))
+        assert not missing, f"[{name}]"
 
 
 @pytest.mark.parametrize(
@@ -71,6 +75,8 @@ def test_the_example_names_every_setting_with_its_default() -> None:
         ("[policy]\ncrisis = [{risk = 'ideation', min_probability = 2}]", "min_probability"),
         ("[overrides.abc.replies]\nnonsense = 1", "replies.nonsense"),
         ("[overrides.abc.store]\npath = 'x'", "store"),
+        ("[overrides.abc.replies]\n[overrides.ABC.replies]", "one community twice"),
+        ("[overrides.abc.alerts]\nchannel_levels = { phone = ['crisis'] }", "[overrides.abc.alerts] channel_levels"),
         ("[reddit]\nbase_url = 'ftp://x'", "base_url"),
         ("[replies]\nopt_out_url = 'http://example.org'", "replies.opt_out_url"),
         ("[replies]\nopt_out_url = 'https://example.org/a b'", "replies.opt_out_url"),

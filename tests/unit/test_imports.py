@@ -71,6 +71,13 @@ def test_imports_go_one_way() -> None:
     assert wrong == []
 
 
+def test_the_architecture_names_every_module() -> None:
+    """Whoever looks for a module finds in ARCHITECTURE.md what it is for."""
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    found = [*ROOT.glob("bot/*.py"), *ROOT.glob("bot/review/*.py"), *ROOT.glob("models/*.py")]
+    assert [path.name for path in found if not path.name.startswith("__") and path.name not in text] == []
+
+
 def test_heavy_libraries_wait_until_they_are_needed() -> None:
     """The command line starts without torch, transformers, pyarrow, matplotlib, scikit-learn, pydantic and the like."""
     heavy = {"apprise", "torch", "transformers", "pyarrow", "matplotlib", "sklearn", "asyncpraw", "onnxruntime"}
