@@ -36,7 +36,7 @@ _DEAD_AFTER = 16  # posts in a row without an answer, each of them asked for sev
 # A server that says one of these of a post (malformed, too long, not to be processed) is alive.
 _ABOUT_THE_POST = frozenset({"400", "413", "422"})
 # What a run sits out that nobody waits for: a server that starts anew, and one that has too much to do.
-_OUTAGE_SECONDS = 60.0
+_OUTAGE_SECONDS = 30.0
 _BUSY_SECONDS = 1800.0
 _SAID_EVERY_SECONDS = 30.0
 _ANNOTATION = TypeAdapter(Annotation)
@@ -84,8 +84,8 @@ async def open_llm(
 ) -> AsyncIterator[Annotator]:
     """The language model that [llm] names, with its cache; see `Server` for the arguments.
 
-    Without `attempts` it is asked as in a run that nobody waits for: an outage of a minute is sat out, and so is half
-    an hour of a server that says when to come back. The key is that of the environment when it is left out. Raises
+    Without `attempts` it is asked as in a run that nobody waits for: an outage of half a minute is sat out, and so is
+    half an hour of a server that says when to come back. The key is that of the environment when it is left out. Raises
     UsageError when [llm] lacks what it needs, and ModelError when the cache cannot be used.
     """
     import prompts

@@ -443,7 +443,7 @@ def _is_transient(error: BaseException) -> bool:
     return busy and (_retry_after(error) or 0.0) <= _LONGEST_WAIT_SECONDS
 
 
-_backoff = wait_random_exponential(multiplier=0.5, max=20)
+_backoff = wait_random_exponential(multiplier=0.5, max=10)
 
 
 def _wait(state: RetryCallState) -> float:
