@@ -154,8 +154,7 @@ def compose_message(
 
     With `share_text` its title, the reasons, what was noticed, and why `counsel` is given too. Without, no word of the
     post is in it; nor does anything follow from its words as long as `counsel` is what holds for every post of its
-    level (`general_counsel`). The link is by id alone, since Reddit's own ends in words of the title. Never raises for
-    what is in the post.
+    level (`general_counsel`). The link is by id alone. Never raises for what is in the post.
     """
     excerpts = list(_excerpts(post, assessment, catalogue))[:_SHARED] if assessment and share_text else []
     advice = [
@@ -164,7 +163,7 @@ def compose_message(
     bodies = (
         MARKDOWN.get_template("message.md.j2").render(
             first=_FIRST[decision.level],
-            link=f"{base_url}/comments/{_id(post)}",
+            link=plain_link(_id(post), base_url),
             case=case_link(_id(post), page_url),
             post_id=_id(post),
             subreddit=_name(post.subreddit),
@@ -221,7 +220,7 @@ def compose_all_clear(post_id: str, subreddit: str, base_url: str = REDDIT, page
 
 def _where(post_id: str, base_url: str, page_url: str | None) -> str:
     case = case_link(post_id, page_url)
-    return f"{base_url}/comments/{post_id}" + (f"\n\nOn your page: {case}" if case else "")
+    return plain_link(post_id, base_url) + (f"\n\nOn your page: {case}" if case else "")
 
 
 def alert_marker(post: Post) -> str:
@@ -425,7 +424,12 @@ def _subject(level: Level, post: Post) -> str:
 def link_to(post: Post, base_url: str = REDDIT) -> str:
     """The full link; by id alone when an archive's permalink is not the path that Reddit would give."""
     path = post.permalink.removeprefix(REDDIT)
-    return base_url + (path if re.fullmatch(r"/r/[\w%/-]{1,300}", path) else f"/comments/{_id(post)}")
+    return base_url + path if re.fullmatch(r"/r/[\w%/-]{1,300}", path) else plain_link(_id(post), base_url)
+
+
+def plain_link(post_id: str, base_url: str = REDDIT) -> str:
+    """The link by id alone, which holds no word of the post; Reddit's own ends in words of the title."""
+    return f"{base_url}/comments/{post_id}"
 
 
 def case_link(post_id: str, page_url: str | None) -> str:

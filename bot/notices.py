@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import structlog
 
-from bot.alerts import REDDIT, Message, case_link, inert
+from bot.alerts import REDDIT, Message, case_link, inert, plain_link
 from bot.clock import Clock, date_of, timestamp
 from bot.config import Config
 from bot.escalation import question_step
@@ -158,7 +158,7 @@ def dead_reply_notice(reply: Delivery, why: str, at_utc: float) -> Message:
         f"Reddit's answer: {inert(why, _ERROR_LENGTH)}. After the cause is gone, `nightlight reviews retry {reply.id}` "
         "tries again.",
         at_utc,
-        link=f"{REDDIT}/comments/{reply.post_id}",
+        link=plain_link(reply.post_id),
     )
 
 
@@ -171,14 +171,14 @@ def silent_channel_notice(message: Delivery, why: str, at_utc: float) -> Message
         f"What happened: {inert(why, _ERROR_LENGTH)}. Please look at the post below if nobody has; `nightlight status` "
         f"lists all that did not arrive, and `nightlight channels test {message.channel}` tries the channel.",
         at_utc,
-        link=f"{REDDIT}/comments/{message.post_id}" if message.about_post else "",
+        link=plain_link(message.post_id) if message.about_post else "",
     )
 
 
 def question_notice(post: Post, at_utc: float, base_url: str = REDDIT, page_url: str | None = None) -> Message:
     """That a moderator asks the others to look at a post as well. What they wrote about it stays on the page.
 
-    The link is by id alone, since it goes into chats as well, and Reddit's own ends in words of the title.
+    The link is by id alone, since it goes into chats as well.
     `page_url` is where the moderators' page is, if there is one.
     """
     return _notice(
@@ -187,7 +187,7 @@ def question_notice(post: Post, at_utc: float, base_url: str = REDDIT, page_url:
         "One of you would like somebody else to look at this post as well.",
         "Whatever they noted stands beside it on the moderators' page. Nothing is sent to its author meanwhile.",
         at_utc,
-        link=f"{base_url}/comments/{post.id}",
+        link=plain_link(post.id, base_url),
         case=case_link(post.id, page_url),
     )
 
