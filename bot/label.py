@@ -354,14 +354,15 @@ class Labelling:
 
     def _check_maker(self, line: Labelled, versions: Mapping[str, str]) -> None:
         if (line.annotator, line.annotation.versions) != (self.name, versions):
-            theirs, ours = _spelled(line.annotation.versions), _spelled(versions)
+            theirs, ours = spelled(line.annotation.versions), spelled(versions)
             raise UsageError(
                 f"{self.out} holds labels by {line.annotator} ({theirs}), not by {self.name} ({ours}); "
                 "give these another file"
             )
 
 
-def _spelled(versions: Mapping[str, str]) -> str:
+def spelled(versions: Mapping[str, str]) -> str:
+    """Versions by name, for people to read."""
     return ", ".join(f"{name} {version}" for name, version in versions.items())
 
 

@@ -22,7 +22,7 @@ from bot.experiment.readers import open_reader
 from bot.experiment.sample import Sample
 from bot.experiment.settings import PEOPLE, AnnotatorSettings, Experiment, ModelSettings
 from bot.files import write_whole
-from bot.label import Labelled, Labelling, duration, read_labels, run_label
+from bot.label import Labelled, Labelling, duration, read_labels, run_label, spelled
 from models.annotation import Annotator, Status
 from models.assessment import Assessment
 from models.heads import OUTPUTS, Floats
@@ -132,7 +132,7 @@ class Study:
             return False
         if any(made_by.get(part) != versions.get(part) for part in ("llm", "prompt")):
             raise UsageError(
-                f"{file} was labelled with {_spelled(made_by)}, and {name} is now {_spelled(versions)}. Move that file "
+                f"{file} was labelled with {spelled(made_by)}, and {name} is now {spelled(versions)}. Move that file "
                 f"away to label anew; what {self.folder / 'answers.db'} knows is not asked again. Or keep it, and give "
                 "the annotator another name"
             )
@@ -330,7 +330,3 @@ def _progress(console: Console, total: int) -> Iterator[Callable[[str], None]]:
                 console.print(f"{done:,} of {total:,} cells, about {left} left", markup=False)
 
         yield on_done
-
-
-def _spelled(versions: Mapping[str, str]) -> str:
-    return ", ".join(f"{name} {version}" for name, version in versions.items())
