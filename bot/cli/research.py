@@ -158,7 +158,16 @@ def train(
         Path | None,
         typer.Option(help="A model folder; what it says is learned beside the labels.", show_default=False),
     ] = None,
-    depth: Annotated[int, typer.Option(min=1, help="How many of the encoder's layers to take and to fine-tune.")] = 6,
+    depth: Annotated[
+        int | None,
+        typer.Option(min=1, help="How many of the encoder's layers to take and to fine-tune.", show_default="all"),
+    ] = None,
+    rate: Annotated[
+        float | None,
+        typer.Option(
+            min=1e-7, max=1e-2, help="The learning rate of the layers.", show_default="by width; 1e-4 up to 384"
+        ),
+    ] = None,
     passes: Annotated[float, typer.Option(min=0.01, help="Read every post so many times as often as usual.")] = 1.0,
     folds: Annotated[
         int, typer.Option(min=0, max=5, help="Cross-validate with so many folds (2 to 5) instead of making a model.")
@@ -205,7 +214,7 @@ def train(
         raise UsageError("--archive and --labels belong together: the posts, and what was said of them")
     opinions = read_opinions(archive, labels) if archive and labels else []
     course = Course(
-        data, out, run or out.with_name(f"{out.name}-run"), base, teacher, depth, passes, seed, frozen, skim
+        data, out, run or out.with_name(f"{out.name}-run"), base, teacher, depth, rate, passes, seed, frozen, skim
     )
     console = Console(stderr=True)
     columns = (TextColumn("learning"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[loss]}"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ from models.onnx_export import Blueprint, onnx_file, sha256_of
 from models.train.fit import FEATURES, WINDOW_TOKENS, WINDOWS, fit_heads
 from models.train.lessons import Lesson
 from models.train.network import Batch, Network
-from models.train.tuning import Plan, computes_in_half, device_of_choice, tune
+from models.train.tuning import Plan, Shape, computes_in_half, device_of_choice, tune
 from models.windows import Windows
 
 # Two posts with a word are few enough to keep rare words and many enough to leave out most names and slips.
@@ -174,11 +173,8 @@ class FineTuner:
         """`base` is the folder of a Hugging Face encoder, None the one in the box. Raises ModelError."""
         self.name = name
         folder = base or base_folder()
-        try:
-            depth = int(json.loads((folder / "config.json").read_text(encoding="utf-8"))["num_hidden_layers"])
-        except (OSError, ValueError, KeyError) as error:
-            raise ModelError(f"{folder} is no encoder: cannot read its config.json ({error!r})") from error
-        self._blueprint = _blueprint(base, (f"mean {depth}",))
+        self._shape = Shape.of(folder)
+        self._blueprint = _blueprint(base, (f"mean {self._shape.depth}",))
         self._windows = Windows(folder / "tokenizer.json", WINDOW_TOKENS, WINDOWS)
 
     def fit(self, documents: Sequence[Document], targets: Floats, weights: Floats, seed: int) -> Classifier:
@@ -190,7 +186,8 @@ class FineTuner:
                 self._windows.cut([document.text for document in documents]), targets, weights, strict=True
             )
         ]
-        plan = Plan(self._blueprint.base_sha256, "", seed, depth=self._blueprint.depth, most_rise=1.0)
+        base, shape = self._blueprint.base_sha256, self._shape
+        plan = Plan(base, "", seed, depth=shape.depth, encoder_rate=shape.rate, most_rise=1.0)
         with TemporaryDirectory() as run:
             tuned = tune(plan, lessons, self._blueprint, self._windows, Path(run), lambda *_: None)
         return _Tuned(self.name, self._windows, tuned.network)

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import save_file
 
 from models.assessment import Band
 from models.document import Document
-from models.encoder import LAYERS_FILE, SHIPPED_BASE, UNMEASURED, Encoder, Manifest, Reader, base_folder
-from models.heads import OUTPUTS, TASKS, Bag, Encoded, Heads
+from models.encoder import LAYERS_FILE, SHIPPED_BASE, UNMEASURED, Backend, Encoder, Manifest, Reader, base_folder
+from models.heads import OUTPUTS, TASKS, Bag, Encoded, Floats, Heads
 from models.hybrid import Hybrid
 from models.labels import Risk, Severity
 from models.onnx_export import Blueprint, Progress, onnx_file, sha256_of
@@ -37,8 +38,11 @@ from models.train.fit import (
 )
 from models.train.lessons import Lesson, lessons_of
 from models.train.skim import add_skim
-from models.train.tuning import OnStep, Plan, sharpness_of, tune
+from models.train.tuning import OnStep, Plan, Shape, appetites, device_of_choice, sharpness_of, times_read, tune
 from models.windows import Windows
+
+# From posts to the probabilities of every output, (posts, OUTPUTS).
+Ask = Callable[[Sequence[Document]], Floats]
 
 HELD_FOLD = 0
 # Nobody knows the truth of these.
@@ -53,7 +57,8 @@ _OFTEN_READ = frozenset({"severity", "whole_severity", "stress"})
 class Course:
     """What a training run is asked for.
 
-    `base` is the folder of a Hugging Face encoder, None the one in the box, whose first `depth` layers are fine-tuned.
+    `base` is the folder of a Hugging Face encoder, None the one in the box, whose first `depth` layers are fine-tuned
+    (None: all) at the learning rate `rate` (None: what suits an encoder of its width).
     `teacher` is a model folder, or None, whose judgement of the same posts is learned beside their labels. `run` is the
     folder of checkpoints and records. `passes` multiplies how often every post is read. `frozen` leaves the encoder as
     it is and fits heads alone, which takes minutes. `skim` adds a first look (see `models.skim`).
@@ -64,7 +69,8 @@ class Course:
     run: Path
     base: Path | None = None
     teacher: Path | None = None
-    depth: int = 6
+    depth: int | None = None
+    rate: float | None = None
     passes: float = 1.0
     seed: int = 20
     frozen: bool = False
@@ -175,13 +181,15 @@ def _on_tuned_layers(
     on_step: OnStep,
 ) -> tuple[Blueprint, Heads]:
     """Layers and heads learned together; the layers lie in `out` afterwards."""
-    blueprint = Blueprint(base, sha256_of(base / "model.safetensors"), (f"mean {course.depth}",))
+    shape = Shape.of(base)
+    depth, rate = course.depth or shape.depth, course.rate or shape.rate
+    blueprint = Blueprint(base, sha256_of(base / "model.safetensors"), (f"mean {depth}",))
     lessons = lessons_of(learning, windows)
     if course.teacher is not None:
-        progress("Asking the teacher")
-        lessons = taught(lessons, course.teacher, learning)
+        read = times_read(appetites(lessons, course.passes), np.random.default_rng(course.seed)) > 0
+        lessons = taught(lessons, learning, read, _asked(course.teacher, progress))
     bag = count_words([Encoded(np.zeros((1, 1), np.float32), lesson.windows) for lesson in lessons], POSTS_PER_WORD)
-    plan = Plan(blueprint.base_sha256, _digest(lessons), course.seed, depth=course.depth, passes=course.passes)
+    plan = Plan(blueprint.base_sha256, _digest(lessons), course.seed, depth, course.passes, encoder_rate=rate)
     tuned = tune(plan, lessons, blueprint, windows, run, on_step)
     record.losses(run, tuned.losses)
     layers = {name: tensor.half().contiguous() for name, tensor in tuned.network.encoder.encoder.state_dict().items()}  # type: ignore[union-attr]
@@ -242,20 +250,36 @@ def _sheet(heads: Heads, reader: Reader, examples: Sequence[Example]) -> Sheet:
     return Sheet(examples, np.concatenate(scores), starts)
 
 
-def taught(lessons: Sequence[Lesson], teacher: Path, examples: Sequence[Example]) -> list[Lesson]:
-    """The lessons with what the teacher says of every output that the labels speak of. Raises ModelError.
+def taught(lessons: Sequence[Lesson], examples: Sequence[Example], read: NDArray[np.bool_], ask: Ask) -> list[Lesson]:
+    """The lessons with what a teacher says of every output that the labels speak of.
 
-    A teacher is asked about posts; of users, who are labelled as a whole, it says nothing.
+    It is asked about the posts whose lessons are `read`; of users, who are labelled as a whole, it says nothing.
     """
-    encoder = Encoder.load(teacher)
-    documents = {example.documents: None for example in examples}
-    single = [posts[0] for posts in documents if len(posts) == 1]
-    said = iter(encoder.probabilities(single))
-    answers = [next(said) if len(posts) == 1 else np.full(OUTPUTS, np.nan, np.float32) for posts in documents]
+    documents = list({example.documents: None for example in examples})
+    places = [at for at, posts in enumerate(documents) if read[at] and len(posts) == 1]
+    soft = np.full((len(lessons), OUTPUTS), np.nan, dtype=np.float32)
+    if places:
+        soft[places] = ask([documents[at][0] for at in places])
     return [
-        replace(lesson, soft=np.where(np.isnan(lesson.targets), np.nan, answer))
-        for lesson, answer in zip(lessons, answers, strict=True)
+        replace(lesson, soft=np.where(np.isnan(lesson.targets), np.nan, said))
+        for lesson, said in zip(lessons, soft, strict=True)
     ]
+
+
+def _asked(teacher: Path, progress: Progress) -> Ask:
+    """What a model folder says, and how far it is. Raises ModelError."""
+    backend: Backend = "torch" if device_of_choice().type == "cuda" else "onnx"
+    encoder = Encoder.load(teacher, progress=progress, backend=backend)
+
+    def ask(documents: Sequence[Document]) -> Floats:
+        said = []
+        for start in range(0, len(documents), _POSTS_AT_ONCE):
+            if start % (20 * _POSTS_AT_ONCE) == 0:
+                progress(f"Asked the teacher about {start:,} of {len(documents):,} posts")
+            said.append(encoder.probabilities(documents[start : start + _POSTS_AT_ONCE]))
+        return np.concatenate(said)
+
+    return ask
 
 
 def _digest(lessons: Sequence[Lesson]) -> str:

@@ -38,6 +38,10 @@ _BY_WINDOW = "risk"
 
 _FARTHEST_PRIOR = 4.0
 
+# An encoder of 768 dimensions, taught at the pace of one of 384, forgets what it knows before it has learned.
+_RATE_BY_WIDTH = ((384, 1e-4), (768, 3e-5))
+_RATE_OF_WIDER = 1e-5
+
 _CHECKPOINT = "checkpoint.safetensors"
 _STEPS_PER_CHECKPOINT = 100
 # Posts of like length are put together within so many steps: less padding, and no step of long posts alone.
@@ -69,6 +73,28 @@ class Plan:
     masked: float = 0.5
     taught: float = 0.5
     most_rise: float = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How many layers an encoder has, and how many dimensions."""
+
+    depth: int
+    width: int
+
+    @classmethod
+    def of(cls, base: Path) -> Shape:
+        """That of a Hugging Face folder. Raises ModelError when it is none."""
+        try:
+            config = json.loads((base / "config.json").read_text(encoding="utf-8"))
+            return cls(int(config["num_hidden_layers"]), int(config["hidden_size"]))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ModelError(f"{base} is no encoder: cannot read its config.json ({error!r})") from error
+
+    @property
+    def rate(self) -> float:
+        """The `encoder_rate` that suits such an encoder."""
+        return next((rate for width, rate in _RATE_BY_WIDTH if self.width <= width), _RATE_OF_WIDER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +151,7 @@ def tune(
     half = computes_in_half(device)
     network.to(device).train()
     optimiser = _optimiser(network, plan)
-    order = reading_order(
-        [lesson.appetite * plan.passes for lesson in lessons], plan, [_length(each) for each in lessons]
-    )
+    order = reading_order(appetites(lessons, plan.passes), plan, [_length(each) for each in lessons])
     loudness = np.ones(OUTPUTS, dtype=np.float32)
     for task, columns in TASKS.items():
         loudness[columns] = _LOUDNESS[task]
@@ -152,14 +176,13 @@ def tune(
     return Tuned(network.to("cpu").eval(), losses)
 
 
-def reading_order(appetites: Sequence[float], plan: Plan, lengths: Sequence[int]) -> list[NDArray[np.int64]]:
+def reading_order(hunger: Sequence[float], plan: Plan, lengths: Sequence[int]) -> list[NDArray[np.int64]]:
     """Which lessons each step reads: every lesson as often as its appetite says, one that is no whole number by chance.
 
     The readings of a lesson are spread over the run.
     """
     rng = np.random.default_rng(plan.seed)
-    hunger = np.array(appetites)
-    times = np.floor(hunger).astype(np.int64) + (rng.random(len(hunger)) < hunger % 1)
+    times = times_read(hunger, rng)
     most = max(int(times.max()), 1)
     # The i-th of n readings falls somewhere into the i-th of n equal parts of the run.
     owner = np.repeat(np.arange(len(times)), times)
@@ -175,6 +198,18 @@ def reading_order(appetites: Sequence[float], plan: Plan, lengths: Sequence[int]
         batches = [part[at : at + plan.posts_per_step] for at in range(0, len(part), plan.posts_per_step)]
         steps += [batches[at] for at in rng.permutation(len(batches))]
     return steps
+
+
+def appetites(lessons: Sequence[Lesson], passes: float) -> list[float]:
+    """How often each lesson is to be read."""
+    return [lesson.appetite * passes for lesson in lessons]
+
+
+def times_read(hunger: Sequence[float], rng: np.random.Generator) -> NDArray[np.int64]:
+    """How often `reading_order` reads each lesson of these appetites, if `rng` begins with the seed of its plan."""
+    wanted = np.array(hunger)
+    times: NDArray[np.int64] = np.floor(wanted).astype(np.int64) + (rng.random(len(wanted)) < wanted % 1)
+    return times
 
 
 def _length(lesson: Lesson) -> int:

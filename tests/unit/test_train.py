@@ -6,6 +6,7 @@ import gzip
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from models.assessment import Band
 from models.document import Document
 from models.encoder import base_folder
 from models.errors import DataError, ModelError
-from models.heads import OUTPUTS, TASKS, Bag, Encoded, sigmoid
+from models.heads import OUTPUTS, TASKS, Bag, Encoded, Floats, sigmoid
+from models.labelled import Row
 from models.labels import Disorder, Risk
 from models.onnx_export import Blueprint
 from models.soft import SoftLabels
@@ -26,8 +28,9 @@ from models.train.calibrate import band_of_doubt, best_threshold, best_weights, 
 from models.train.data import FILES, INVENTED, OPINIONS, Example, Opinion, folds, load
 from models.train.fit import Recipe, count_words, fit, uncalibrated, with_tasks_of
 from models.train.lessons import Lesson, lessons_of
-from models.train.network import Rarity, level_misfit, misfit
-from models.train.tuning import Plan, Tuned, priors_of, reading_order, tune
+from models.train.network import Batch, Rarity, level_misfit, misfit
+from models.train.training import taught
+from models.train.tuning import Plan, Shape, Tuned, priors_of, reading_order, times_read, tune
 from models.windows import Windows
 
 LONG = "the kettle sang and the rain went on over the roofs of the town " * 6
@@ -318,16 +321,79 @@ def lessons(windows: Windows) -> list[Lesson]:
     return found
 
 
-def run(folder: Path, tiny: Blueprint, windows: Windows, until: int | None = None, **changes: Any) -> Tuned:
+def run(
+    folder: Path,
+    tiny: Blueprint,
+    windows: Windows,
+    until: int | None = None,
+    taught: Sequence[Lesson] | None = None,
+    **changes: Any,
+) -> Tuned:
     """A short run on the lessons; `until` stops it at that step as a signal would."""
-    taught = lessons(windows)
     plan = Plan("base", "lessons", seed=1, depth=1, posts_per_step=4, encoder_rate=0.003, head_rate=0.1, **changes)
 
     def on_step(done: int, total: int, loss: float) -> None:
         if done == until:
             raise KeyboardInterrupt
 
-    return tune(plan, taught, tiny, windows, folder, on_step)
+    return tune(plan, taught or lessons(windows), tiny, windows, folder, on_step)
+
+
+def test_what_a_teacher_says_is_learned_beside_the_labels(tmp_path: Path, tiny: Blueprint, windows: Windows) -> None:
+    """Posts with one label between them are told apart as the teacher tells them apart, half as far as it says."""
+    taught = [
+        replace(lesson, soft=lesson.targets, targets=np.maximum(lesson.targets, 1)) for lesson in lessons(windows)
+    ]
+    assert {float(lesson.targets[0]) for lesson in taught} == {1.0}
+    network = run(tmp_path, tiny, windows, taught=taught, passes=3.0).network
+    posts = windows.cut(["the sea and its waves, said number 7", "the bread and its crust, said number 8"])
+    with torch.no_grad():
+        sea, bread = torch.sigmoid(network(Batch.of(posts, [[0], [0]], windows), False)[:, 0]).tolist()
+    assert sea > 0.8
+    assert 0.3 < bread < 0.7
+
+
+def test_a_teacher_is_asked_about_what_is_read(windows: Windows) -> None:
+    """Not about posts that no step reads, nor about users; and it is heard only where a label speaks."""
+    of_user, *single = lessons(windows)[:4]
+    given = [replace(of_user, of_user=True), *single]
+    row = Row("", "", "", Document("", ""), ("",))
+    documents = [
+        (Document("a", "user"), Document("of two", "posts")),
+        *((Document("post", str(n)),) for n in (1, 2, 3)),
+    ]
+    examples = [Example(row, of, each.targets, each.weights, 1) for of, each in zip(documents, given, strict=True)]
+    asked: list[Document] = []
+
+    def ask(posts: Sequence[Document]) -> Floats:
+        asked.extend(posts)
+        return np.full((len(posts), OUTPUTS), 0.25, dtype=np.float32)
+
+    found = taught(given, examples, np.array([True, True, False, True]), ask)
+    assert asked == [Document("post", "1"), Document("post", "3")]
+    heard = [np.flatnonzero(~np.isnan(lesson.soft)).tolist() for lesson in found]
+    assert heard == [[], [0], [], [0]]
+
+
+def test_what_is_read_is_known_before_it_is_read() -> None:
+    """The lessons that a teacher is asked about are those of the run."""
+    plan = Plan("base", "lessons", seed=5)
+    hunger = [0.3] * 300
+    read = np.concatenate(reading_order(hunger, plan, [10] * 300))
+    assert np.flatnonzero(times_read(hunger, np.random.default_rng(5))).tolist() == sorted(read)
+
+
+def test_a_wide_encoder_learns_more_slowly(tmp_path: Path) -> None:
+    """Without a rate of its own each base gets one that suits its width; a folder without an encoder is refused."""
+    rates = []
+    for width in (384, 768, 1024):
+        (tmp_path / "config.json").write_text(json.dumps({"num_hidden_layers": 12, "hidden_size": width}))
+        rates.append(Shape.of(tmp_path).rate)
+    assert rates[0] == Plan("", "", seed=1).encoder_rate
+    assert rates == sorted(set(rates), reverse=True)
+    (tmp_path / "config.json").write_text("[]")
+    with pytest.raises(ModelError, match="no encoder"):
+        Shape.of(tmp_path)
 
 
 def weights(tuned: Tuned) -> list[float]:
