@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bot.errors import SetupError, UsageError
-from bot.label import Labelled, read_labels
+from bot.label_lines import Labelled, read_labels
 from bot.pictures import heat, picture
 from bot.record import nightlight_version
 from bot.templates import pages

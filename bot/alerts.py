@@ -1,37 +1,30 @@
-"""Decision -> the words to the moderators: one alert a post in each place, one digest a day. Never public.
+"""Decision -> the words to the moderators about one post, in each place. Never public.
 
-The post was written by a stranger, and modmail and chat messages are Markdown, so whatever comes from the post passes
-`inert` first: no link, no mention and no formatting of theirs works here, and no character that hides or turns text
-around gets through.
+Whatever comes from the post passes `bot.inert` first.
 """
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
-from itertools import accumulate
 from typing import Any
 
+from bot.advice import advice_in_short, advice_words
 from bot.clock import timestamp
+from bot.inert import REASON_LENGTH, TITLE_LENGTH, inert, plain_name
+from bot.links import REDDIT, case_link, link_to, plain_link
 from bot.policy import RISK_WORDS, SEVERITY_WORDS
 from bot.recommendations import Counsel, Recommendation
-from bot.resources import Advice, Catalogue, Directory, Help, Line, Step, Therapy
+from bot.resources import Advice, Catalogue, Step, Therapy
 from bot.templates import MARKDOWN
-from bot.types import Decision, DeliveryKind, DeliveryState, Post
+from bot.types import LONGEST_BODY, Decision, DeliveryKind, DeliveryState, Message, Post
 from models.assessment import Assessment, Evidence
 from models.document import Document
 from models.labels import Disorder, Level, Risk, Severity
 
-REDDIT = "https://www.reddit.com"
-LONGEST_BODY = 9000  # exclusive, in characters; Reddit takes 10,000
-
 _EXCERPTS, _EXCERPT_LENGTH, _CONTEXT = 5, 120, 30
-_REASONS, _REASON_LENGTH = 8, 160
+_REASONS = 8
 _QUOTE_LENGTH = 60
-_TITLE_LENGTH = 80
 _LONGEST_CHAT = 1900  # exclusive, in characters; Discord takes 2,000
 _SHARED = 3  # reasons, and excerpts, in a chat message
 
@@ -42,17 +35,6 @@ _FIRST = {
     Level.UNASSESSED: "Not read: the bot could not read this post, so a person has to. Please look at it soon.",
     Level.NONE: "For your information: the bot found nothing pressing in this post.",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """A modmail or a chat message: a subject of at most 100 characters and a body in Markdown of fewer than 9,000.
-
-    The subject belongs to one alert, one digest or one gap, so that a message can be found again by it.
-    """
-
-    subject: str
-    body: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,14 +93,14 @@ def _alert_body(
     body = MARKDOWN.get_template("alert.md.j2").render(
         first=_FIRST[decision.level],
         link=link_to(post, base_url),
-        case=case_link(_id(post), page_url),
-        reasons=[inert(reason.words, _REASON_LENGTH) for reason in decision.reasons[:_REASONS]],
+        case=case_link(post.plain_id, page_url),
+        reasons=[inert(reason.words, REASON_LENGTH) for reason in decision.reasons[:_REASONS]],
         excerpts=excerpts,
         reply=_reply_words(reply, note),
         show_command=reply is DeliveryState.HELD,
         urgent=decision.level in (Level.CRISIS, Level.URGENT),
         unread=decision.level is Level.UNASSESSED,
-        post_id=_id(post),
+        post_id=post.plain_id,
         marker=alert_marker(post),
         **_help(post, counsel, catalogue),
     )
@@ -133,7 +115,7 @@ def compose_help(post: Post, counsel: Counsel, catalogue: Catalogue) -> str:
 def _help(post: Post, counsel: Counsel, catalogue: Catalogue) -> dict[str, Any]:
     return {
         "advice": list(_advice(post, counsel, catalogue)),
-        "chosen_by": inert(counsel.chosen_by, _TITLE_LENGTH),
+        "chosen_by": inert(counsel.chosen_by, TITLE_LENGTH),
         "card": counsel.card,
         "doubts": counsel.doubts,
     }
@@ -158,18 +140,19 @@ def compose_message(
     """
     excerpts = list(_excerpts(post, assessment, catalogue))[:_SHARED] if assessment and share_text else []
     advice = [
-        (_in_short(catalogue.find(each.id)), each.reason if share_text else "") for each in counsel.recommendations
+        (advice_in_short(catalogue.find(each.id)), each.reason if share_text else "")
+        for each in counsel.recommendations
     ]
     bodies = (
         MARKDOWN.get_template("message.md.j2").render(
             first=_FIRST[decision.level],
-            link=plain_link(_id(post), base_url),
-            case=case_link(_id(post), page_url),
-            post_id=_id(post),
-            subreddit=_name(post.subreddit),
+            link=plain_link(post.plain_id, base_url),
+            case=case_link(post.plain_id, page_url),
+            post_id=post.plain_id,
+            subreddit=plain_name(post.subreddit),
             share_text=share_text,
-            title=inert(post.title, _TITLE_LENGTH),
-            reasons=[inert(reason.words, _REASON_LENGTH) for reason in decision.reasons[:_SHARED]],
+            title=inert(post.title, TITLE_LENGTH),
+            reasons=[inert(reason.words, REASON_LENGTH) for reason in decision.reasons[:_SHARED]],
             excerpts=excerpts[:excerpts_shown],
             advice=advice[:advice_shown],
             card=counsel.card,
@@ -225,69 +208,7 @@ def _where(post_id: str, base_url: str, page_url: str | None) -> str:
 
 def alert_marker(post: Post) -> str:
     """The last line of the alert about this post."""
-    return f"nightlight alert t3_{_id(post)}"
-
-
-def compose_digest_line(post: Post, decision: Decision, day: date) -> Message:
-    """One post's line in the digest of a day, under the subject that all lines of that digest share."""
-    why = f": {inert(decision.reasons[0].words, _REASON_LENGTH)}" if decision.reasons else ""
-    return Message(
-        f"[Nightlight] posts to look at in r/{_name(post.subreddit)}, {day.isoformat()}",
-        f"- “{inert(post.title, _TITLE_LENGTH) or 'no title'}”{why}. {link_to(post)}",
-    )
-
-
-def next_part(subject: str) -> str:
-    """The subject of the message that goes on where a digest with this subject has no more room."""
-    begun = re.fullmatch(r"(.*) \((\d+)\)", subject)
-    return f"{begun[1]} ({int(begun[2]) + 1})" if begun else f"{subject} (2)"
-
-
-def compose_digest(subreddit: str, lines: Sequence[str]) -> str:
-    """The body of a digest made of such lines, in their order."""
-    return MARKDOWN.get_template("digest.md.j2").render(lines=lines, subreddit=_name(subreddit)).strip()
-
-
-def how_many_fit(subreddit: str, lines: Sequence[str]) -> int:
-    """How many of these lines, from the first on, one message of a digest has room for; one at least."""
-    room = LONGEST_BODY - len(compose_digest(subreddit, [])) - 1
-    ends = accumulate(len(line) + 1 for line in lines)
-    return max(1, sum(end <= room for end in ends))
-
-
-# Markdown's own signs; a backslash before one makes it a plain character on old and new Reddit alike.
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~^&])")
-# What Reddit, mail and chat programs turn into a link or a call without any sign of Markdown.
-_SELF_ACTING = (
-    (re.compile(r"://"), ": //"),
-    (re.compile(r"\bwww\.", re.IGNORECASE), "www ."),
-    (re.compile(r"(?<![A-Za-z0-9])([ur])/", re.IGNORECASE), r"\1 /"),
-    (re.compile(r"@"), "@ "),
-)
-
-
-def inert(text: str, longest: int) -> str:
-    """A stranger's text on one line, at most `longest` characters before escaping, with nothing in it that acts."""
-    text = visible(text[: 4 * longest])
-    for pattern, replacement in _SELF_ACTING:
-        text = pattern.sub(replacement, text)
-    text = " ".join(text.split())
-    if len(text) > longest:
-        text = text[: longest - 1].rstrip() + "…"
-    return _MARKDOWN.sub(r"\\\1", text)
-
-
-def visible(text: str) -> str:
-    """A stranger's text on one line, without characters that hide it, turn it around or command a terminal."""
-    return "".join(_visible(character) for character in text)
-
-
-def _visible(character: str) -> str:
-    """Nothing for characters that hide or turn text around or that no encoding takes; a space for line ends."""
-    category = unicodedata.category(character)
-    if category in {"Zl", "Zp"} or character.isspace():
-        return " "
-    return "" if category in {"Cc", "Cf", "Cs", "Co", "Cn"} else character
+    return f"nightlight alert t3_{post.plain_id}"
 
 
 def _excerpts(post: Post, assessment: Assessment, catalogue: Catalogue) -> Iterator[_Excerpt]:
@@ -344,57 +265,8 @@ def _advice(post: Post, counsel: Counsel, catalogue: Catalogue) -> Iterator[_Adv
         record = catalogue.find(each.id)
         basis = catalogue.guideline_names(record) if isinstance(record, Advice) else ""
         not_for = record.not_for if isinstance(record, Step | Therapy) else ""
-        reason = inert(counsel.model_reasons.get(each.id, ""), _REASON_LENGTH)
+        reason = inert(counsel.model_reasons.get(each.id, ""), REASON_LENGTH)
         yield _Advice(advice_words(record), basis, not_for, each.reason, _quote(each, text), reason)
-
-
-def advice_words(record: object) -> str:
-    """A recommended record as moderators read it; empty for what nobody recommends."""
-    short = _in_short(record)
-    match record:
-        case Help():
-            return f"{short} {record.not_for} You can: {record.moderators} Others can: {record.peers}"
-        case Therapy():
-            return f"{short} {record.words}"
-    return short
-
-
-def _in_short(record: object) -> str:
-    """The same in fewer than 200 characters."""
-    match record:
-        case Line():
-            return f"A line to name: {record.name}. {_ways(record)}"
-        case Directory():
-            return f"Where lines are listed: {record.name}, {record.url}"
-        case Step():
-            return f"A step to take: {record.words}"
-        case Help():
-            return f"Whom to see: {record.seek}"
-        case Therapy():
-            return f"A treatment to know of: {record.name}."
-    return ""
-
-
-def _ways(line: Line) -> str:
-    ways = []
-    if line.phone:
-        ways.append(f"Call {' or '.join(line.phone)}.")
-    if line.text:
-        ways.append(f"Text {line.keyword} to {line.text}." if line.keyword else f"Text {line.text}.")
-    if line.whatsapp:
-        ways.append(f"WhatsApp {line.whatsapp}.")
-    ways.append(_open(line))
-    if line.note:
-        ways.append(f"{line.note[0].upper()}{line.note[1:]}.")
-    if line.chat:
-        ways.append(f"Chat: {line.chat}")  # last, so that no full stop touches the address
-    return " ".join(ways)
-
-
-def _open(line: Line) -> str:
-    if line.hours == "24/7":
-        return "Open day and night."
-    return f"Open {line.hours.replace('24/7', 'day and night')}." if line.hours else "It may not be open at all hours."
 
 
 def _quote(recommendation: Recommendation, text: str) -> str:
@@ -418,28 +290,4 @@ def _reply_words(state: DeliveryState | None, note: str) -> str:
 
 def _subject(level: Level, post: Post) -> str:
     what = "the bot could not read a post" if level is Level.UNASSESSED else "a post needs a person"
-    return f"[Nightlight] {level}: {what} (t3_{_id(post)})"
-
-
-def link_to(post: Post, base_url: str = REDDIT) -> str:
-    """The full link; by id alone when an archive's permalink is not the path that Reddit would give."""
-    path = post.permalink.removeprefix(REDDIT)
-    return base_url + path if re.fullmatch(r"/r/[\w%/-]{1,300}", path) else plain_link(_id(post), base_url)
-
-
-def plain_link(post_id: str, base_url: str = REDDIT) -> str:
-    """The link by id alone, which holds no word of the post; Reddit's own ends in words of the title."""
-    return f"{base_url}/comments/{post_id}"
-
-
-def case_link(post_id: str, page_url: str | None) -> str:
-    """Where a case is on the moderators' page; empty where there is none."""
-    return f"{page_url}/case/{post_id}" if page_url else ""
-
-
-def _id(post: Post) -> str:
-    return re.sub(r"[^A-Za-z0-9_-]", "", post.id)[:32] or "unknown"
-
-
-def _name(subreddit: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_]", "", subreddit)[:21] or "unknown"
+    return f"[Nightlight] {level}: {what} (t3_{post.plain_id})"

@@ -12,6 +12,7 @@ from pathlib import Path
 import structlog
 from filelock import FileLock, Timeout
 
+from bot.annotators import open_llm
 from bot.calls import DailyCalls
 from bot.choosing import Chooser, Reader, open_chooser
 from bot.clock import Clock, SystemClock, date_of
@@ -26,7 +27,6 @@ from bot.health import Health
 from bot.inbox import Inbox
 from bot.judge import Judgement
 from bot.keeper import Keeper
-from bot.label import open_llm
 from bot.manners import Manners, key_path, load_key
 from bot.notices import Notices
 from bot.outbox import Outbox

@@ -12,7 +12,7 @@ import numpy as np
 from bot.agree import DISORDERS, RELEVANCE, RISK, SCALES, SEVERITY, Panel, Scale
 from bot.errors import UsageError
 from bot.files import write_whole
-from bot.label import Labelled
+from bot.label_lines import Labelled
 from models.agreement import MISSING, Floats
 from models.annotation import Annotation, Status
 from models.consensus import Method, decide, merge

@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import signal
 import time
 from collections import Counter, deque
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Container, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Callable, Collection, Container, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, aclosing, contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
-from pydantic import SecretStr, TypeAdapter, ValidationError
 
-from bot.clock import Clock, SystemClock
-from bot.config import Config, llm_api_key
+from bot.config import Config
 from bot.errors import SetupError, UsageError
-from bot.judge import document_of, live_judge
+from bot.judge import document_of
+from bot.label_lines import Labelled, read_labels, spelled
 from bot.replay import IdSet
 from bot.sources.archive import BadLine, check_archive, read_archive
 from bot.types import Post
-from models.annotation import Annotation, Annotator, ClassifierAnnotator, Count, Status
-from models.soft import SoftLabels
+from models.annotation import Annotation, Annotator, ClassifierAnnotator, Status
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,155 +32,7 @@ _AHEAD = 512  # posts that wait, or whose answers wait for that of an earlier po
 _DEAD_AFTER = 16  # posts in a row without an answer, each of them asked for several times
 # A server that says one of these of a post (malformed, too long, not to be processed) is alive.
 _ABOUT_THE_POST = frozenset({"400", "413", "422"})
-# What a run sits out that nobody waits for: a server that starts anew, and one that has too much to do.
-_OUTAGE_SECONDS = 30.0
-_BUSY_SECONDS = 1800.0
 _SAID_EVERY_SECONDS = 30.0
-_ANNOTATION = TypeAdapter(Annotation)
-_SOFT = TypeAdapter(SoftLabels)
-_VOTES = TypeAdapter(dict[Status, Count])
-_DIGITS = 6
-
-Kind = Literal["rules", "encoder", "hybrid", "llm"]
-
-
-@asynccontextmanager
-async def open_annotator(kind: Kind, config: Config) -> AsyncIterator[Annotator]:
-    """The annotator of that kind, closed at the end.
-
-    Raises UsageError when [llm] lacks what it needs, and ModelError when a model or the cache cannot be used.
-    """
-    if kind == "rules":
-        from models.rules import Rules
-
-        rules = Rules.load()
-        yield ClassifierAnnotator(rules, {"rules": rules.version})
-    elif kind == "encoder":
-        from models.encoder import Encoder
-
-        model = config.model
-        encoder = Encoder.load(model.path, model.threads, model.batch_size, backend=model.backend)
-        yield ClassifierAnnotator(encoder, {"encoder": encoder.version})
-    elif kind == "hybrid":
-        judge = live_judge(config.model)
-        yield ClassifierAnnotator(judge, judge.versions)
-    else:
-        async with open_llm(config) as llm:
-            yield llm
-
-
-@asynccontextmanager
-async def open_llm(
-    config: Config,
-    *,
-    attempts: int | None = None,
-    clock: Clock = SystemClock(),  # noqa: B008 - without state
-    permit: Callable[[], Awaitable[None]] | None = None,
-    refund: Callable[[], Awaitable[None]] | None = None,
-    api_key: SecretStr | None = None,
-) -> AsyncIterator[Annotator]:
-    """The language model that [llm] names, with its cache; see `Server` for the arguments.
-
-    Without `attempts` it is asked as in a run that nobody waits for: an outage of half a minute is sat out, and so is
-    half an hour of a server that says when to come back. The key is that of the environment when it is left out. Raises
-    UsageError when [llm] lacks what it needs, and ModelError when the cache cannot be used.
-    """
-    import prompts
-    from models.answers import Answers
-    from models.chat import Server
-    from models.llm import LlmAnnotator
-
-    llm = config.llm
-    if not llm.base_url or not llm.model:
-        raise UsageError("the annotator llm needs [llm] base_url and model; name a file that has them with --config")
-    if llm.prompt not in prompts.names():
-        raise UsageError(f"[llm] prompt: {llm.prompt} is none of {', '.join(prompts.names())}")
-    prompt = prompts.load(llm.prompt)
-    server = Server(
-        llm.base_url,
-        llm.model,
-        llm_api_key() if api_key is None else api_key,
-        llm.timeout_seconds,
-        attempts or 5,
-        clock,
-        permit,
-        refund,
-        outage_seconds=0 if attempts else _OUTAGE_SECONDS,
-        busy_seconds=0 if attempts else _BUSY_SECONDS,
-    )
-    async with Answers(llm.cache) as answers:
-        annotator = LlmAnnotator(server, prompt, answers=answers, concurrency=llm.concurrency)
-        try:
-            yield annotator
-        finally:
-            await annotator.aclose()
-
-
-@dataclass(frozen=True, slots=True)
-class Labelled:
-    """One line of a file of labels: what the annotator called `annotator` says of the post `id`, and what it cost.
-
-    A consensus also has `soft`, its probabilities, and `votes`, the annotators by what became of the post with them.
-    """
-
-    id: str
-    annotator: str
-    annotation: Annotation
-    cost: float
-    soft: SoftLabels | None = None
-    votes: Mapping[Status, int] = field(default_factory=dict)
-
-    @property
-    def soft_labels(self) -> SoftLabels:
-        """The probabilities of a consensus, or the labels of one annotator as certainties."""
-        return self.soft or SoftLabels.of(self.annotation)
-
-    def to_line(self) -> bytes:
-        """One line of UTF-8 JSON with its newline: id, annotator, the fields of the annotation, cost, soft, votes."""
-        annotation = _ANNOTATION.dump_python(self.annotation, mode="json")
-        line = {"id": self.id, "annotator": self.annotator, **annotation, "cost": round(self.cost, 9)}
-        if self.soft is not None:
-            line["soft"] = _rounded(_SOFT.dump_python(self.soft, mode="json"))
-            line["votes"] = dict(self.votes)
-        return (json.dumps(line, ensure_ascii=False) + "\n").encode()
-
-    @classmethod
-    def of_line(cls, line: bytes) -> Labelled:
-        """What `to_line` made, or a person: `id` and `status` are enough. Raises ValueError."""
-        fields = json.loads(line)
-        if not isinstance(fields, dict) or not isinstance(fields.get("id"), str):
-            raise ValueError("no id")
-        annotator, cost = fields.get("annotator", ""), fields.get("cost", 0.0)
-        # A name is shown on terminals, which unprintable characters could give orders.
-        if not isinstance(annotator, str) or not annotator.isprintable() or not isinstance(cost, int | float):
-            raise ValueError("annotator is no name, or cost no number")
-        try:
-            annotation = _ANNOTATION.validate_python(fields, strict=False)
-            soft = _SOFT.validate_python(fields["soft"], strict=False) if fields.get("soft") else None
-            votes = _VOTES.validate_python(fields.get("votes") or {}, strict=False)
-            return cls(fields["id"], annotator, annotation, float(cost), soft, votes)
-        except ValidationError as error:
-            raise ValueError(f"{error.errors()[0]['loc']}: {error.errors()[0]['type']}") from error
-
-
-def _rounded(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _rounded(each) for key, each in value.items()}
-    return None if value is None else round(value, _DIGITS)
-
-
-def read_labels(path: Path) -> Iterator[Labelled]:
-    """The lines of a file of labels; of a last line that is cut off nothing. Raises UsageError that names the line."""
-    try:
-        with path.open("rb") as file:
-            for number, line in enumerate(file, 1):
-                if line.endswith(b"\n"):
-                    try:
-                        yield Labelled.of_line(line)
-                    except (ValueError, RecursionError) as error:
-                        raise UsageError(f"{path}, line {number}: not a line of labels") from error
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from error
 
 
 @dataclass(slots=True)
@@ -359,11 +208,6 @@ class Labelling:
                 f"{self.out} holds labels by {line.annotator} ({theirs}), not by {self.name} ({ours}); "
                 "give these another file"
             )
-
-
-def spelled(versions: Mapping[str, str]) -> str:
-    """Versions by name, for people to read."""
-    return ", ".join(f"{name} {version}" for name, version in versions.items())
 
 
 async def _annotated(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bot.errors import UsageError
 from bot.judge import document_of
-from bot.label import read_labels
+from bot.label_lines import read_labels
 from bot.sources.archive import read_archive
 from models.annotation import Status
 from models.train.data import Opinion

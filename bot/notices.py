@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import structlog
 
-from bot.alerts import REDDIT, Message, case_link, inert, plain_link
 from bot.clock import Clock, date_of, timestamp
 from bot.config import Config
 from bot.escalation import question_step
+from bot.inert import inert
+from bot.links import REDDIT, case_link, plain_link
 from bot.outbox import Draft, Outbox
 from bot.store import Store
 from bot.templates import MARKDOWN
-from bot.types import Delivery, DeliveryKind, DeliveryState, Planned, Post
+from bot.types import Delivery, DeliveryKind, DeliveryState, Message, Planned, Post
 from models.labels import Level
 
 log = structlog.get_logger()

@@ -12,8 +12,8 @@ import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
-from bot.alerts import how_many_fit, next_part
 from bot.clock import Clock
+from bot.digest import how_many_fit, next_part
 from bot.errors import UsageError
 from bot.manners import Manners, Ruling, Verdict
 from bot.store import Store

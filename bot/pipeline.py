@@ -15,13 +15,15 @@ from datetime import UTC, date, datetime, timedelta
 
 import structlog
 
-from bot.alerts import REDDIT, Message, compose_alert, compose_digest_line, compose_message
+from bot.alerts import compose_alert, compose_message
 from bot.choosing import Reader
 from bot.clock import Clock, date_of
 from bot.config import Config
+from bot.digest import compose_digest_line
 from bot.errors import SetupError
 from bot.inbox import Fetched, Inbox
 from bot.judge import Judgement, document_of, judge, unassessed
+from bot.links import REDDIT
 from bot.manners import Manners, Verdict
 from bot.outbox import Draft, Outbox
 from bot.recommendations import Counsel, Kind, counsel, general_counsel
@@ -30,7 +32,7 @@ from bot.replies import compose_reply, reason_to_wait
 from bot.resources import Catalogue, NoVettedWords
 from bot.store import Store
 from bot.threads import apart
-from bot.types import DeliveryKind, DeliveryState, Planned, Post
+from bot.types import DeliveryKind, DeliveryState, Message, Planned, Post
 from models.assessment import Classifier
 from models.labels import Level
 

@@ -16,7 +16,7 @@ _SETTINGS: dict[str, Any] = {
     "lstrip_blocks": True,
 }
 
-# The texts are Markdown, not HTML. Nothing of a stranger goes into a reply, and `bot.alerts.inert` takes the place of
+# The texts are Markdown, not HTML. Nothing of a stranger goes into a reply, and `bot.inert` takes the place of
 # escaping in what moderators read.
 MARKDOWN = SandboxedEnvironment(loader=PackageLoader("bot"), autoescape=False, **_SETTINGS)
 

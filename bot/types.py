@@ -12,6 +12,8 @@ from models.labels import Level
 # Stands where Reddit's id would, when a dry run sent nothing.
 DRY_RUN = "dry-run"
 
+LONGEST_BODY = 9000  # of a message, exclusive, in characters; Reddit takes 10,000
+
 
 @dataclass(frozen=True, slots=True)
 class Post:
@@ -35,6 +37,11 @@ class Post:
         return f"t3_{self.id}"
 
     @property
+    def plain_id(self) -> str:
+        """The id with nothing in it but what Reddit's ids are made of."""
+        return re.sub(r"[^A-Za-z0-9_-]", "", self.id)[:32] or "unknown"
+
+    @property
     def is_gone(self) -> bool:
         """Whether the author deleted the text or a moderator removed it: what stands in its place is Reddit's."""
         return self.text.strip() in {"[deleted]", "[removed]"}
@@ -54,6 +61,17 @@ class Presence(StrEnum):
     THERE = "there"
     GONE = "gone"  # its author or Reddit deleted it
     UNKNOWN = "unknown"  # Reddit's answer does not mention it
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A modmail or a chat message: a subject of at most 100 characters and a body in Markdown of fewer than 9,000.
+
+    The subject belongs to one alert, one digest or one gap, so that a message can be found again by it.
+    """
+
+    subject: str
+    body: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,8 @@ def label(
 
     Example: nightlight label posts.jsonl --annotator llm --name qwen --out qwen.jsonl --config config.toml
     """
-    from bot.label import Labelling, open_annotator, run_label
+    from bot.annotators import open_annotator
+    from bot.label import Labelling, run_label
 
     settings = settings_of(config)
     labelling = Labelling(archive, out, name or annotator, settings)

@@ -44,8 +44,9 @@ def list_reviews(config: ConfigFile = Path("config.toml")) -> None:
 @app.command("show")
 def show_review(id: Identity, config: ConfigFile = Path("config.toml")) -> None:
     """Shows one reply as it would be posted, the post it answers, why, and what may help."""
-    from bot.alerts import compose_help, visible
+    from bot.alerts import compose_help
     from bot.clock import SystemClock, date_of
+    from bot.inert import visible
     from bot.resources import Catalogue
 
     case = at_the_desk(config, lambda desk: desk.case(id))

@@ -8,13 +8,14 @@ from sqlite3 import Row
 
 import structlog
 
-from bot.alerts import REDDIT, Message, compose_all_clear, compose_reminder
+from bot.alerts import compose_all_clear, compose_reminder
 from bot.clock import Clock
 from bot.config import Alerts, Config
 from bot.escalation import Told, all_clear_step, next_channel
+from bot.links import REDDIT
 from bot.outbox import Draft, Outbox
 from bot.store import Store
-from bot.types import DeliveryKind, DeliveryState, Planned
+from bot.types import DeliveryKind, DeliveryState, Message, Planned
 from models.labels import Level
 
 log = structlog.get_logger()

@@ -10,9 +10,9 @@ from typing import Protocol
 
 import structlog
 
-from bot.alerts import compose_digest
 from bot.clock import Clock
 from bot.config import Deliver
+from bot.digest import compose_digest
 from bot.errors import BadCredentials, Gone, Permanent, Transient, Unclear
 from bot.keeper import Keeper
 from bot.manners import Manners

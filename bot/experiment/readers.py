@@ -9,9 +9,9 @@ from itertools import compress
 from pathlib import Path
 from typing import cast
 
+from bot.annotators import open_annotator, open_llm
 from bot.config import Llm
 from bot.experiment.settings import AnnotatorSettings, Experiment
-from bot.label import open_annotator, open_llm
 from bot.second import in_doubt
 from models.annotation import Annotation, Annotator, ClassifierAnnotator, Status
 from models.document import Document

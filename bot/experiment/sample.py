@@ -11,7 +11,7 @@ from pathlib import Path
 from bot.errors import UsageError
 from bot.experiment.settings import PEOPLE, Experiment, People
 from bot.judge import document_of
-from bot.label import Labelled, read_labels
+from bot.label_lines import Labelled, read_labels
 from bot.replay import IdSet
 from bot.sources.archive import read_archive
 from bot.types import Post

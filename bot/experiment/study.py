@@ -22,7 +22,8 @@ from bot.experiment.readers import open_reader
 from bot.experiment.sample import Sample
 from bot.experiment.settings import PEOPLE, AnnotatorSettings, Experiment, ModelSettings
 from bot.files import write_whole
-from bot.label import Labelled, Labelling, duration, read_labels, run_label, spelled
+from bot.label import Labelling, duration, run_label
+from bot.label_lines import Labelled, read_labels, spelled
 from models.annotation import Annotator, Status
 from models.assessment import Assessment
 from models.heads import OUTPUTS, Floats

@@ -10,7 +10,7 @@ from datetime import date
 from itertools import pairwise
 from typing import Any
 
-from bot.alerts import visible
+from bot.inert import visible
 from bot.judge import document_of
 from bot.recommendations import OFFERED, Counsel, counsel, reordered
 from bot.record import assessment_of

@@ -18,8 +18,10 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
-from bot.alerts import REDDIT, advice_words, link_to, visible
+from bot.advice import advice_words
 from bot.errors import UsageError
+from bot.inert import visible
+from bot.links import REDDIT, link_to
 from bot.manners import Ruling, Verdict
 from bot.policy import RISK_WORDS, SEVERITY_WORDS
 from bot.replies import (

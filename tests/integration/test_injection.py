@@ -23,10 +23,10 @@ import structlog
 from starlette.responses import JSONResponse, Response
 
 from bot import app, log
+from bot.annotators import open_llm
 from bot.choosing import Chooser, open_chooser
 from bot.config import Config, Log, Secrets
 from bot.judge import Judgement, document_of, judge
-from bot.label import open_llm
 from bot.record import to_line, to_record
 from bot.resources import Catalogue
 from bot.sandbox.server import SandboxServer

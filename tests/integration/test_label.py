@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 from starlette.responses import Response
 
+from bot.annotators import open_llm
 from bot.config import Config
-from bot.label import Labelling, Tally, open_llm, read_labels
+from bot.label import Labelling, Tally
+from bot.label_lines import read_labels
 from models.annotation import Annotation, Status
 from models.document import Document
 from tests.conftest import HandClock

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bot.alerts import advice_words
+from bot.advice import advice_words
 from bot.config import Config
 from bot.manners import Manners
 from bot.outbox import Draft, Outbox

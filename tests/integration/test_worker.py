@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass, field, replace
 
 import pytest
 
-from bot.alerts import LONGEST_BODY
 from bot.config import Config, Deliver
 from bot.deliver.worker import Letter, Worker
 from bot.errors import Forbidden, Gone, StoreError, Transient, Unclear
@@ -21,7 +20,7 @@ from bot.notices import Notices
 from bot.outbox import Outbox
 from bot.review.desk import Desk
 from bot.store import Store
-from bot.types import Delivery, DeliveryKind, DeliveryState, Post
+from bot.types import LONGEST_BODY, Delivery, DeliveryKind, DeliveryState, Post
 from models.labels import Level
 from tests.conftest import HandClock
 from tests.integration.test_outbox import draft, enqueue

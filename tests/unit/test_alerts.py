@@ -10,23 +10,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bot.alerts import (
-    LONGEST_BODY,
-    Message,
-    advice_words,
-    alert_marker,
-    compose_alert,
-    compose_digest,
-    compose_digest_line,
-    compose_message,
-    how_many_fit,
-    inert,
-)
+from bot.advice import advice_words
+from bot.alerts import alert_marker, compose_alert, compose_message
 from bot.config import Replies, Team
+from bot.digest import compose_digest, compose_digest_line, how_many_fit
+from bot.inert import inert
 from bot.policy import decide
 from bot.recommendations import Counsel, counsel, general_counsel
 from bot.resources import Catalogue
-from bot.types import Decision, Post, Reason
+from bot.types import LONGEST_BODY, Decision, Message, Post, Reason
 from models.assessment import Assessment, Evidence, Ordinal
 from models.document import Document
 from models.labels import Disorder, Level, Risk, Severity

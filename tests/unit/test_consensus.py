@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.label import Labelled
+from bot.label_lines import Labelled
 from models.agreement import MISSING, Ints
 from models.annotation import Annotation, Status
 from models.consensus import Method, decide, merge

@@ -22,7 +22,7 @@ from bot.experiment.sample import draw
 from bot.experiment.settings import AnnotatorSettings, Experiment, ModelSettings, People, load
 from bot.experiment.study import Study
 from bot.experiment.table import f1
-from bot.label import Labelled
+from bot.label_lines import Labelled
 from models.annotation import Annotation, Status
 from models.document import Document
 from models.heads import OUTPUTS, TASKS, Floats
