@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -20,7 +20,7 @@ from bot.errors import UsageError
 from bot.manners import Manners, Ruling, Verdict
 from bot.notices import Notices, gap_name
 from bot.outbox import Outbox
-from bot.replies import Parts, compose
+from bot.replies import Parts, compose, reason_to_wait
 from bot.resources import Catalogue, NoVettedWords
 from bot.review.case import Case, Claim
 from bot.review.words import Words
@@ -115,13 +115,22 @@ class Desk:
     """Where cases lie until somebody decides. Each act is one transaction.
 
     An act raises UsageError, in words for the moderator, when the case is unknown, settled or in other hands.
+    `out_of_date` is that of the outbox: why the body of a reply may not go out now, empty when it may.
     """
 
-    def __init__(self, store: Store, manners: Manners, config: Config, clock: Clock) -> None:
+    def __init__(
+        self,
+        store: Store,
+        manners: Manners,
+        config: Config,
+        clock: Clock,
+        out_of_date: Callable[[str], str] = lambda body: "",
+    ) -> None:
         self._store = store
         self._manners = manners
         self._config = config
         self._clock = clock
+        self._out_of_date = out_of_date
         self._outbox = Outbox(store, clock)
         self._notices = Notices(store, self._outbox, config, clock)
 
@@ -178,6 +187,24 @@ class Desk:
         post, reply = case.post, case.reply
         return await self._manners.ruling(post.subreddit, post.author, post.created_utc, reply.id if reply else None)
 
+    def out_of_date(self, case: Case) -> str:
+        """Why the reply that waits may not go out as it is, in words; empty when it may, or none waits."""
+        return self._out_of_date(case.reply.body) if case.reply is not None and case.reply_waits else ""
+
+    def why_it_waits(self, case: Case, ruling: Ruling, catalogue: Catalogue) -> str:
+        """Why a reply waits for somebody's word instead of going out by itself; empty when none waits."""
+        reply, team = case.reply, self._config.team(case.post.subreddit)
+        if reply is None or not case.reply_waits or not case.is_open:
+            return ""
+        # The error is why it came back when it was on its way already.
+        if why := ruling.words or self.out_of_date(case) or reply.error:
+            return why
+        if why := reason_to_wait(case.post, team, catalogue, date_of(self._clock.now())):
+            return why
+        if any(reason.code.split(".")[0] == "language" for reason in case.reasons):
+            return say("reply.wait.language")
+        return say("reply.wait.team") if case.level.value not in team.replies.auto else ""
+
     async def approve(
         self,
         identity: str,
@@ -193,7 +220,7 @@ class Desk:
         """The proposed reply may go out once the time to undo is over, with another body if one was composed.
 
         `seen` is the digest of the body that the moderator read, and `level` what they say the post really is. Also
-        raises UsageError when courtesy forbids it, or when what would go out is not what they read.
+        raises UsageError when courtesy forbids it, when what would go out is not what they read, or is out of date.
         """
         async with self._deciding(identity, actor) as case:
             reply = case.reply
@@ -204,6 +231,8 @@ class Desk:
                 raise UsageError(say("refusal.never", number=reply.id, why=ruling.words))
             if seen is not None and seen != digest(body or reply.body):
                 raise UsageError(say("refusal.changed"))
+            if why := self._out_of_date(body or reply.body):
+                raise UsageError(say("refusal.never", number=reply.id, why=why))
             await self._outbox.approve(reply, self._clock.now() + undo_seconds, body)
             if body:
                 await self._note(case, ReviewAction.EDITED, actor, parts, reply=reply)

@@ -31,7 +31,6 @@ from bot.replies import (
     lines_to_choose,
     proposed_country,
     proposed_parts,
-    reason_to_wait,
 )
 from bot.resources import Directory, Line
 from bot.review import insight
@@ -223,7 +222,8 @@ class _Pages:
             can_act=_can_act(moderator, case),
             can_approve=_can_approve(moderator, case, ruling),
             why_not=self._why_not(case, ruling),
-            why_it_waits=self._why_it_waits(case, ruling),
+            why_it_waits=self._desk.why_it_waits(case, ruling, self._catalogue),
+            out_of_date=bool(self._desk.out_of_date(case)),
             link=link_to(case.post, self._config.reddit.base_url or REDDIT),
             named=_named,
             speaks=_speaks(case.assessment),
@@ -433,21 +433,6 @@ class _Pages:
         wanted = DeliveryKind.REPLY in self._config.team(case.post.subreddit).policy.actions(case.level)
         asked = case.is_open and (case.reply_waits if case.reply else wanted)
         return ruling.words if asked and ruling.verdict is Verdict.NEVER else ""
-
-    def _why_it_waits(self, case: Case, ruling: Ruling) -> str:
-        """Why a reply waits for somebody's word instead of going out by itself; empty when none waits."""
-        if not case.reply_waits or not case.is_open:
-            return ""
-        team = self._config.team(case.post.subreddit)
-        if ruling.words:
-            return ruling.words
-        if why := reason_to_wait(case.post, team, self._catalogue, self._frame.today()):
-            return why
-        if any(_named(reason) in ("language", "terms") for reason in case.reasons):
-            return say("reply.wait.language")
-        if case.level.value not in team.replies.auto:
-            return say("reply.wait.team")
-        return (case.reply.error if case.reply else None) or ""
 
     def _reply_state(self, reply: Delivery | None) -> str:
         """What has become of a reply, as a key of the words `reply.state`: in a dry run nobody was answered."""

@@ -21,7 +21,7 @@ from bot.manners import Manners
 from bot.outbox import Draft, Outbox
 from bot.recommendations import OFFERED, counsel
 from bot.review.case import excerpts
-from bot.review.desk import CLAIM_SECONDS, UNDO_SECONDS, Desk
+from bot.review.desk import CLAIM_SECONDS, UNDO_SECONDS, Desk, digest
 from bot.review.pages import Rooms, routes
 from bot.store import Store
 from bot.types import DeliveryKind, DeliveryState, Planned
@@ -353,6 +353,28 @@ async def test_a_case_says_why_its_reply_waits_or_cannot_go(
     assert words in " ".join(page.text.split())
     assert ("/case/p1/approve" in page.all("form", "action")) is approvable
     assert ("/case/p1/reply" in page.all("a", "href")) is approvable
+
+
+async def test_a_reply_that_is_out_of_date_has_to_be_put_together_again(
+    store: Store, manners: Manners, outbox: Outbox, file: File, clock: HandClock
+) -> None:
+    """Nobody is asked to approve it as it is, and everybody is told why, also why one that was approved came back."""
+    desk = Desk(store, manners, Config(), clock, lambda body: "it is old" if "988" in body else "")
+    await file("p1")
+    async with browsing(Rooms(store, desk, Config(), CATALOGUE, clock), ANNA) as browser:
+        shown = Page(await browser.get("/case/p1"))
+        assert "/case/p1/approve" in shown.all("form", "action")
+        for body, words, approvable in (("988", "it is old", False), ("other words", "it was old then", True)):
+            (reply,) = await outbox.find(DeliveryState.HELD)
+            async with store.transaction():
+                await outbox.approve(reply, 0.0, body)
+                await store.execute("hold", {"id": reply.id, "error": "it was old then", "now": 0.0})
+            page = Page(await browser.get("/case/p1"))
+            assert f"It waits for one of you because {words}." in page.text
+            assert ("/case/p1/approve" in page.all("form", "action")) is approvable
+            assert "/case/p1/reply" in page.all("a", "href")
+            answer = await post(browser, "/case/p1/approve", seen=digest(body))
+            assert (answer.status_code, "it is old" in answer.text) == ((303, False) if approvable else (409, True))
 
 
 async def test_a_reply_is_offered_only_to_whoever_may_approve_it(
