@@ -284,6 +284,8 @@ class Desk:
             reply = case.reply if case.reply_can_be_stopped else None
             if reply is not None:
                 await self._outbox.dismiss(reply)
+                if not reply.unclear:
+                    await self._end_cooldown(reply)
             await self._settle(case, ReviewAction.DISMISSED, actor, level, why or "", note, reply)
         return case
 
@@ -330,6 +332,7 @@ class Desk:
             reply = case.reply if last.review.delivery_id is not None else None
             if reply is not None:
                 await self._outbox.take_back(reply)
+                await self._end_cooldown(reply)
             if last.review.action is ReviewAction.ESCALATED:
                 number = max(at for at, each in enumerate(case.reviews) if each == last.review)
                 await self._notices.take_back_question(post_id, number)
@@ -447,6 +450,10 @@ class Desk:
             await self._mark(case, actor, level, now)
         await self._note(case, action, actor, detail, note, reply, now)
         await self._store.execute("settle_case", {"id": case.post.id, "now": now})
+
+    async def _end_cooldown(self, reply: Delivery) -> None:
+        # Every call began one, and if there was any it surely did nothing.
+        await self._store.execute("unnote_reply", {"delivery_id": reply.id})
 
     async def _mark(self, case: Case, actor: str, level: Level | None, at_utc: float, note: str = "") -> None:
         if level is Level.UNASSESSED:

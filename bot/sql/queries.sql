@@ -115,9 +115,12 @@ UPDATE deliveries SET state = 'dismissed', error = :error, changed_utc = :now
 WHERE id = :id AND state IN ('held', 'pending', 'sending');
 
 -- name: revive
--- A person says so, and knows what came of the calls before. The dead lines of one digest come back together: its
--- subject, by which it is looked for, can go out only once.
-UPDATE deliveries SET state = 'pending', due_utc = :now, since_utc = :now, unclear = 0, changed_utc = :now
+-- A person says so, and knows what came of the calls before, which chat cannot be searched for; that a reply surely was
+-- not posted, nobody says. The dead lines of one digest come back together: its subject, by which it is looked for, can
+-- go out only once.
+UPDATE deliveries
+SET state = 'pending', due_utc = :now, since_utc = :now, unclear = CASE kind WHEN 'reply' THEN unclear ELSE 0 END,
+    changed_utc = :now
 WHERE state = 'dead' AND body <> '' AND (id = :id OR (kind = 'digest' AND subject = (
     SELECT subject FROM deliveries WHERE id = :id AND kind = 'digest' AND state = 'dead' AND body <> ''
 )));
@@ -149,19 +152,19 @@ SELECT channel, state, count(*) AS n FROM deliveries WHERE channel <> '' GROUP B
 -- name: approve
 -- Another body than the one proposed does not replace it for good: whoever takes this back gets that one again.
 UPDATE deliveries
-SET state = 'pending', body = :body, proposed = nullif(body, :body), due_utc = :due_utc, since_utc = :due_utc,
-    changed_utc = :now
+SET state = 'pending', body = :body, proposed = nullif(coalesce(proposed, body), :body), due_utc = :due_utc,
+    since_utc = :due_utc, error = NULL, changed_utc = :now
 WHERE id = :id AND state = 'held';
 
 -- name: dismiss
--- Also one that would go out by itself, as long as its sending was never begun.
-UPDATE deliveries SET state = 'dismissed', changed_utc = :now
-WHERE id = :id AND (state = 'held' OR (state = 'pending' AND attempts = 0));
+-- Also one that would go out by itself, as long as every call for it surely did nothing.
+UPDATE deliveries SET state = 'dismissed', error = NULL, changed_utc = :now
+WHERE id = :id AND (state = 'held' OR (state = 'pending' AND unclear = 0));
 
 -- name: take_back
--- A reply whose sending was never begun waits for a word again, as it was proposed.
-UPDATE deliveries SET state = 'held', body = coalesce(proposed, body), proposed = NULL, changed_utc = :now
-WHERE id = :id AND state IN ('pending', 'dismissed') AND attempts = 0 AND body <> '';
+-- A reply of which every call surely did nothing waits for a word again, as it was proposed.
+UPDATE deliveries SET state = 'held', body = coalesce(proposed, body), proposed = NULL, error = NULL, changed_utc = :now
+WHERE id = :id AND state IN ('pending', 'dismissed') AND unclear = 0 AND body <> '';
 
 -- Cases: posts that moderators look at, and what they did with them.
 

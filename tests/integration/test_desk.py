@@ -186,6 +186,53 @@ async def test_closing_stops_a_reply_that_would_go_out_by_itself(
     assert await outbox.claim(manners) == ()
 
 
+@pytest.mark.parametrize(("undone", "revived"), [(True, False), (False, False), (False, True)])
+async def test_only_a_reply_that_surely_was_not_posted_is_stopped_or_taken_back(
+    desk: Desk, file: File, outbox: Outbox, manners: Manners, clock: HandClock, undone: bool, revived: bool
+) -> None:
+    """Where no call for it did anything it never goes out, and its author is as if never answered."""
+    config = Config.model_validate({"replies": {"auto": ["crisis"]}})
+    for id in ("closed", "approved"):
+        await file(id, author=id, config=config if id == "closed" else None)
+    await desk.approve("approved", "mod_anna")
+    for claimed in [await outbox.claim(manners) for _ in range(4)]:
+        if claimed[0].kind is DeliveryKind.REPLY:
+            if revived:
+                await outbox.bury(claimed, "503")
+                await desk.retry(claimed[0].id, "mod_anna")
+            else:
+                await outbox.retry(claimed, clock.now() + 9, "503", undone=undone)
+    await desk.dismiss("closed", "mod_anna", Why.NOT_HELPFUL)
+    if undone:
+        await desk.undo("approved", "mod_anna")
+    else:
+        with pytest.raises(UsageError, match="no longer be taken back"):
+            await desk.undo("approved", "mod_anna")
+    states = [reply.state for id in ("closed", "approved") if (reply := (await desk.case(id)).reply)]
+    assert states == (["dismissed", "held"] if undone else ["pending", "pending"])
+    rulings = [await manners.ruling("testsub", author, clock.now()) for author in ("closed", "approved")]
+    assert ["had a reply" in each.words for each in rulings] == [not (undone or revived)] * 2  # burying ends it as well
+
+
+async def test_why_a_reply_waited_is_forgotten_once_somebody_decides(
+    desk: Desk, file: File, outbox: Outbox, manners: Manners, store: Store
+) -> None:
+    """What stopped it is their word, and no cooldown of before."""
+    config = Config.model_validate({"replies": {"auto": ["crisis"]}})
+    for act in (desk.dismiss, desk.approve):
+        id = act.__name__
+        await file(id, config=config)
+        async with store.transaction():
+            await manners.begin_reply(999, "testsub", "somebody")
+        while await outbox.claim(manners):
+            pass
+        held = (await desk.case(id)).reply
+        await act(id, "mod_anna")
+        decided = (await desk.case(id)).reply
+        assert "had a reply" in (held and held.error or "")
+        assert decided is not None and decided.error is None
+
+
 async def test_another_pair_of_eyes(desk: Desk, file: File, outbox: Outbox, clock: HandClock) -> None:
     """What somebody passes on stands first in its level for the others, is not given back to them, and is announced."""
     await file("p1")
@@ -282,6 +329,13 @@ async def test_a_reply_from_other_parts_that_is_taken_back_is_the_one_proposed(
     edited = await body()
     await desk.undo("p1", "mod_anna")
     assert (await body(), edited != proposed) == (proposed, True)
+    await desk.approve("p1", "mod_anna", undo_seconds=UNDO_SECONDS)
+    await desk.undo("p1", "mod_anna")
+    assert await body() == proposed
+    await desk.edit_and_approve("p1", parts, CATALOGUE, "mod_anna")
+    async with store.transaction():  # it was due, and something held it
+        await store.execute("hold", {"id": 2, "error": "why", "now": clock.now()})
+        await store.execute("wake_case", {"id": "p1"})
     await desk.approve("p1", "mod_anna", undo_seconds=UNDO_SECONDS)
     await desk.undo("p1", "mod_anna")
     assert await body() == proposed
