@@ -345,7 +345,7 @@ class Desk:
             await self._store.execute("reopen_case", values)
             word = case.marked
             if word is not None and (word.actor, word.at_utc) == (actor, last.review.at_utc):
-                await self._mark(case, actor, None, self._clock.now())
+                await self._take_back_word(case, word)
             await self._note(case, ReviewAction.UNDONE, actor, last.review.action, reply=reply)
 
     async def retry(self, delivery_id: int, actor: str) -> Delivery:
@@ -450,6 +450,15 @@ class Desk:
             await self._mark(case, actor, level, now)
         await self._note(case, action, actor, detail, note, reply, now)
         await self._store.execute("settle_case", {"id": case.post.id, "now": now})
+
+    async def _take_back_word(self, case: Case, word: Review) -> None:
+        """What was said before holds again, in the name of whoever said it."""
+        earlier = case.reviews[: case.reviews.index(word)]
+        before = next((each for each in reversed(earlier) if each.action is ReviewAction.MARKED), None)
+        if before is not None and before.detail:
+            await self._mark(case, before.actor, Level(before.detail), self._clock.now(), before.note)
+        else:
+            await self._mark(case, word.actor, None, self._clock.now())
 
     async def _end_cooldown(self, reply: Delivery) -> None:
         # Every call began one, and if there was any it surely did nothing.

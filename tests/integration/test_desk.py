@@ -17,6 +17,7 @@ from bot.outbox import Outbox
 from bot.replies import Parts
 from bot.review.desk import CLAIM_SECONDS, UNDO_SECONDS, Desk, Gap, Why, digest
 from bot.review.history import History
+from bot.review.marks import read_judged
 from bot.store import Store
 from bot.types import Delivery, DeliveryKind, DeliveryState, ReviewAction
 from models.labels import Level
@@ -229,7 +230,7 @@ async def test_why_a_reply_waited_is_forgotten_once_somebody_decides(
         held = (await desk.case(id)).reply
         await act(id, "mod_anna")
         decided = (await desk.case(id)).reply
-        assert "had a reply" in (held and held.error or "")
+        assert "had a reply" in ((held and held.error) or "")
         assert decided is not None and decided.error is None
 
 
@@ -380,6 +381,28 @@ async def test_a_word_on_the_bot_given_with_an_act_is_kept_and_undone_with_it(
     assert (marked and marked.detail) == said
     await desk.undo("p1", "mod_anna")
     assert (await desk.case("p1")).marked is None
+
+
+async def test_undoing_an_act_brings_back_the_word_before_it(
+    desk: Desk, file: File, store: Store, clock: HandClock
+) -> None:
+    """It is still that of whoever gave it, on the page and to `tune`; one that was taken back stays so."""
+    await file("p1", "struggle")
+
+    async def close_and_undo() -> tuple[str | None, str]:
+        clock.advance(1)
+        await desk.dismiss("p1", "mod_anna", Why.FALSE_ALARM)
+        clock.advance(1)
+        await desk.undo("p1", "mod_anna")
+        marked = (await desk.case("p1")).marked
+        (row,) = await read_judged(store)
+        return marked and f"{marked.actor}: {marked.detail}", row["said"]
+
+    await desk.mark("p1", "mod_ben", Level.WATCH)
+    assert await close_and_undo() == ("mod_ben: watch", "watch")
+    assert await close_and_undo() == ("mod_ben: watch", "watch")
+    await desk.mark("p1", "mod_ben", None)
+    assert await close_and_undo() == (None, "")
 
 
 async def test_a_false_alarm_changes_no_word_that_says_so_already(desk: Desk, file: File, clock: HandClock) -> None:
