@@ -316,7 +316,7 @@ class Desk:
     async def undo(self, post_id: str, actor: str) -> None:
         """Takes back what this moderator did last with a case, within a minute: it is in their hands again.
 
-        A gap that was ticked off is open again. Also raises UsageError when there is nothing of theirs to take back,
+        One that somebody else passed on as well stays where it is. A gap that was ticked off is open again. Also raises UsageError when there is nothing of theirs to take back,
         or when the reply is already on its way.
         """
         async with self._store.transaction():
@@ -333,16 +333,14 @@ class Desk:
             if reply is not None:
                 await self._outbox.take_back(reply)
                 await self._end_cooldown(reply)
+            values = {"id": post_id, "actor": actor, "until_utc": self._clock.now() + CLAIM_SECONDS}
             if last.review.action is ReviewAction.ESCALATED:
                 number = max(at for at, each in enumerate(case.reviews) if each == last.review)
                 await self._notices.take_back_question(post_id, number)
-            values = {
-                "id": post_id,
-                "actor": actor,
-                "until_utc": self._clock.now() + CLAIM_SECONDS,
-                "escalated": last.review.action is ReviewAction.ESCALATED,
-            }
-            await self._store.execute("reopen_case", values)
+                others = (*case.reviews[:number], *case.reviews[number + 1 :])
+                await self._store.execute("withdraw_case", {**values, "before": _who_asks(others)})
+            else:
+                await self._store.execute("reopen_case", values)
             word = case.marked
             if word is not None and (word.actor, word.at_utc) == (actor, last.review.at_utc):
                 await self._take_back_word(case, word)
@@ -512,6 +510,17 @@ def digest(body: str) -> str:
 
 def _in_hand(claim: Claim) -> str:
     return say("refusal.in_hand", actor=claim.actor, time=timestamp(claim.until_utc))
+
+
+def _who_asks(reviews: Sequence[Review]) -> str | None:
+    """Who asked the others last, among the questions that nobody took back; None when there is none."""
+    asking: list[str] = []
+    for each in reviews:
+        if each.action is ReviewAction.ESCALATED:
+            asking.append(each.actor)
+        elif each.action is ReviewAction.UNDONE and each.detail == ReviewAction.ESCALATED:
+            del asking[max(at for at, actor in enumerate(asking) if actor == each.actor)]
+    return asking[-1] if asking else None
 
 
 _SETTLING = frozenset({ReviewAction.APPROVED, ReviewAction.DISMISSED})

@@ -207,10 +207,14 @@ UPDATE posts SET settled_utc = NULL WHERE id = :id;
 UPDATE posts SET escalated_by = :actor, claimed_by = NULL, claimed_until_utc = NULL WHERE id = :id;
 
 -- name: reopen_case
--- As it was before it was settled or passed on: in the hands of whoever did that.
-UPDATE posts SET settled_utc = NULL, claimed_by = :actor, claimed_until_utc = :until_utc,
-    escalated_by = CASE WHEN :escalated THEN NULL ELSE escalated_by END
-WHERE id = :id;
+-- As it was before it was settled: in the hands of whoever did that.
+UPDATE posts SET settled_utc = NULL, claimed_by = :actor, claimed_until_utc = :until_utc WHERE id = :id;
+
+-- name: withdraw_case
+-- As it was before it was passed on: in the hands of whoever did that, and :before is whose question stands then.
+-- Changes no row once somebody else has passed it on as well.
+UPDATE posts SET escalated_by = :before, claimed_by = :actor, claimed_until_utc = :until_utc
+WHERE id = :id AND escalated_by = :actor;
 
 -- name: next_case
 -- Of one level, the one that waits longest among those nobody has; not what this person passed on.

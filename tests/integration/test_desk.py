@@ -280,6 +280,30 @@ async def test_a_question_that_was_taken_back_is_not_asked(desk: Desk, file: Fil
     assert states == [DeliveryState.PENDING, DeliveryState.DISMISSED, DeliveryState.PENDING]
 
 
+@pytest.mark.parametrize(
+    ("undone_by", "asking", "in_hand"),
+    [
+        (["mod_anna"], "mod_ben", None),
+        (["mod_ben"], "mod_anna", "mod_ben"),
+        (["mod_anna", "mod_ben"], None, "mod_ben"),
+        (["mod_ben", "mod_ben"], "mod_anna", "mod_ben"),
+    ],
+)
+async def test_a_question_that_was_taken_back_takes_nobody_elses_with_it(
+    desk: Desk, file: File, undone_by: list[str], asking: str | None, in_hand: str | None
+) -> None:
+    """As long as somebody asks, the case stands first and whoever asked last is named; it stays in nobody's hands."""
+    await file("p1")
+    await desk.escalate("p1", "mod_anna")
+    await desk.escalate("p1", "mod_ben")
+    for number, actor in enumerate(undone_by):
+        if number and actor == undone_by[0]:
+            await desk.escalate("p1", actor)
+        await desk.undo("p1", actor)
+    case = await desk.case("p1")
+    assert (case.escalated_by, case.claim and case.claim.actor) == (asking, in_hand)
+
+
 async def test_a_question_goes_with_its_post(
     desk: Desk, file: File, outbox: Outbox, manners: Manners, keeper: Keeper, clock: HandClock
 ) -> None:
