@@ -341,6 +341,8 @@ class Desk:
                 await self._store.execute("withdraw_case", {**values, "before": _who_asks(others)})
             else:
                 await self._store.execute("reopen_case", values)
+                dropped = {"post_id": post_id, "settled_utc": case.settled_utc, "now": self._clock.now()}
+                await self._store.execute("bring_back_questions", dropped)
             word = case.marked
             if word is not None and (word.actor, word.at_utc) == (actor, last.review.at_utc):
                 await self._take_back_word(case, word)
@@ -448,6 +450,7 @@ class Desk:
             await self._mark(case, actor, level, now)
         await self._note(case, action, actor, detail, note, reply, now)
         await self._store.execute("settle_case", {"id": case.post.id, "now": now})
+        await self._store.execute("drop_questions", {"post_id": case.post.id, "now": now})
 
     async def _take_back_word(self, case: Case, word: Review) -> None:
         """What was said before holds again, in the name of whoever said it."""

@@ -400,6 +400,18 @@ WHERE id = :id AND state = 'pending';
 UPDATE deliveries SET state = 'dismissed', error = 'taken back', body = '', changed_utc = :now
 WHERE post_id = :post_id AND kind = 'alert' AND step = :step AND state = 'pending';
 
+-- name: drop_questions
+-- What moderators asked about a post that is settled now, unless it was told already. It can be brought back, so the words
+-- stay until they are forgotten.
+UPDATE deliveries SET state = 'dismissed', error = 'somebody settled the case', changed_utc = :now
+WHERE post_id = :post_id AND kind = 'alert' AND step < 0 AND step % 2 = 0 AND state = 'pending';
+
+-- name: bring_back_questions
+-- Those that were dropped when the case was settled, which was undone.
+UPDATE deliveries SET state = 'pending', error = NULL, changed_utc = :now
+WHERE post_id = :post_id AND kind = 'alert' AND step < 0 AND step % 2 = 0 AND state = 'dismissed' AND body <> ''
+AND changed_utc = :settled_utc;
+
 -- Courtesy: what is known of an author is a keyed hash.
 
 -- name: author

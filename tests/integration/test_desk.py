@@ -280,6 +280,30 @@ async def test_a_question_that_was_taken_back_is_not_asked(desk: Desk, file: Fil
     assert states == [DeliveryState.PENDING, DeliveryState.DISMISSED, DeliveryState.PENDING]
 
 
+async def test_nobody_is_asked_to_look_at_a_case_that_is_settled(
+    desk: Desk, file: File, outbox: Outbox, manners: Manners, clock: HandClock
+) -> None:
+    """A question waits with the case: undoing what settled it brings back that question, and none that was taken back."""
+    await file("p1")
+    await desk.escalate("p1", "mod_anna")
+    await desk.undo("p1", "mod_anna")
+    await desk.escalate("p1", "mod_anna")
+    states = []
+    for act in (
+        desk.claim("p1", "mod_ben"),
+        desk.approve("p1", "mod_ben", undo_seconds=UNDO_SECONDS),
+        desk.undo("p1", "mod_ben"),
+        desk.dismiss("p1", "mod_ben"),
+    ):
+        clock.advance(1)
+        await act
+        states.append([each.state.value for each in await questions(outbox, "p1")])
+    waits, dropped = ["dismissed", "pending"], ["dismissed", "dismissed"]
+    assert states == [waits, dropped, waits, dropped]
+    clock.advance(UNDO_SECONDS)
+    assert [each.step for each in (*await outbox.claim(manners), *await outbox.claim(manners))] == [0]
+
+
 @pytest.mark.parametrize(
     ("undone_by", "asking", "in_hand"),
     [
