@@ -316,8 +316,8 @@ class Desk:
     async def undo(self, post_id: str, actor: str) -> None:
         """Takes back what this moderator did last with a case, within a minute: it is in their hands again.
 
-        One that somebody else passed on as well stays where it is. A gap that was ticked off is open again. Also raises UsageError when there is nothing of theirs to take back,
-        or when the reply is already on its way.
+        One that somebody else passed on as well stays where it is. A gap that was ticked off is open again. Also raises
+        UsageError when there is nothing of theirs to take back, or when the reply is already on its way.
         """
         async with self._store.transaction():
             last = next((each for each in await self.undoable(actor) if each.review.post_id == post_id), None)

@@ -151,24 +151,28 @@ class _Pages:
     # What is asked
 
     async def queue(self, request: Request, *, lost: bool = False) -> Response:
-        """Every level with the first of its cases, so that no level is buried under another; or one level, whole."""
+        """Every level with the first of its cases, so that no level is buried under another; or one level, whole.
+
+        A page past the last one is the last one: others may have closed what stood there.
+        """
         moderator = moderator_of(request)
         chosen = _chosen(request.query_params, moderator)
         among = frozenset({chosen.subreddit}) if chosen.subreddit else moderator.subreddits
         holder = moderator.name if chosen.mine else None
         counted = await self._frame.queue.waiting(among)
         waiting = {each.level: each for each in counted}
-        number = _number(request.query_params.get("page"))
         size = _A_PAGE if chosen.level or chosen.mine else _SHOWN
-        offset = (number - 1) * size if chosen.level else 0
-        levels = [chosen.level] if chosen.level else [each for each in LEVELS if each is not Level.UNASSESSED]
+        pages = max(1, -(-waiting[chosen.level].count // size)) if chosen.level and not chosen.mine else 1
+        number = min(_number(request.query_params.get("page")), pages)
+        # Posts that could not be read stand on a page of their own, all of them: it does not show whose are mine.
+        every = [each for each in LEVELS if chosen.mine or each is not Level.UNASSESSED]
         sections = [
             _Section(
                 level,
                 waiting[level].count,
-                await self._frame.queue.entries(level, among, holder=holder, limit=size, offset=offset),
+                await self._frame.queue.entries(level, among, holder=holder, limit=size, offset=(number - 1) * size),
             )
-            for level in levels
+            for level in ([chosen.level] if chosen.level else every)
         ]
         return await self._frame.page(
             request,
@@ -179,7 +183,7 @@ class _Pages:
             chosen=chosen,
             levels=LEVELS,
             number=number,
-            pages=-(-waiting[chosen.level].count // size) if chosen.level and not chosen.mine else 1,
+            pages=pages,
             query=f"/?level={chosen.level}" + (f"&subreddit={chosen.subreddit}" if chosen.subreddit else ""),
             lost=lost,
         )

@@ -283,7 +283,7 @@ async def test_a_question_that_was_taken_back_is_not_asked(desk: Desk, file: Fil
 async def test_nobody_is_asked_to_look_at_a_case_that_is_settled(
     desk: Desk, file: File, outbox: Outbox, manners: Manners, clock: HandClock
 ) -> None:
-    """A question waits with the case: undoing what settled it brings back that question, and none that was taken back."""
+    """Undoing what settled it brings the question back, unless that was taken back itself."""
     await file("p1")
     await desk.escalate("p1", "mod_anna")
     await desk.undo("p1", "mod_anna")

@@ -186,7 +186,7 @@ async def test_how_long_a_claim_still_holds_is_said_in_plain_words(
 
 
 async def test_one_level_is_shown_whole_page_by_page(anna: Browser, file: File, clock: HandClock) -> None:
-    """In the same order; a page that does not exist is empty and no error."""
+    """In the same order; past the last page stands the last one, and never that nobody waits."""
     for number in range(60):
         await file(f"c{number:02}", "attempt")
         clock.advance(1)
@@ -194,7 +194,7 @@ async def test_one_level_is_shown_whole_page_by_page(anna: Browser, file: File, 
     for number in ("1", "2", "3", "99999999", "-1", "x"):
         page = Page(await anna.get("/", params={"level": "crisis", "page": number}))
         found.append([each for each in page.all("a", "href") if each.startswith("/case/")])
-    assert [len(each) for each in found] == [50, 10, 0, 0, 50, 50]
+    assert [len(each) for each in found] == [50, 10, 10, 10, 50, 50]
     assert found[0][0] == "/case/c00"
     assert found[1][-1] == "/case/c59"
 
@@ -204,10 +204,13 @@ async def test_filters_and_search(ben: Browser, file: File, clock: HandClock) ->
     await file("p1")
     clock.advance(1)
     await file("p2", subreddit="quietcorner")
-    await post(ben, "/case/p2/claim")
+    await file("x1", "poison")
+    await file("x2", "poison")
+    for id in ("p2", "x2"):
+        await post(ben, f"/case/{id}/claim")
     for query, expected in (
         ("subreddit=quietcorner", ["p2"]),
-        ("mine=1", ["p2"]),
+        ("mine=1", ["p2", "x2"]),
         ("", ["p1", "p2"]),
         ("level=urgent", []),
     ):
@@ -253,10 +256,10 @@ async def test_every_act_of_the_last_minute_can_be_undone_from_every_page(anna: 
 @pytest.mark.parametrize(
     ("dry_run", "sent_as", "states"),
     [
-        (True, "dry-run", ["approved, and not posted: this is a dry run", "not posted: it was a dry run"]),
-        (False, "dry-run", ["approved, on its way", "not posted: it was a dry run"]),
-        (False, "t1_abc", ["approved, on its way", "posted"]),
-        (True, "t1_abc", ["approved, and not posted: this is a dry run", "posted"]),
+        (True, "dry-run", ["it will not be posted: this is a dry run", "not posted: it was a dry run"]),
+        (False, "dry-run", ["on its way", "not posted: it was a dry run"]),
+        (False, "t1_abc", ["on its way", "posted"]),
+        (True, "t1_abc", ["it will not be posted: this is a dry run", "posted"]),
     ],
 )
 async def test_nobody_believes_that_a_dry_run_answered_somebody(
@@ -330,7 +333,7 @@ async def replied_to(store: Store, manners: Manners) -> None:
         (
             "[removed]",
             lambda _, manners: manners.opt_out("somebody"),
-            "No reply is proposed, because the author asked for no more replies.",
+            "No reply is proposed, and none could be now, because the author asked for no more replies.",
             False,
         ),
     ],
