@@ -256,10 +256,10 @@ async def test_every_act_of_the_last_minute_can_be_undone_from_every_page(anna: 
 @pytest.mark.parametrize(
     ("dry_run", "sent_as", "states"),
     [
-        (True, "dry-run", ["it will not be posted: this is a dry run", "not posted: it was a dry run"]),
+        (True, "dry-run", ["will not be posted: this is a dry run", "not posted: it was a dry run"]),
         (False, "dry-run", ["on its way", "not posted: it was a dry run"]),
         (False, "t1_abc", ["on its way", "posted"]),
-        (True, "t1_abc", ["it will not be posted: this is a dry run", "posted"]),
+        (True, "t1_abc", ["will not be posted: this is a dry run", "posted"]),
     ],
 )
 async def test_nobody_believes_that_a_dry_run_answered_somebody(
