@@ -394,11 +394,10 @@ class Reply(Said):
         """Whether the service says itself that this is no answer."""
         return bool(self._choice.message.refusal) or self._choice.finish_reason == "content_filter"
 
-    @property
-    def declines(self) -> bool:
-        """Whether this text, not being an answer, sounds like a no."""
+    def declines(self, kind: type[BaseModel]) -> bool:
+        """Whether this text, not being an answer of that kind, sounds like a no."""
         cut_off_thinking = self._said.startswith("<think>")
-        return not cut_off_thinking and is_refusal(self._said)
+        return not cut_off_thinking and is_refusal(self._said, kind.model_fields)
 
 
 async def _body(chunks: AsyncIterator[bytes]) -> bytes | None:

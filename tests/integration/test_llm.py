@@ -301,6 +301,10 @@ UNREADABLE = [
     "I cannot find a sign of risk in it: none.",
     '{"relevance": "mental_health", "evidence": "I can\'t do this. I refuse to go o',
     "<think>I am sorry for them. I cannot rate",
+    json.dumps({**GOOD_ANSWER, "risk": "ideations", "evidence": "I can't help thinking about it"}),
+    json.dumps({"evidence": "I'm afraid of nights", "risk": "high"}),
+    "```json\n{'risk': 'high', 'evidence': \"We are sorry\"}\n```",
+    "**Risk**: high. Quote: I can't help thinking about it",
 ]
 
 
