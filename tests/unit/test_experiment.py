@@ -174,14 +174,16 @@ ANNOTATIONS = st.builds(
     severity=st.sampled_from(list(Severity)),
     risk=st.sampled_from(list(Risk)),
     prompt_tokens=st.integers(0, 9),
+    cached=st.booleans(),
 )
 
 
-@given(ANNOTATIONS, ANNOTATIONS)
+@given(ANNOTATIONS, ANNOTATIONS.filter(lambda each: each.status is not Status.FAILED))
 def test_a_second_reader_takes_nothing_away(local: Annotation, reading: Annotation) -> None:
     """Levels only rise, disorders are only added, and whatever is no answer changes no label."""
     local = replace(local, status=Status.OK)
     both = raised(local, reading)
+    assert (both.status, both.cached) == (Status.OK, reading.cached)
     assert both.risk is not None and local.risk is not None and both.risk >= local.risk
     assert both.severity is not None and local.severity is not None and both.severity >= local.severity
     assert (both.disorders or frozenset()) >= (local.disorders or frozenset())
@@ -190,6 +192,13 @@ def test_a_second_reader_takes_nothing_away(local: Annotation, reading: Annotati
     assert both.prompt_tokens == local.prompt_tokens + reading.prompt_tokens
     if reading.status is not Status.OK:
         assert SoftLabels.of(both) == SoftLabels.of(local)
+
+
+def test_a_second_reader_that_is_away_leaves_the_post_for_later() -> None:
+    """An outage is no finished reading: the post counts as failed, is tried again, and shows what it cost so far."""
+    local = Annotation(Status.OK, Relevance.OTHER, frozenset(), Severity.MINIMAL, Risk.NONE, seconds=1.0)
+    away = Annotation(Status.FAILED, prompt_tokens=9, seconds=2.0, error="InternalServerError 503")
+    assert raised(local, away) == replace(away, seconds=3.0)
 
 
 @given(
