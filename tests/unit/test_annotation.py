@@ -9,7 +9,6 @@ from models.assessment import Assessment, Evidence, Ordinal
 from models.document import Document
 from models.labels import Disorder, Relevance, Risk, Severity
 
-
 VERSIONS = {"fixed": "1", "deep": "2"}
 
 

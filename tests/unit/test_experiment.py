@@ -143,7 +143,7 @@ def test_rows_that_people_labelled_are_labels(tmp_path: Path) -> None:
 
 
 def test_labels_of_another_dictionary_are_made_anew_and_those_of_another_model_are_not(tmp_path: Path) -> None:
-    """After an upgrade a local annotator labels anew, its file beside; what may have cost money is left and told."""
+    """After an upgrade a local annotator labels anew, its files beside; what may have cost money is left and told."""
     rows = [{"id": f"p{number}", "title": f"text {number}"} for number in range(20)]
     write(tmp_path / "p.jsonl", rows)
     settings = experiment(tmp_path)
@@ -160,10 +160,14 @@ def test_labels_of_another_dictionary_are_made_anew_and_those_of_another_model_a
     with pytest.raises(UsageError, match=r"zero_shot 1, and rules is now .* Move that file away to label anew"):
         study.set_aside("rules", {**before, **model, "prompt": "zero_shot 2"})
     assert file.exists()
-    assert study.set_aside("rules", {**model, "rules": "3", "encoder": "2"})
-    assert not file.exists()
-    assert file.with_name("rules.jsonl.before").exists()
-    assert not study.set_aside("rules", {"rules": "3"})
+    written = file.read_bytes()
+    for name in ("before", "before-2", "before-3"):
+        assert study.set_aside("rules", {**model, "rules": "3", "encoder": "2"})
+        assert not file.exists()
+        assert file.with_name(f"rules.jsonl.{name}").read_bytes() == written
+        assert not study.set_aside("rules", {"rules": "3"})
+        written += lines[1].to_line()
+        file.write_bytes(written)
 
 
 ANNOTATIONS = st.builds(
