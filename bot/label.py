@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 _BATCH = 16
 _AHEAD = 512  # posts that wait, or whose answers wait for that of an earlier post, beside those under way
 _DEAD_AFTER = 16  # posts in a row without an answer, each of them asked for several times
-# A server that answered a post means the post with one of these: malformed, too long, not to be processed. Before that it
-# may mean every request: some say 400 of a model that they do not know.
+# With one of these (malformed, too long, not to be processed) a server that answered another post means this one; one
+# that answered none may mean every request: some say 400 of a model that they do not know.
 _ABOUT_THE_POST = frozenset({"400", "413", "422"})
 _SAID_EVERY_SECONDS = 30.0
 

@@ -35,9 +35,7 @@ A = TypeVar("A", bound=BaseModel)
 # Room for an answer with its words. A model that needs more is rambling.
 _LONGEST_ANSWER_TOKENS = 800
 _LONGEST_ANSWER = 20_000  # characters
-_LONGEST_REPLY = (
-    2_000_000  # bytes of one HTTP reply; an error's the client reads whole, in the time of a call
-)
+_LONGEST_REPLY = 2_000_000  # bytes of one HTTP reply; an error's the client reads whole, in the time of a call
 
 # A server that asks for more patience than this is not asked again before that time, or this rest, is over.
 _LONGEST_WAIT_SECONDS = 120.0
