@@ -1,9 +1,12 @@
-"""What points to a person is taken out of a text before it leaves the machine.
+"""What points to a person is taken out of a text before it leaves the machine, as far as patterns find it.
 
-Taken out: user names (`u/name`, `@name`), e-mail addresses (also `name at host dot com`), links, telephone numbers, and
-names of places (`models.places` says which). Not taken out: names of people, street addresses, employers and schools,
-user names without a mark, and whatever is spelled so as to escape a pattern. When in doubt a number goes; a date, a
-year, a price, a round number and the short numbers of crisis lines stay, as they carry meaning.
+Taken out: user names (`u/name`, `@name`), e-mail addresses (also `name at host dot com`, and `name at host.com` where
+the host is known for mail or the name is no plain word), links, telephone numbers, and names of places (`models.places`
+says which). Not taken out: names of people, street addresses, employers and schools, user names without a mark, links
+with neither `https://` nor `www.` nor a common ending, the rest of a link from its first Chinese, Japanese or Thai
+letter on, numbers in words, and whatever else is spelled so as to escape a pattern. When in doubt a number goes, also
+the long one of a crisis line; most dates, years, prices and round numbers, and the short numbers of crisis lines stay,
+as they carry meaning.
 """
 
 from __future__ import annotations
