@@ -458,7 +458,8 @@ async def test_alerts_go_where_their_subreddit_wants_them(
 ) -> None:
     """One team has modmail alone, the other a channel alone."""
     reddit.add_subreddit("second")
-    own = {"second": {"alerts": {"modmail": False, "channels": ["phone"], "escalate_minutes": 0}}}
+    alone = {"modmail": False, "channels": ["phone"], "escalate_minutes": 0}
+    own = {"second": {"alerts": alone, "policy": {"watch_does": ["alert"]}}}
     both = config.reddit.model_copy(update={"subreddits": ("testsub", "second")})
     config = Config.model_validate({**config.model_dump(), "reddit": both.model_dump(), "overrides": own})
     secrets = secrets.model_copy(update={"channels": {"phone": receiver.url()}})
