@@ -179,7 +179,7 @@ def compose_reminder(
     base_url: str = REDDIT,
     page_url: str | None = None,
 ) -> Message:
-    """That nobody has a crisis in hand, since when it was told (seconds since the epoch), and which channels heard of it.
+    """That nobody has a crisis in hand, when it was first told (seconds since the epoch), and to which channels.
 
     Somebody may have had it meanwhile. `page_url` is where the moderators' page is, if there is one.
     """

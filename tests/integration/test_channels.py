@@ -168,7 +168,7 @@ async def test_an_unclear_alert_is_not_repeated_and_the_moderators_hear_of_it(fo
     dead = await team.outbox.find(DeliveryState.DEAD)
     assert {each.post_id: "may have arrived" in (each.error or "") for each in dead} == {"p1": True, "p2": False}
     notices = [each for each in await team.outbox.find(DeliveryState.PENDING) if not each.channel]
-    assert [each.subject.count("may not have reached the channel discord") for each in notices] == [1]
+    assert [each.subject.count("may not have reached discord") for each in notices] == [1]
     assert TOKEN not in repr((dead, notices))
 
 
@@ -178,7 +178,7 @@ async def test_without_modmail_another_channel_hears_of_one_that_is_silent(found
     receiver.answers = [404, 200]
     await team.alert("p1")
     await team.pass_time(120)
-    assert "may not have reached the channel discord" in receiver.titles[1]
+    assert "may not have reached discord" in receiver.titles[1]
     (notice,) = [each for each in await team.outbox.find() if not each.about_post]
     assert notice.channel == "phone"
 
@@ -436,6 +436,40 @@ async def test_what_concerns_the_bot_itself_goes_where_urgent_alerts_go(
     assert ["no new post could be read" in title for title in receiver.titles] == [True]
     waiting = [each for each in await team.outbox.find(DeliveryState.PENDING) if not each.channel]
     assert len(waiting) == int(modmail)
+
+
+@pytest.mark.parametrize(
+    ("level", "settings", "told"),
+    [
+        (Level.WATCH, {"modmail": False}, ["discord"]),
+        (Level.CRISIS, {"modmail": False}, ["phone"]),
+        (Level.WATCH, {}, [""]),
+        (Level.CRISIS, {}, ["", "phone"]),
+    ],
+)
+async def test_a_question_to_the_others_reaches_somebody(
+    found: Found, level: Level, settings: dict[str, Any], told: list[str]
+) -> None:
+    """Whoever hears of that level, and where nobody does, whoever hears of urgent posts."""
+    levels = {"discord": ["urgent", "unassessed"], "phone": ["crisis"]}
+    team = found(channel_levels=levels, **settings)
+    await team.alert("p1", level)
+    await Desk(team.store, team.manners, team.config, team.clock).escalate("p1", "mod_anna")
+    assert [each.channel for each in await team.outbox.of_post("p1") if each.step < 0] == told
+
+
+@pytest.mark.parametrize("held", [True, False])
+async def test_a_question_promises_no_silence_where_a_reply_goes_out_by_itself(found: Found, held: bool) -> None:
+    """Nothing is sent to the author meanwhile only where each reply waits for a word, or there is none."""
+    team = found()
+    await team.alert("p1")
+    if not held:
+        (reply,) = await team.outbox.find(DeliveryState.HELD)
+        async with team.store.transaction():
+            await team.outbox.approve(reply, team.clock.now())
+    await Desk(team.store, team.manners, team.config, team.clock).escalate("p1", "mod_anna")
+    (question, *_) = [each for each in await team.outbox.of_post("p1") if each.step < 0]
+    assert ("Nothing is sent to its author" in question.body) is held
 
 
 # -- the whole process
