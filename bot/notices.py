@@ -24,8 +24,8 @@ _GOES_NOT_BY_ITSELF = (DeliveryState.HELD, DeliveryState.DISMISSED, DeliveryStat
 class Notices:
     """Writes each notice into the outbox once, however often its cause is seen; and into the log.
 
-    It goes where urgent alerts go: to modmail, to the first chat channel that hears of them, or both. A question about a
-    post goes where alerts of its level go, or, where nobody hears of those, with the urgent ones. Times are seconds
+    It goes where urgent alerts go: to modmail, to the first chat channel that hears of them, or both. A question about
+    a post goes where alerts of its level go, or, where nobody hears of those, with the urgent ones. Times are seconds
     since the epoch.
     """
 
