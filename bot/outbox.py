@@ -130,6 +130,9 @@ class Outbox:
             return True
         query = "hold" if ruling.verdict is Verdict.HOLD else "drop"
         await self._store.execute(query, {"id": row["id"], "error": ruling.words, "now": self._clock.now()})
+        if not row["unclear"]:
+            # Whatever was begun surely did nothing, so no cooldown.
+            await self._store.execute("unnote_reply", {"delivery_id": row["id"]})
         if ruling.verdict is Verdict.HOLD:
             await self._store.execute("wake_case", {"id": row["post_id"]})
         return False

@@ -362,12 +362,17 @@ AND (
 );
 
 -- name: needless_messages
--- Alerts about a crisis that wait although somebody has it.
-SELECT id FROM deliveries
-WHERE state = 'pending' AND channel > '' AND kind = 'alert' AND step >= 0 AND EXISTS (
-    SELECT 1 FROM posts
-    WHERE id = post_id AND level = 'crisis' AND (settled_utc IS NOT NULL OR claimed_until_utc > :now)
-);
+-- Alerts about a crisis that wait although somebody has it, and whether it is settled.
+SELECT deliveries.id, deliveries.subreddit, settled_utc IS NOT NULL AS settled
+FROM deliveries JOIN posts ON posts.id = post_id
+WHERE state = 'pending' AND channel > '' AND kind = 'alert' AND step >= 0
+AND level = 'crisis' AND (settled_utc IS NOT NULL OR claimed_until_utc > :now);
+
+-- name: untrue_all_clears
+-- All-clears that wait although nobody has the crisis any more.
+SELECT deliveries.id FROM deliveries JOIN posts ON posts.id = post_id
+WHERE state = 'pending' AND channel > '' AND kind = 'alert' AND step < 0 AND step % 2
+AND level = 'crisis' AND settled_utc IS NULL AND (claimed_by IS NULL OR claimed_until_utc <= :now);
 
 -- name: due_all_clears
 -- Channels that were told of a crisis for which others were called in, and not yet that somebody has it now. By itself
@@ -382,7 +387,7 @@ AND told.kind = 'alert' AND told.channel <> '' AND told.step >= 0 AND told.state
 AND NOT EXISTS (
     SELECT 1 FROM deliveries AS over
     WHERE over.post_id = posts.id AND over.kind = 'alert' AND over.channel = told.channel
-    AND over.step < 0 AND over.step % 2 AND over.id > told.id
+    AND over.step < 0 AND over.step % 2 AND over.id > told.id AND over.state <> 'dismissed'
 )
 GROUP BY told.post_id, told.channel HAVING last_step > 0;
 
@@ -394,6 +399,11 @@ WHERE post_id = :post_id AND kind = 'alert' AND channel <> '' AND step >= 0 ORDE
 -- name: drop_message
 UPDATE deliveries SET state = 'dismissed', error = :error, body = '', changed_utc = :now
 WHERE id = :id AND state = 'pending';
+
+-- name: renew_all_clear
+-- One that was taken back, since nobody had the crisis, is true again. What may have become of it before stays known.
+UPDATE deliveries SET state = 'pending', error = NULL, body = :body, due_utc = :now, since_utc = :now, changed_utc = :now
+WHERE post_id = :post_id AND kind = 'alert' AND channel = :channel AND step = :step AND state = 'dismissed';
 
 -- name: drop_question
 -- What a moderator asked the others, unless it was told already.
