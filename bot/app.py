@@ -33,7 +33,7 @@ from bot.outbox import Outbox
 from bot.pipeline import Pipeline
 from bot.pulse import Pulse
 from bot.reddit import Gateway, user_agent
-from bot.replies import check_teams, out_of_date
+from bot.replies import check_teams, out_of_date_by
 from bot.resources import Catalogue
 from bot.review.app import open_page
 from bot.review.desk import Desk
@@ -103,7 +103,7 @@ async def run(
             _second_reader(config, store, clock, catalogue) as second,
         ):
             manners = await _manners(config, store, clock)
-            stale = _out_of_date(catalogue, clock)
+            stale = out_of_date_by(clock, catalogue)
             inbox, outbox = Inbox(store, clock), Outbox(store, clock, stale)
             keeper, notices = Keeper(store, manners, config, clock), Notices(store, outbox, config, clock)
             classifier = await asyncio.to_thread(_load, load_model)
@@ -146,7 +146,7 @@ async def review(config: Config, secrets: Secrets, stop: asyncio.Event, on_page:
     async with Store(config.store.path) as store, Gateway.open(config, secrets, clock) as gateway:
         manners = await _manners(config, store, clock)
         catalogue = Catalogue.load()
-        desk = Desk(store, manners, config, clock, _out_of_date(catalogue, clock))
+        desk = Desk(store, manners, config, clock, out_of_date_by(clock, catalogue))
         rooms = Rooms(store, desk, config, catalogue, clock)
         try:
             async with open_page(config, secrets, store, gateway, routes(rooms), clock, Frame(rooms).page) as address:
@@ -182,10 +182,6 @@ def _refuse_wording(config: Config, catalogue: Catalogue, clock: Clock) -> None:
     today = date_of(clock.now())
     if refusals := check_teams(config, catalogue, today):
         raise ConfigError(f"[replies] {refusals[0]}; `nightlight replies check` tells more")
-
-
-def _out_of_date(catalogue: Catalogue, clock: Clock) -> Callable[[str], str]:
-    return lambda body: out_of_date(body, catalogue, date_of(clock.now()))
 
 
 async def _manners(config: Config, store: Store, clock: Clock) -> Manners:

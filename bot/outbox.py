@@ -131,8 +131,7 @@ class Outbox:
         query = "hold" if ruling.verdict is Verdict.HOLD else "drop"
         await self._store.execute(query, {"id": row["id"], "error": ruling.words, "now": self._clock.now()})
         if not row["unclear"]:
-            # Whatever was begun surely did nothing, so no cooldown.
-            await self._store.execute("unnote_reply", {"delivery_id": row["id"]})
+            await self._end_cooldown(row["id"])
         if ruling.verdict is Verdict.HOLD:
             await self._store.execute("wake_case", {"id": row["post_id"]})
         return False
@@ -176,8 +175,12 @@ class Outbox:
         for each in deliveries:
             await self._store.execute(query, {"id": each.id, "now": self._clock.now(), **values})
             if query in ("bury", "drop") and each.attempts <= 1:
-                # Surely never posted, so no cooldown; after a second try nobody can be sure.
-                await self._store.execute("unnote_reply", {"delivery_id": each.id})
+                # After a second try nobody can be sure.
+                await self._end_cooldown(each.id)
+
+    async def _end_cooldown(self, reply_id: int) -> None:
+        """Every call for a reply begins one, which is over once each of them surely posted nothing."""
+        await self._store.execute("unnote_reply", {"delivery_id": reply_id})
 
     async def approve(self, reply: Delivery, due_utc: float, body: str = "") -> None:
         """A held reply may go out from `due_utc` on, with another body if one is given; in the caller's transaction.
@@ -190,6 +193,8 @@ class Outbox:
     async def dismiss(self, reply: Delivery) -> None:
         """A held reply is never sent; in the caller's transaction. Raises UsageError when it no longer waits."""
         await self._say("dismiss", reply, "is not waiting for a review")
+        if not reply.unclear:
+            await self._end_cooldown(reply.id)
 
     async def take_back(self, reply: Delivery) -> None:
         """What was approved or dismissed is held again; in the caller's transaction.
@@ -197,6 +202,7 @@ class Outbox:
         Raises UsageError once a call may have posted it, or when its words are forgotten.
         """
         await self._say("take_back", reply, "can no longer be taken back")
+        await self._end_cooldown(reply.id)
 
     async def _say(self, query: str, reply: Delivery, refusal: str, **values: object) -> None:
         if not await self._store.execute(query, {"id": reply.id, "now": self._clock.now(), **values}):

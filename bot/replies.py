@@ -19,7 +19,7 @@ and include those of the box, such as "help.md.j2".
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -27,6 +27,7 @@ from urllib.parse import quote
 
 from jinja2 import Template, TemplateError, nodes
 
+from bot.clock import Clock, date_of
 from bot.config import Config, Team
 from bot.judge import document_of
 from bot.resources import Audience, Catalogue, Directory, Line, NoVettedWords
@@ -99,6 +100,11 @@ def out_of_date(body: str, catalogue: Catalogue, today: date) -> str:
     if has_number or any(url in left for url in urls) or not wording(language).printable(today):
         return "something in it may not be printed any more, so it has to be put together again"
     return ""
+
+
+def out_of_date_by(clock: Clock, catalogue: Catalogue) -> Callable[[str], str]:
+    """`out_of_date` on whatever day it is asked."""
+    return lambda body: out_of_date(body, catalogue, date_of(clock.now()))
 
 
 def compose_reply(

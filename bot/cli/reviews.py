@@ -60,7 +60,7 @@ def show_review(id: Identity, config: ConfigFile = Path("config.toml")) -> None:
     async def look(desk: Desk) -> tuple[Case, str]:
         case = await desk.case(id)
         ruling = await desk.ruling(case)
-        why = desk.why_it_waits(case, ruling, catalogue)
+        why = desk.why_it_waits(case, ruling, desk.out_of_date(case), catalogue)
         return case, why and say("reply.never" if ruling.verdict is Verdict.NEVER else "reply.waits", why=why)
 
     case, waits = at_the_desk(config, look)

@@ -191,13 +191,16 @@ class Desk:
         """Why the reply that waits may not go out as it is, in words; empty when it may, or none waits."""
         return self._out_of_date(case.reply.body) if case.reply is not None and case.reply_waits else ""
 
-    def why_it_waits(self, case: Case, ruling: Ruling, catalogue: Catalogue) -> str:
-        """Why a reply waits for somebody's word instead of going out by itself; empty when none waits."""
+    def why_it_waits(self, case: Case, ruling: Ruling, stale: str, catalogue: Catalogue) -> str:
+        """Why a reply waits for somebody's word instead of going out by itself; empty when none waits.
+
+        `stale` is what `out_of_date` says of it.
+        """
         reply, team = case.reply, self._config.team(case.post.subreddit)
         if reply is None or not case.reply_waits or not case.is_open:
             return ""
         # The error is why it came back when it was on its way already.
-        if why := ruling.words or self.out_of_date(case) or reply.error:
+        if why := ruling.words or stale or reply.error:
             return why
         if why := reason_to_wait(case.post, team, catalogue, date_of(self._clock.now())):
             return why
@@ -284,8 +287,6 @@ class Desk:
             reply = case.reply if case.reply_can_be_stopped else None
             if reply is not None:
                 await self._outbox.dismiss(reply)
-                if not reply.unclear:
-                    await self._end_cooldown(reply)
             await self._settle(case, ReviewAction.DISMISSED, actor, level, why or "", note, reply)
         return case
 
@@ -332,7 +333,6 @@ class Desk:
             reply = case.reply if last.review.delivery_id is not None else None
             if reply is not None:
                 await self._outbox.take_back(reply)
-                await self._end_cooldown(reply)
             values = {"id": post_id, "actor": actor, "until_utc": self._clock.now() + CLAIM_SECONDS}
             if last.review.action is ReviewAction.ESCALATED:
                 number = max(at for at, each in enumerate(case.reviews) if each == last.review)
@@ -460,10 +460,6 @@ class Desk:
             await self._mark(case, before.actor, Level(before.detail), self._clock.now(), before.note)
         else:
             await self._mark(case, word.actor, None, self._clock.now())
-
-    async def _end_cooldown(self, reply: Delivery) -> None:
-        # Every call began one, and if there was any it surely did nothing.
-        await self._store.execute("unnote_reply", {"delivery_id": reply.id})
 
     async def _mark(self, case: Case, actor: str, level: Level | None, at_utc: float, note: str = "") -> None:
         if level is Level.UNASSESSED:

@@ -218,7 +218,7 @@ class _Pages:
     async def case(self, request: Request) -> Response:
         """One case with all that there is to know and to do."""
         case, moderator = await self._case(request), moderator_of(request)
-        ruling = await self._desk.ruling(case)
+        ruling, stale = await self._desk.ruling(case), self._desk.out_of_date(case)
         return await self._frame.page(
             request,
             "case.html",
@@ -226,8 +226,8 @@ class _Pages:
             can_act=_can_act(moderator, case),
             can_approve=_can_approve(moderator, case, ruling),
             why_not=self._why_not(case, ruling),
-            why_it_waits=self._desk.why_it_waits(case, ruling, self._catalogue),
-            out_of_date=bool(self._desk.out_of_date(case)),
+            why_it_waits=self._desk.why_it_waits(case, ruling, stale, self._catalogue),
+            out_of_date=bool(stale),
             link=link_to(case.post, self._config.reddit.base_url or REDDIT),
             named=_named,
             speaks=_speaks(case.assessment),

@@ -13,7 +13,7 @@ from bot.config import Config, Deliver, Replies
 from bot.errors import UsageError
 from bot.manners import Manners
 from bot.outbox import Draft, Outbox
-from bot.replies import out_of_date, proposed_parts
+from bot.replies import out_of_date_by, proposed_parts
 from bot.review.desk import Desk
 from bot.store import Store
 from bot.types import Delivery, DeliveryKind, DeliveryState, Planned
@@ -68,7 +68,7 @@ async def test_an_approved_reply_waits_again_when_a_line_in_it_has_expired(
     """Neither the approval nor anything else lets it out; its case is open again, and put together anew it goes."""
     config = Config(replies=Replies(country="IE", max_age_hours=100), deliver=Deliver(dry_run=False))
     manners = Manners(store, b"k" * 32, config, clock)
-    outbox = Outbox(store, clock, lambda body: out_of_date(body, CATALOGUE, date_of(clock.now())))
+    outbox = Outbox(store, clock, out_of_date_by(clock, CATALOGUE))
     desk = Desk(store, manners, config, clock)
     clock.set(datetime(2027, 5, 22, 12, tzinfo=UTC).timestamp())  # the last day of a line
     await file_case(store, clock, KeywordClassifier(), "p1", config=config)
