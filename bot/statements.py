@@ -37,8 +37,8 @@ class Ask(StrEnum):
     HELPER = "helper"
 
 
-# Another's words: between quotation marks (one behind a digit means inches), or in lines that begin with `>`; a spoiler,
-# `>!`, is the author's own.
+# Another's words: between quotation marks (one behind a digit means inches), or in lines that begin with `>`; a
+# spoiler, `>!`, is the author's own.
 _QUOTED = re.compile(
     r"""(?<!\w)"(?=[^\s"])[^"\n]*"|[“„][^“”„"\n]*[“”"]|«[^«»\n]*»|^ {0,3}(?:>|&gt;)(?!!).*$""",
     re.MULTILINE,
@@ -214,8 +214,7 @@ _AMBIGUOUS = frozenset(
     {"georgia", "jordan", "chad", "us", "jersey", "granada", "réunion", "reunion", "san martín", "san martin", "ira"}
 )
 
-# Who lives somewhere, in the other languages in which the bot has words. The verb is in the first person: whoever says it
-# means themselves.
+# Who lives somewhere, in the other languages in which the bot has words; a verb in the first person names its author.
 _LIVES = {
     "es": r"(?:vivo|vivimos|estoy|resido) (?:(?:ahora|actualmente|aquí|sol[oa]) )?en (?:los |las |el |la )?",
     "de": r"(?:ich (?:lebe|wohne|bin)|wir (?:leben|wohnen)|(?:lebe|wohne) ich) (?:(?:jetzt|gerade|derzeit|hier) )?"
@@ -387,7 +386,7 @@ _AUDIENCES = {
         rf"{_AM}a vet of the {_SERVICE}\b",
         r"my platoon\b",
         r"(?:after|since|from|during|on|before) my (?:\w+ )?deployments?\b"
-        r"(?! (?:failed|broke|crashed|script|to (?:the )?(?:prod|production|staging|aws|azure|server|cloud|cluster)\b))",
+        r"(?! (?:failed|broke|crashed|script|to (?:the )?(?:prod(?:uction)?|staging|aws|azure|server|cloud)\b))",
         r"(?:home|back) from (?:an? )?deployment\b",
         rf"(?:{_START}|i did |after |my )(?:two|three|four|five|\d) (?:combat )?tours\b"
         r"(?! (?:of (?!duty)|at|with|around|through|by)\b)",

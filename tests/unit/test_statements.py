@@ -63,7 +63,7 @@ COUNTRIES = {
         "mi novia me dijo: vivo en Chile", "Mon père dit que j'habite en France", "Er sagt, ich wohne in Deutschland",
         "I live away from family in India", "I live without my kids in Poland", "I live for my kids in Poland",
         "I live with someone born in Canada", "I'm from India doing my masters in Germany",
-        "I'm from India studying in Germany", "I'm from India, now a student", "I'm from India, in Germany since May",
+        "I'm from India studying in Germany", "I'm from India, a student here", "I'm from India, in Germany since May",
         "Imagine: living in Canada", "My dream? Living in Canada.", "Long distance: living in Japan, he can't visit",
         "Living in Canada would be a dream", "I live in states of panic", "I'm in Japan next week",
         "I'm in Japan for a week", "A girl (16F, Canada) died",
