@@ -443,14 +443,15 @@ _CARE = r"(?:therap(?:ist|y)|counsel(?:l?or|l?ing)|psychologist|psychiatrist)"
 _COULD = "".join(f"(?<!{words} to )" for words in ("never got", "never get", "even got", "even get", "t get", "chance"))
 # How much of it is more than a dose.
 _OVERDOSE = (
-    r"(?:[\w'-]+ ){0,5}(?:pills?|tablets?|capsules?|bottles?|overdose|poison|bleach|them|everything|all|many|too much|"
-    rf"bunch|handful|whole|entire|rest|half|\d\d+ ?(?:mg|of|{_MEDICINE}))"
+    r"(?:[\w'-]+ ){0,5}(?:(?:pills?|tablets?|capsules?|bottles?|box|packs?|packets?|overdose|poison|bleach|them|everything|"
+    r"something|all|too (?:many|much)|bunch|handful)\b|lots? of (?!time|effort|courage|energy|work|photos|pictures|pics)|"
+    rf"\d\d+ ?(?:mg|of|{_MEDICINE})\b)"
 )
 _DANGER = {
     Ask.DANGER: _any(
         r"(?:goodbye|farewell)(?: (?:everyone|all|message|letters?|notes?))\b",
         rf"{_COULD}(?:saying|say|said) (?:goodbye|my goodbyes)\b",
-        rf"(?:already|just) (?:(?:took|taken) {_OVERDOSE}|swallowed)\b",
+        rf"(?:already|just) (?:(?:took|taken) {_OVERDOSE}|swallowed\b)",
         r"(?:already|just) cut\b"
         r"(?! (?:(?!myself)[\w']+ ){0,2}(?:hair|bangs|nails|grass|lawn|off|out|back|ties|contact)\b)",
         r"(?:it|this) ends (?:tonight|today)\b",
@@ -467,6 +468,8 @@ _UNWELL = (
     rf"(?:(?:die|dying|dead|disappear|go on|giv(?:e|ing) up|overdos\w+|suicid\w+|(?:kill|hurt|harm|cut)\w* {_SELF}|"
     r"self[ -]?harm\w*|cutting|depress\w+|anxi\w+|bipolar|manic|psycho\w+|schizo\w+|voices|eating disorder|anore\w+|"
     r"bulimi\w+|starving|not eating|ptsd|ocd|bpd|panic|hopeless|worthless|relaps\w+|struggling)\b(?! me\b)"
+    r"|burden\b|breakdown\b"
+    r"|(?:\w+n't|not|dont|doesnt) want to (?:be (?:here|alive)|exist|live)\b(?! (?:with|in|at|near)\b)"
     rf"|end(?:ing)? (?:it\b|{_THEIR} (?:own )?life))"
 )
 _WILL_NOT = (
