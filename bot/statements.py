@@ -132,7 +132,7 @@ _SOMEBODY = (
 
 # Whose a statement is when it is not the author's: my dad moved to Canada; my son (14M); a friend with bulimia.
 _ANOTHER = re.compile(
-    rf"\b(?:{_SOMEBODY})(?:'s|'re|'ve)?[,:]?(?: (?!(?:i|we|us|my|me|i'm|im)\b)\w+| \(\w+\)){{0,5}} [\[(]?$",
+    rf"\b(?:{_SOMEBODY})(?:'s|'re|'ve)?[,:]?(?: (?!(?:i|we|us|my|me|i'm|im)\b)\w+| \(\w+\)){{0,5}} [\[(]?\Z",
     re.IGNORECASE,
 )
 # Whose an age is that stands by itself: my oldest (14M); a girl (16F); kids (14M, 12F); mom of three: 15yo, 12yo.
@@ -140,7 +140,7 @@ _WHOSE_AGE = re.compile(
     r"\b(?:(?:my|our|his|her|their|your|(?<!i'm )(?<!im )(?<!am )(?<!as )an?|the|this|that|another|one)"
     r"(?: (?!(?:i|me)\b)[\w'-]+){0,3}"
     r"|kids|children|teens|twins|siblings|boys|girls|of (?:one|two|three|four|five|\d))"
-    r"[:,]? ?(?:[(\[]?\d\d? ?\w{0,3}[)\]]?(?:,| and| &|/) ?){0,4}[(\[]?$",
+    r"[:,]? ?(?:[(\[]?\d\d? ?\w{0,3}[)\]]?(?:,| and| &|/) ?){0,4}[(\[]?\Z",
     re.IGNORECASE,
 )
 _OWN = re.compile(r"(?:i|i'?m|i've|we|we're|we've|my|our|here)\b|.* me$", re.IGNORECASE | re.DOTALL)
@@ -157,7 +157,7 @@ _DENIED = re.compile(
     rf"|\b(?:you|{_SOMEBODY})(?: \w+){{0,3}} (?:thinks?|thought|says?|said|saying|assumed?s?|believe[sd]?|claims?|"
     r"joked?|writes?|wrote|posted|(?:tells?|told|telling)(?: (?:me|us))?)[:,]?"
     r"|\b(?:dice|dicen|dijo|dijeron|dit|disent|sagt|sagte|sagen|disse|diz|dizem)[:,]?)"
-    rf"{_BETWEEN} [\"'‘“„«]?$",
+    rf"{_BETWEEN} [\"'‘“„«]?\Z",
     re.IGNORECASE,
 )
 # What makes them a wish, a doubt or a question: I wish I was; as if I'm; am I. What is mine is so all the same, but not
@@ -165,7 +165,7 @@ _DENIED = re.compile(
 _SUPPOSED = re.compile(
     r"\b(?:wish|wished|if|whether|unless|until|like|though|pretend|pretending|imagine|suppose|used to|dreamt|dreamed|"
     r"(?:do|did|am|are|was|were|could|can|should|would|might|may) (?:i|we)|si|se|ojalá|wenn|falls|ob)"
-    rf"{_BETWEEN} $",
+    rf"{_BETWEEN} \Z",
     re.IGNORECASE,
 )
 _ASKED = re.compile(r"\b(?:do|did|am|are|was|were|could|can|should|would|might|may) (?:i|we)$", re.IGNORECASE)
@@ -443,9 +443,10 @@ _CARE = r"(?:therap(?:ist|y)|counsel(?:l?or|l?ing)|psychologist|psychiatrist)"
 _COULD = "".join(f"(?<!{words} to )" for words in ("never got", "never get", "even got", "even get", "t get", "chance"))
 # How much of it is more than a dose.
 _OVERDOSE = (
-    r"(?:[\w'-]+ ){0,5}(?:(?:pills?|tablets?|capsules?|bottles?|box|packs?|packets?|overdose|poison|bleach|them|everything|"
-    r"something|all|too (?:many|much)|bunch|handful)\b|lots? of (?!time|effort|courage|energy|work|photos|pictures|pics)|"
-    rf"\d\d+ ?(?:mg|of|{_MEDICINE})\b)"
+    r"(?:[\w'-]+ ){0,5}(?:(?:pills?|tablets?|capsules?|bottles?|box|packs?|packets?|overdose|poison|bleach|them|all|"
+    r"everything|something|too (?:many|much)|bunch|handful)\b"
+    r"|lots? of (?!time|effort|courage|energy|work|photos|pictures|pics)"
+    rf"|\d\d+ ?(?:mg|of|{_MEDICINE})\b)"
 )
 _DANGER = {
     Ask.DANGER: _any(
@@ -468,7 +469,7 @@ _UNWELL = (
     rf"(?:(?:die|dying|dead|disappear|go on|giv(?:e|ing) up|overdos\w+|suicid\w+|(?:kill|hurt|harm|cut)\w* {_SELF}|"
     r"self[ -]?harm\w*|cutting|depress\w+|anxi\w+|bipolar|manic|psycho\w+|schizo\w+|voices|eating disorder|anore\w+|"
     r"bulimi\w+|starving|not eating|ptsd|ocd|bpd|panic|hopeless|worthless|relaps\w+|struggling)\b(?! me\b)"
-    r"|burden\b|breakdown\b"
+    r"|(?:burden|breakdown|ha(?:s|ve) a plan(?! for))\b"
     r"|(?:\w+n't|not|dont|doesnt) want to (?:be (?:here|alive)|exist|live)\b(?! (?:with|in|at|near)\b)"
     rf"|end(?:ing)? (?:it\b|{_THEIR} (?:own )?life))"
 )

@@ -76,7 +76,7 @@ AUDIENCES = {
         "I'm a 16 year old boy", "I'm 15", "I am only 15, sorry", "I'm 14 years old and", "15F, UK", "15F. I cry",
         "[15M] hi", "M16 UK", "15/f", "[15m, UK]", "every night. 16m", "I (16F) and my boyfriend (19M)",
         "I just turned 15.", "I'm in high school", "15 (f)", "16, female", "I'm 15m",
-        "my dad and I (16F) fight", "I'm a tired wreck, 15F", "I turned 15 last week", "I've just turned 16 and",
+        "they send me to the camp\ntrans girl, 17.", "my dad and I (16F) fight", "I'm a tired wreck, 15F", "I turned 15 last week", "I've just turned 16 and",
         "My mum shouts. Me (15F) too", "he shouted \"go\" and I'm 15", ">!I'm 15!<", "5'6\" and I'm 15, 5'7\" soon",
     ],
     Audience.VETERANS: [
@@ -254,6 +254,7 @@ def test_what_is_denied_is_never_stated(before: str, denied: str, after: str) ->
         ("my brother won't get out of bed", Ask.HELPER),
         ("my friend said she wants to kill herself", Ask.HELPER),
         ("a friend from work told me he can't go on", Ask.HELPER),
+        ("friend from my guild says he has a plan", Ask.HELPER),
         ("my sister tried to kill herself", Ask.HELPER),
         ("my friend told me she doesn't want to be here anymore", Ask.HELPER),
         ("my dad sent me a goodbye text", Ask.HELPER),
