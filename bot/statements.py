@@ -123,7 +123,7 @@ _I = rf"(?:(?:i|we|i've|we've|i have|we have) {_YET})"
 _RELATION = (
     r"(?:best )?friend|roommate|flatmate|(?:step|grand|god)?(?:sister|brother|son|daughter|mum|mom|mother|dad|father|"
     r"child|kid)|grandpa|grandma|sibling|wife|husband|spouse|boyfriend|girlfriend|partner|fianc[ée]e?|cousin|nephew|niece|"
-    r"aunt|uncle|student|pupil|patient|coworker|colleague|teammate|teen|teenager|bf|gf|ex"
+    r"aunt|uncle|student|pupil|patient|coworker|colleague|teammate|bf|gf|ex"
 )
 _SOMEBODY = (
     r"he|she|they|who|parents|people|women|men|clients|nobody|everyone|everybody|someone|somebody|anyone|those|"
@@ -137,7 +137,7 @@ _ANOTHER = re.compile(
 )
 # Whose an age is that stands by itself: my oldest (14M); a girl (16F); kids (14M, 12F); mom of three: 15yo, 12yo.
 _WHOSE_AGE = re.compile(
-    r"\b(?:(?:my|our|his|her|their|your|(?<!i'm )(?<!im )(?<!am )(?<!as )an?|the|this|that|another|one)"
+    r"\b(?:(?:my(?! life\b)|our|his|her|their|your|(?<!i'm )(?<!im )(?<!am )(?<!as )an?|the|this|that|another|one)"
     r"(?: (?!(?:i|me)\b)[\w'-]+){0,3}"
     r"|kids|children|teens|twins|siblings|boys|girls|of (?:one|two|three|four|five|\d))"
     r"[:,]? ?(?:[(\[]?\d\d? ?\w{0,3}[)\]]?(?:,| and| &|/) ?){0,4}[(\[]?\Z",
@@ -407,7 +407,7 @@ _AUDIENCES = {
     ),
     Audience.EATING_DISORDERS: _any(
         rf"my {_ILLNESS}",
-        rf"(?<!went to )(?<!going to )(?<!go to )(?<!in )(?<!at )(?<!from )my (?=(?-i:ED)){_ED}",
+        rf"(?<!went to )(?<!going to )(?<!go to )(?<!in )(?<!at )my (?=(?-i:ED)){_ED}",
         rf"(?:{_I}(?:have|have had|had|developed|live with|struggle with|suffer from)|gave me) {_ILL}",
         rf"(?:{_AM}|{_I}(?:was |got |been |in )?|{_START}|and |after |in )(?:just |recently )?"
         r"(?:diagnosed|struggling|living|dealing|battling|suffering|recovering|relapsed|relapsing|recovery) "

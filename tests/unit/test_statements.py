@@ -76,7 +76,8 @@ AUDIENCES = {
         "I'm a 16 year old boy", "I'm 15", "I am only 15, sorry", "I'm 14 years old and", "15F, UK", "15F. I cry",
         "[15M] hi", "M16 UK", "15/f", "[15m, UK]", "every night. 16m", "I (16F) and my boyfriend (19M)",
         "I just turned 15.", "I'm in high school", "15 (f)", "16, female", "I'm 15m",
-        "they send me to the camp\ntrans girl, 17.", "my dad and I (16F) fight", "I'm a tired wreck, 15F", "I turned 15 last week", "I've just turned 16 and",
+        "they send me to the camp\ntrans girl, 17.", "my dad and I (16F) fight",
+        "I'm a tired wreck, 15F", "I hate my life, 16F", "I turned 15 last week", "I've just turned 16 and",
         "My mum shouts. Me (15F) too", "he shouted \"go\" and I'm 15", ">!I'm 15!<", "5'6\" and I'm 15, 5'7\" soon",
     ],
     Audience.VETERANS: [
@@ -96,7 +97,7 @@ AUDIENCES = {
         "my eating disorder is back", "I have an eating disorder", "I have had anorexia since May",
         "recovering anorexic", "I'm bulimic", "I was diagnosed with bulimia", "in recovery from anorexia",
         "I've been struggling with an ED", "I can't beat my eating disorder", "I have an ED.", "my ED is worse",
-        "this is due to my ED",
+        "this is due to my ED", "I am recovering from my ED",
     ],
     Audience.DOMESTIC_VIOLENCE: [
         "when he is drunk he hits me", "my wife hits me", "I am scared of my husband",
