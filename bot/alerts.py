@@ -179,14 +179,14 @@ def compose_reminder(
     base_url: str = REDDIT,
     page_url: str | None = None,
 ) -> Message:
-    """That nobody has taken up a crisis since a time (seconds since the epoch), and which channels heard of it.
+    """That nobody has a crisis in hand, when it was first told (seconds since the epoch), and to which channels.
 
-    `page_url` is where the moderators' page is, if there is one.
+    Somebody may have had it meanwhile. `page_url` is where the moderators' page is, if there is one.
     """
     return Message(
-        f"[Nightlight] crisis: nobody has taken up a post yet (t3_{post_id})",
-        f"Nobody has taken up this post since {timestamp(since_utc)}. Please read it now if you can.\n\n"
-        f"{_where(post_id, base_url, page_url)}\n\n"
+        f"[Nightlight] crisis: nobody has a post in hand (t3_{post_id})",
+        f"Nobody has this post in hand. The first alert is from {timestamp(since_utc)}. Please read it now if you "
+        f"can.\n\n{_where(post_id, base_url, page_url)}\n\n"
         f"In r/{subreddit}. Told so far: {', '.join(told)}. No further alert goes out once one of you has "
         "taken it up.",
     )

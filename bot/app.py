@@ -103,7 +103,8 @@ async def run(
             _second_reader(config, store, clock, catalogue) as second,
         ):
             manners = await _manners(config, store, clock)
-            inbox, outbox = Inbox(store, clock), Outbox(store, clock, _out_of_date(catalogue, clock))
+            stale = _out_of_date(catalogue, clock)
+            inbox, outbox = Inbox(store, clock), Outbox(store, clock, stale)
             keeper, notices = Keeper(store, manners, config, clock), Notices(store, outbox, config, clock)
             classifier = await asyncio.to_thread(_load, load_model)
             pipeline = Pipeline(config, store, inbox, outbox, manners, classifier, catalogue, clock, judged, second)
@@ -119,7 +120,7 @@ async def run(
                 watches.append(Watch(name, config, store, inbox, gateway, notices, clock, health.looked, refused))
             pulse = Pulse(config, store, inbox, notices, gateway.budget, watches, health, clock, on_beat)
             log.info("run.started", user_agent=user_agent(config, secrets), dry_run=config.deliver.dry_run)
-            rooms = Rooms(store, Desk(store, manners, config, clock), config, catalogue, clock)
+            rooms = Rooms(store, Desk(store, manners, config, clock, stale), config, catalogue, clock)
             async with _page(rooms, secrets, gateway, on_page), asyncio.TaskGroup() as tasks:
                 work = [watch.run(stop) for watch in watches]
                 work += [worker.run(stop) for worker in workers]
@@ -144,7 +145,9 @@ async def review(config: Config, secrets: Secrets, stop: asyncio.Event, on_page:
     clock = SystemClock()
     async with Store(config.store.path) as store, Gateway.open(config, secrets, clock) as gateway:
         manners = await _manners(config, store, clock)
-        rooms = Rooms(store, Desk(store, manners, config, clock), config, Catalogue.load(), clock)
+        catalogue = Catalogue.load()
+        desk = Desk(store, manners, config, clock, _out_of_date(catalogue, clock))
+        rooms = Rooms(store, desk, config, catalogue, clock)
         try:
             async with open_page(config, secrets, store, gateway, routes(rooms), clock, Frame(rooms).page) as address:
                 on_page(address)

@@ -329,10 +329,10 @@ class Review(_Section):
     sign_in: Literal["reddit", "link"] = Field(
         "reddit", description="reddit: with Reddit, for moderators; link: on this machine, by a link that works once"
     )
-    owners: tuple[str, ...] = Field(
+    owners: tuple[AuthorName, ...] = Field(
         (), description="moderators who also see every setting and end the sessions of their team"
     )
-    observers: tuple[str, ...] = Field((), description="moderators who may look and decide nothing")
+    observers: tuple[AuthorName, ...] = Field((), description="moderators who may look and decide nothing")
 
     @model_validator(mode="after")
     def _keeps_strangers_out(self) -> Review:
@@ -389,6 +389,13 @@ class Team(_Section):
         unheard = (level for level in alerting if not self.alerts.modmail and not self.alerts.channels_for(level))
         return tuple(sorted(unheard, reverse=True))
 
+    @property
+    def unsummarised(self) -> tuple[Level, ...]:
+        """Levels that moderators would hear of in the daily summary alone, which modmail alone carries, without it."""
+        summarised = (level for level in Level if DeliveryKind.DIGEST in self.policy.actions(level))
+        alone = (level for level in summarised if DeliveryKind.ALERT not in self.policy.actions(level))
+        return () if self.alerts.modmail else tuple(sorted(alone, reverse=True))
+
 
 class Config(_Section):
     """Everything that can be set. `overrides` holds, by subreddit, changes to alerts, replies and policy."""
@@ -419,11 +426,18 @@ class Config(_Section):
     @model_validator(mode="after")
     def _every_alert_reaches_somebody(self) -> Config:
         for name in self.reddit.subreddits:
-            if unheard := self.team(name).unheard:
+            team = self.team(name)
+            if unheard := team.unheard:
                 levels = " and ".join(unheard)
                 raise ValueError(
                     f"[alerts] of r/{name}: nobody would hear of what is {levels}; set modmail = true, or let a "
                     "channel hear of it"
+                )
+            if (unsummarised := team.unsummarised) and not self.review.enabled:
+                levels = " and ".join(unsummarised)
+                raise ValueError(
+                    f"[alerts] of r/{name}: nobody would hear of what is {levels}, as the daily summary is a modmail; "
+                    f'set modmail = true, [review] enabled = true, or [policy] {unsummarised[0]}_does = ["alert"]'
                 )
         return self
 

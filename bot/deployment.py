@@ -36,8 +36,8 @@ class Stream:
 
     `at_risk` are posts of people at ideation or above, `ordinary` all the others that make the stream up; `severe` are
     posts of severe distress and `ambiguous` ordinary posts with words of mental health, both looked at by themselves.
-    `unknown` are posts of the stream of which nobody said what they are: they alert, and are neither found nor a false
-    alarm.
+    `unknown` are posts of the stream of which nobody said what they are: among the alerts where a policy alerts, and
+    neither found nor a false alarm.
     """
 
     scores: Scores

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 _BATCH = 16
 _AHEAD = 512  # posts that wait, or whose answers wait for that of an earlier post, beside those under way
 _DEAD_AFTER = 16  # posts in a row without an answer, each of them asked for several times
-# A server that says one of these of a post (malformed, too long, not to be processed) is alive.
+# With one of these (malformed, too long, not to be processed) a server that answered another post means this one; one
+# that answered none may mean every request: some say 400 of a model that they do not know.
 _ABOUT_THE_POST = frozenset({"400", "413", "422"})
 _SAID_EVERY_SECONDS = 30.0
 
@@ -61,7 +62,7 @@ class Tally:
             return
         if annotation.status is Status.FAILED:
             self.failed = annotation
-        self.unanswered = self.unanswered + 1 if _is_the_servers(annotation) else 0
+        self.unanswered = self.unanswered + 1 if self._is_the_servers(annotation) else 0
         self.prompt_tokens += annotation.prompt_tokens
         self.completion_tokens += annotation.completion_tokens
         self.cost += line.cost
@@ -89,10 +90,12 @@ class Tally:
     def seconds_left(self) -> float:
         return (self.total - self.labelled) / self.rate if self.labelled else 0.0
 
-
-def _is_the_servers(annotation: Annotation) -> bool:
-    """Whether there is no answer for a reason that other posts may meet as well."""
-    return annotation.status is Status.FAILED and annotation.error.rpartition(" ")[2] not in _ABOUT_THE_POST
+    def _is_the_servers(self, annotation: Annotation) -> bool:
+        """Whether there is no answer for a reason that other posts may meet as well."""
+        if annotation.status is not Status.FAILED:
+            return False
+        has_answered = self.already or self.labelled > self.statuses[Status.FAILED]
+        return not has_answered or annotation.error.rpartition(" ")[2] not in _ABOUT_THE_POST
 
 
 @dataclass(frozen=True, slots=True)

@@ -132,10 +132,6 @@ class Manners:
             {"hash": self.hash(author), "delivery_id": delivery_id, "now": now, "expires_utc": now + days * _DAY},
         )
 
-    async def undo_reply(self, delivery_id: int) -> None:
-        """The reply was not posted; inside the transaction that says so."""
-        await self._store.execute("unnote_reply", {"delivery_id": delivery_id})
-
     async def opt_out(self, author: str, *, undo: bool = False) -> None:
         """Remembers, or forgets, that an author wants no more replies. Raises NotAName."""
         hashed = self.hash(author_name(author))

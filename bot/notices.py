@@ -18,12 +18,15 @@ from models.labels import Level
 log = structlog.get_logger()
 
 _ERROR_LENGTH = 200
+_GOES_NOT_BY_ITSELF = (DeliveryState.HELD, DeliveryState.DISMISSED, DeliveryState.DEAD)
 
 
 class Notices:
     """Writes each notice into the outbox once, however often its cause is seen; and into the log.
 
-    It goes where urgent alerts go: to modmail, to the first chat channel, or both. Times are seconds since the epoch.
+    It goes where urgent alerts go: to modmail, to the first chat channel that hears of them, or both. A question about
+    a post goes where alerts of its level go, or, where nobody hears of those, with the urgent ones. Times are seconds
+    since the epoch.
     """
 
     def __init__(self, store: Store, outbox: Outbox, config: Config, clock: Clock) -> None:
@@ -68,7 +71,9 @@ class Notices:
         questions about one post apart, from 0.
         """
         base_url, page_url = self._config.reddit.base_url or REDDIT, self._config.review.public_url
-        notice = question_notice(case, self._clock.now(), base_url, page_url)
+        replies = [each for each in await self._outbox.of_post(case.id) if each.kind is DeliveryKind.REPLY]
+        waits = all(each.state in _GOES_NOT_BY_ITSELF for each in replies)
+        notice = question_notice(case, self._clock.now(), base_url, page_url, reply_waits=waits)
         await self._enqueue(case.subreddit, case.id, notice, level, due_utc=due_utc, step=question_step(number))
 
     async def take_back_question(self, post_id: str, number: int) -> None:
@@ -101,7 +106,10 @@ class Notices:
         alerts, due = self._config.team(subreddit).alerts, self._clock.now() if due_utc is None else due_utc
         places = [""] if alerts.modmail else []
         if not (silent and alerts.modmail):
-            places += [name for name in alerts.channels_for(level) if name != silent][:1]
+            hearing = alerts.channels_for(level)
+            if not places and not hearing:
+                hearing = alerts.channels_for(Level.URGENT)
+            places += [name for name in hearing if name != silent][:1]
         plans = [Planned(DeliveryKind.ALERT, DeliveryState.PENDING, channel) for channel in places]
         await self._outbox.enqueue(
             [Draft(name, subreddit, level, plan, message.subject, message.body, due, step) for plan in plans]
@@ -167,7 +175,7 @@ def silent_channel_notice(message: Delivery, why: str, at_utc: float) -> Message
     """That an alert did not reach a chat channel, or may not have."""
     return _notice(
         message.subreddit,
-        f"an alert may not have reached the channel {message.channel} ({timestamp(at_utc)})",
+        f"an alert may not have reached {message.channel} ({timestamp(at_utc)})",
         f"The chat channel {message.channel} does not work as it should.",
         f"What happened: {inert(why, _ERROR_LENGTH)}. Please look at the post below if nobody has; `nightlight status` "
         f"lists all that did not arrive, and `nightlight channels test {message.channel}` tries the channel.",
@@ -176,17 +184,21 @@ def silent_channel_notice(message: Delivery, why: str, at_utc: float) -> Message
     )
 
 
-def question_notice(post: Post, at_utc: float, base_url: str = REDDIT, page_url: str | None = None) -> Message:
+def question_notice(
+    post: Post, at_utc: float, base_url: str = REDDIT, page_url: str | None = None, *, reply_waits: bool = True
+) -> Message:
     """That a moderator asks the others to look at a post as well. What they wrote about it stays on the page.
 
     The link is by id alone, since it goes into chats as well.
-    `page_url` is where the moderators' page is, if there is one.
+    `page_url` is where the moderators' page is, if there is one; `reply_waits` says that no reply goes out, or went,
+    without another word of a moderator.
     """
+    meanwhile = " Nothing is sent to its author meanwhile." if reply_waits else ""
     return _notice(
         post.subreddit,
         f"one of you asks for another pair of eyes (t3_{post.id}, {timestamp(at_utc)})",
         "One of you would like somebody else to look at this post as well.",
-        "Whatever they noted stands beside it on the moderators' page. Nothing is sent to its author meanwhile.",
+        f"Whatever they noted stands beside it on the moderators' page.{meanwhile}",
         at_utc,
         link=plain_link(post.id, base_url),
         case=case_link(post.id, page_url),

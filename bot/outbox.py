@@ -130,6 +130,9 @@ class Outbox:
             return True
         query = "hold" if ruling.verdict is Verdict.HOLD else "drop"
         await self._store.execute(query, {"id": row["id"], "error": ruling.words, "now": self._clock.now()})
+        if not row["unclear"]:
+            # Whatever was begun surely did nothing, so no cooldown.
+            await self._store.execute("unnote_reply", {"delivery_id": row["id"]})
         if ruling.verdict is Verdict.HOLD:
             await self._store.execute("wake_case", {"id": row["post_id"]})
         return False
@@ -191,7 +194,7 @@ class Outbox:
     async def take_back(self, reply: Delivery) -> None:
         """What was approved or dismissed is held again; in the caller's transaction.
 
-        Raises UsageError once the first call for it was begun, or when its words are forgotten.
+        Raises UsageError once a call may have posted it, or when its words are forgotten.
         """
         await self._say("take_back", reply, "can no longer be taken back")
 

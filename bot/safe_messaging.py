@@ -102,11 +102,15 @@ def _is_hidden(character: str) -> bool:
 _NAMES = re.compile(r"https://[^\s()]+|(?<!\w)r/\w+")
 _QUOTES = str.maketrans(dict.fromkeys("‘’‛ʼ′´", "'") | dict.fromkeys('“”„‟«»‹›"', ""))
 _DASHES = str.maketrans(dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212", "-"))
-# What Markdown does not show: where a link goes, signs for a quote, a heading or a list, and those for emphasis.
-_UNSEEN = re.compile(
-    r"\]\((?:[^()]|\([^()]*\))*\)|\]\[[^\]]*\]|^[ \t]*(?:[>#+-]+|\d+[.)])[ \t]|>!|!<|!(?=\[)|[\[\]*_`~^\\]",
-    re.MULTILINE,
-)
+# Signs for a quote, a heading or a list, and those for emphasis.
+_SIGNS = r"^[ \t]*(?:[>#+-]+|\d{1,2}[.)])[ \t]|>!|!<|!(?=\[)|[\[\]*_`~^\\]"
+# What Markdown hides: those, where a link goes, and most numbers of a list.
+_UNSEEN = re.compile(rf"\]\((?:[^()]|\([^()]*\))*\)|\]\[[^\]]*\]|^[ \t]*\d+[.)][ \t]|{_SIGNS}", re.MULTILINE)
+# Of that, what it always hides: no title of a link, nothing that only looks like one, no number that could be called.
+_NEVER_SHOWN = re.compile(_SIGNS, re.MULTILINE)
+_ADDRESS_OF_LINK = re.compile(r"\]\(https://(?:[^\s()]|\([^\s()]*\))*\)")
+_REFERENCE = re.compile(r"\]\[([^\]]*)\]")
+_DEFINED = re.compile(r"^ {0,3}\[([^\]]+)\]:", re.MULTILINE)
 _PAUSES = re.compile(r"\.{2,}|[()]")
 _EDGE_QUOTES = re.compile(r"(?<!\w)'|'(?!\w)")
 _ANYWHERE = {
@@ -132,10 +136,10 @@ def _never(language: str) -> dict[Rule, re.Pattern[str]]:
 
 def _found(text: str, language: str) -> Iterator[tuple[Rule, re.Match[str]]]:
     plain = _plain(text)
-    words = _as_read(plain)
-    for rule, pattern in (_never(language) | _ANYWHERE).items():
-        if match := pattern.search(words):
-            yield rule, match
+    for words in (_as_written(plain), _as_read(plain)):
+        for rule, pattern in (_never(language) | _ANYWHERE).items():
+            if match := pattern.search(words):
+                yield rule, match
     if match := _BAD_LINK.search(plain):
         yield Rule.LINK, match
 
@@ -154,8 +158,19 @@ def _hides(character: str) -> bool:
 
 def _as_read(plain: str) -> str:
     """The words alone, one space apart: no address, no name of a subreddit, no Markdown."""
-    words = _PAUSES.sub(" ", _UNSEEN.sub("", _NAMES.sub("", plain)))
-    return " ".join(_EDGE_QUOTES.sub("", words).split())
+    return _spaced(_UNSEEN.sub("", _NAMES.sub("", plain)))
+
+
+def _as_written(plain: str) -> str:
+    """The same with what may be shown after all: titles, what is no link to anything, a number that begins a line."""
+    labels = {label.casefold() for label in _DEFINED.findall(plain)}
+    words = _REFERENCE.sub(lambda match: "" if match[1].casefold() in labels else f" {match[1]} ", plain)
+    words = _NAMES.sub("", _ADDRESS_OF_LINK.sub("", words)).replace("](", " ")
+    return _spaced(_NEVER_SHOWN.sub("", words))
+
+
+def _spaced(words: str) -> str:
+    return " ".join(_EDGE_QUOTES.sub("", _PAUSES.sub(" ", words)).split())
 
 
 def _missing(text: str, language: str) -> Iterator[Rule]:

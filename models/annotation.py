@@ -100,17 +100,17 @@ class ClassifierAnnotator:
                 return [judged for document in documents for judged in self._judge([document])]
             return [(Annotation(Status.FAILED, versions=self.versions, error=type(error).__name__), None)]
         seconds = (time.perf_counter() - started) / len(documents)
-        return [(_decided(assessment, seconds), assessment) for assessment in assessments]
+        return [(self._decided(assessment, seconds), assessment) for assessment in assessments]
 
-
-def _decided(assessment: Assessment, seconds: float) -> Annotation:
-    return Annotation(
-        Status.OK,
-        relevance=Relevance.MENTAL_HEALTH if assessment.relevance >= 0.5 else Relevance.OTHER,
-        disorders=frozenset(label for label, probability in assessment.disorders.items() if probability >= 0.5),
-        severity=assessment.severity.level,
-        risk=assessment.risk.level,
-        evidence=assessment.evidence,
-        versions=assessment.versions,
-        seconds=seconds,
-    )
+    def _decided(self, assessment: Assessment, seconds: float) -> Annotation:
+        return Annotation(
+            Status.OK,
+            relevance=Relevance.MENTAL_HEALTH if assessment.relevance >= 0.5 else Relevance.OTHER,
+            disorders=frozenset(label for label, probability in assessment.disorders.items() if probability >= 0.5),
+            severity=assessment.severity.level,
+            risk=assessment.risk.level,
+            evidence=assessment.evidence,
+            # Not the assessment's: of a post that is skimmed it names a part, and labels of one file have one maker.
+            versions=self.versions,
+            seconds=seconds,
+        )

@@ -16,6 +16,7 @@ from openai import APIConnectionError, APIStatusError, AsyncOpenAI, DefaultAsync
 from openai.types.chat import ChatCompletionMessageParam
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     SecretStr,
@@ -34,7 +35,7 @@ A = TypeVar("A", bound=BaseModel)
 # Room for an answer with its words. A model that needs more is rambling.
 _LONGEST_ANSWER_TOKENS = 800
 _LONGEST_ANSWER = 20_000  # characters
-_LONGEST_REPLY = 2_000_000  # bytes of one HTTP reply
+_LONGEST_REPLY = 2_000_000  # bytes of one HTTP reply; an error's the client reads whole, in the time of a call
 
 # A server that asks for more patience than this is not asked again before that time, or this rest, is over.
 _LONGEST_WAIT_SECONDS = 120.0
@@ -97,9 +98,11 @@ class Server:
     """One model on one server, and how it is asked.
 
     A call that takes longer than `timeout_seconds`, a lost connection, a 429 and a 5xx are tried again with growing
-    random waits: `attempts` times in all, and beyond them until `outage_seconds` after the first failure. A Retry-After
-    holds every call back until then; for `busy_seconds`, a 429 that has one counts as no attempt. One of more than two
-    minutes ends the attempts, and no call is made before that time (at most an hour) is over.
+    random waits: `attempts` times in all, and beyond them until `outage_seconds` after the first failure. An attempt is
+    one call, or more while it is not known yet what the server takes: up to three formats, each asked for a second time
+    after a 500, and one call more for every option that is left out or renamed. A Retry-After holds every call back
+    until then; for `busy_seconds`, a 429 that has one counts as no attempt. One of more than two minutes ends the
+    attempts, and no call is made before that time (at most an hour) is over.
 
     `permit` is awaited before every single call; when it raises OverBudget, none is made. `refund` is awaited when no
     connection came about, so that the call was none.
@@ -118,7 +121,10 @@ class Server:
 
 
 class NoCompletion(Exception):
-    """A server answered 200 with something else than a chat completion: an error, a stream, a login page."""
+    """A server answered 200 with something else than a chat completion: an error, a stream, a login page.
+
+    A completion that names an error is none either: what broke in the server says nothing of the post.
+    """
 
 
 @dataclass(slots=True)
@@ -313,8 +319,16 @@ class Said(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
+def _text(content: object) -> object:
+    """The words of a text that comes in parts; of its thinking, images and the like nothing."""
+    if not isinstance(content, list):
+        return content
+    texts = [part.get("text") for part in content if isinstance(part, dict) and part.get("type") == "text"]
+    return "".join(text for text in texts if isinstance(text, str))
+
+
 class _Message(Said):
-    content: str | None = None
+    content: Annotated[str | None, BeforeValidator(_text)] = None
     refusal: str | None = None
 
 
@@ -346,23 +360,28 @@ class _Usage(Said):
 class Reply(Said):
     """One chat completion."""
 
-    choices: tuple[_Choice, ...]
+    choices: Annotated[tuple[_Choice, ...] | None, _or(())]
     usage: Annotated[_Usage | None, _or(None)] = None
+    error: object = None
 
     @classmethod
     def read(cls, body: bytes | None) -> Reply:
         """The reply that an HTTP body spells; an empty one for None, and for a completion that cannot be read.
 
-        Raises NoCompletion, in no word of the body.
+        Raises NoCompletion, in no word of the body, also for a completion that says that it broke.
         """
         if body is None:
             return cls(choices=())
         try:
-            return cls.model_validate_json(body)
+            reply = cls.model_validate_json(body)
         except ValidationError:
             if body.lstrip().startswith(b"{") and b'"choices"' in body:
                 return cls(choices=())
             raise NoCompletion("no chat completion") from None
+        broke = reply.choices is None or reply.error or reply._choice.finish_reason == "error"
+        if broke and not reply.is_stopped:
+            raise NoCompletion("the server broke")
+        return reply
 
     @property
     def _choice(self) -> _Choice:
@@ -394,11 +413,10 @@ class Reply(Said):
         """Whether the service says itself that this is no answer."""
         return bool(self._choice.message.refusal) or self._choice.finish_reason == "content_filter"
 
-    @property
-    def declines(self) -> bool:
-        """Whether this text, not being an answer, sounds like a no."""
+    def declines(self, kind: type[BaseModel]) -> bool:
+        """Whether this text, not being an answer of that kind, sounds like a no."""
         cut_off_thinking = self._said.startswith("<think>")
-        return not cut_off_thinking and is_refusal(self._said)
+        return not cut_off_thinking and is_refusal(self._said, kind.model_fields)
 
 
 async def _body(chunks: AsyncIterator[bytes]) -> bytes | None:

@@ -140,7 +140,7 @@ class LlmAnnotator:
                 return Annotation(Status.REFUSED)
             if answer := reply.answer(_Answer):
                 return answer.annotation(text)
-            if reply.declines:
+            if reply.declines(_Answer):
                 return Annotation(Status.REFUSED)
         return Annotation(Status.INVALID)
 

@@ -1,9 +1,12 @@
-"""What points to a person is taken out of a text before it leaves the machine.
+"""What points to a person is taken out of a text before it leaves the machine, as far as patterns find it.
 
-Taken out: user names (`u/name`, `@name`), e-mail addresses (also `name at host dot com`), links, telephone numbers, and
-names of places (`models.places` says which). Not taken out: names of people, street addresses, employers and schools,
-user names without a mark, and whatever is spelled so as to escape a pattern. When in doubt a number goes; a date, a
-year, a price, a round number and the short numbers of crisis lines stay, as they carry meaning.
+Taken out: user names (`u/name`, `@name`), e-mail addresses (also `name at host dot com`, and `name at host.com` where
+the host is known for mail or the name is no plain word), links, telephone numbers, and names of places (`models.places`
+says which). Not taken out: names of people, street addresses, employers and schools, user names without a mark, links
+with neither `https://` nor `www.` nor a common ending, the rest of a link from its first Chinese, Japanese or Thai
+letter on, numbers in words, and whatever else is spelled so as to escape a pattern. When in doubt a number goes, also
+the long one of a crisis line; most dates, years, prices and round numbers, and the short numbers of crisis lines stay,
+as they carry meaning.
 """
 
 from __future__ import annotations
@@ -19,9 +22,9 @@ from models.places import gazetteer
 # In braces, because no prompt uses them and Reddit's markdown gives them no meaning.
 _PLACEHOLDERS = {"email": "{email}", "link": "{link}", "user": "{user}", "phone": "{phone}", "place": "{place}"}
 
-# Links end at the first character that is neither ASCII nor an accented Latin letter: in Chinese or Japanese no space
-# follows a link, and the words after it must not vanish with it.
-_IN_LINK = r"[!#-;=?-~\u00a1-\u024f]"
+# Links end at the first character from Thai on, beyond Latin, Cyrillic, Arabic and the like: in Chinese or Japanese no
+# space follows a link, and the words after it must not vanish with it.
+_IN_LINK = r"[!#-;=?-~\u00a1-\u0dff]"
 
 # Top-level domains that are no English word, so that "home.Then" and "leave.me" are no links; and, in small letters,
 # some that are one but seldom begin a sentence.
@@ -31,9 +34,20 @@ _TLD = (
     r"|za|ng|ke|(?-i:us|ai|online|site|website|blog|shop|club|tech))"
 )
 
-# What stands between the digits of a telephone number, beside brackets and slashes: spaces, dots, dashes of every kind.
+# A word of an address. Reddit's Markdown escapes underscores. Where one begins, `_START` keeps it from beginning again.
+_WORD = r"(?:[\w+%-]|\\_)++"
+_LOCAL = rf"{_WORD}(?:\.{_WORD})*+"
+_START = r"(?<![\w.+%-]) (?! (?<=\\)_ )"
+
+# How a dot is spelled, a host, and one that is known for its mail.
+_DOT = r"(?:[ ]dot[ ]|[ ]?[(\[]dot[)\]][ ]?)"
+_HOST = rf"(?:[a-z0-9-]++\.){{1,8}}{_TLD}(?![\w-])"
+_MAIL = r"(?:gmail|googlemail|yahoo|ymail|hotmail|outlook|live|msn|icloud|aol|proton|protonmail|gmx|web|mail|yandex|qq)"
+
+# What stands between the digits of a telephone number, beside brackets and slashes: spaces, dots, underscores, and
+# dashes of every kind.
 _DASHES = r"\u2010-\u2015\u2212\ufe58\ufe63\uff0d-"
-_GAP = rf"[ \u00a0\u2007\u2009\u202f.{_DASHES}]"
+_GAP = rf"(?:\\?[ \u00a0\u2007\u2009\u202f.\u00b7\u2022_{_DASHES}])"
 
 _DAY, _MONTH, _YEAR = r"(?:0[1-9]|[12]\d|3[01])", r"(?:0[1-9]|1[0-2])", r"(?:19|20)\d\d"
 
@@ -42,39 +56,42 @@ _DAY, _MONTH, _YEAR = r"(?:0[1-9]|[12]\d|3[01])", r"(?:0[1-9]|1[0-2])", r"(?:19|
 _PERSONAL = re.compile(
     rf"""
     (?P<link>
-        (?:https?|ftp)://{_IN_LINK}++
+        (?:https?|ftp):// (?: {_IN_LINK}++ | [\w-]++ (?:\.[\w-]++)++ (?:[/:?]{_IN_LINK}*+)? )
       | (?<![\w@.-]) www\.{_IN_LINK}++
       | (?<![\w@.-]) (?:[a-z0-9-]++\.){{1,8}} {_TLD} (?![\w@-]) (?:[/:?]{_IN_LINK}*+)?
       | (?<![\w@.-]) (?:[a-z0-9-]++\.){{1,8}} [a-z]{{2,10}} / {_IN_LINK}++
     )
   | (?P<email>
-        (?<![\w.+%-]) [\w.+%-]++ [@＠] (?: [\w-]++ (?:\.[\w-]++)++ | [^\W\d_][\w-]++ )
-      | (?<![\w.+%-]) [\w+%-]++ (?:\.[\w+%-]++)*+
+        {_START} (?:[\w.+%-]|\\_)++ [@＠] (?: [\w-]++ (?:\.[\w-]++)++ | [^\W\d_][\w-]++ )
+      | {_START} {_LOCAL} (?: {_DOT} {_LOCAL} ){{0,3}}+
         (?: [ ]at[ ] [\w-]++ [ ]dot[ ]
-          | [ ]?[(\[]at[)\]][ ]? [\w-]++ (?: [ ]?[(\[]dot[)\]][ ]? | [ ]dot[ ] | \. ) )
+          | [ ]?[(\[]at[)\]][ ]? [\w-]++ (?: {_DOT} | \. ) )
         (?:com|net|org|edu|co|uk|de|fr|io|me)\b
+      | {_START} {_LOCAL} (?: [ ]{{0,2}} [@＠] [ ]{{0,2}} | [ ]at[ ] (?={_MAIL}\.) ) {_HOST}
+      # Elsewhere only a name that is no plain word: "look at example.com".
+      | {_START} (?=[^\W\d_]++[._\d\\]) {_LOCAL} [ ]at[ ] {_HOST}
     )
   | (?P<user>
-        (?<!\w) /? u(?:ser)? / [\w-]{{2,40}}+
-      | (?<![\w.+%-]) [@＠] \w [\w.-]*+ (?:@[\w.-]++)?
+        (?<!\w) /? u(?:ser)? / (?:[\w-]|\\_){{2,40}}+
+      | (?<![\w.+%-]) [@＠] (?:\w|\\_) (?:[\w.-]|\\_)*+ (?:@[\w.-]++)?
     )
   | (?P<phone>
-        # After a full stop it may stand, and is no decimals: "Tel.0151".
-        (?: (?<=[^\W\d]\.) | (?<![\w.,/-]) )
+        # After a letter and a mark it may stand, and after two marks, and is no decimals: "Tel.0151", "it is...0151".
+        (?: (?<=[^\W\d][.,/-]) | (?<=[.,/-][.,/-]) | (?<![^\W_]) (?<![.,/-]) )
         # No date, no two years, not from so many hundreds to so many.
         (?! (?: \d{{4}}[/.{_DASHES}]\d\d?[/.{_DASHES}]\d\d? | \d\d?[/.{_DASHES}]\d\d?[/.{_DASHES}]\d{{4}}
-              | {_YEAR} (?:/|{_GAP}){{1,3}} {_YEAR} | \d\d00 {_GAP}{{1,3}} \d\d00 ) (?!\d) )
-        (?: (?:\+|00)[ ]? \(?\d (?:(?:[()/]|{_GAP}){{0,3}}\d){{6,18}}      # with a country code
-          | \(?\d (?:(?:[()]|{_GAP}){{0,3}}\d){{8,18}}                      # nine digits or more
+              | {_YEAR} (?:/|{_GAP}){{1,5}} {_YEAR} | \d\d00 {_GAP}{{1,5}} \d\d00 ) (?!\d) )
+        (?: (?:\+|00)[ ]? \(?\d (?:(?:[()/]|{_GAP}){{0,5}}\d){{6,18}}      # with a country code
+          | \(?\d (?:(?:[()]|{_GAP}){{0,5}}\d){{8,18}}                      # nine digits or more
           | \(?0\d{{2,5}}\)? [ ]?/[ ]? \d (?:{_GAP}?\d){{3,9}} (?!\d)        # an area, a slash and a number
           | 0\d/\d{{3}} {_GAP}? \d\d {_GAP}? \d\d (?!\d)
-          | \d{{3}}/\d{{3}}/\d{{4}} (?!\d)
+          | \d{{3}} [ ]{{0,2}}/[ ]{{0,2}} \d{{3}} (?: [ ]{{0,2}}/[ ]{{0,2}} | {_GAP} ) \d{{4}} (?!\d)
           | \d{{3,4}} {_GAP} \d{{4}} (?!\d)                                # a local number
           | \d\d (?:{_GAP}\d\d){{3}} (?!\d)                                # a number in pairs
           # Seven or eight digits in a row, unless they are a price, a date or a round number.
           | (?<![$€£¥\#]) (?<![$€£¥][ ])
             (?! (?: {_YEAR}{_MONTH}{_DAY} | {_DAY}{_MONTH}{_YEAR} | {_MONTH}{_DAY}{_YEAR} | \d{{4,5}}000 ) (?!\d) )
-            \d{{7,8}} (?! \w | [.,]\d | [ ]?[%€$£¥] )
+            \d{{7,8}} (?! [^\W_] | [.,]\d | [ ]?[%€$£¥] )
         )
     )
     """,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 _WITHIN = 400  # characters: a refusal comes first
 
-# Plain enough to be believed anywhere, also inside of JSON.
+# Plain enough to be believed anywhere, also inside of JSON that is no answer.
 _PLAIN = re.compile(
     r"\b(?:i|we)(?:['’]m| am| are|['’]re)? (?:\w+ ){0,2}?"
     r"(?:sorry|afraid|not comfortable|must decline|decline to"
@@ -52,7 +53,13 @@ _OPENING = re.compile(
 )
 
 
-def is_refusal(text: str) -> bool:
-    """Whether a text that is no answer says no, or sends its reader elsewhere, in English, Spanish, French German."""
+def is_refusal(text: str, keys: Iterable[str]) -> bool:
+    """Whether a text that is no answer says no, or sends its reader elsewhere, in English, Spanish, French or German.
+
+    `keys` are those of the answer that was asked for. From the first of them on, the text was meant as that answer, and
+    a no in it is the post's, as quoted.
+    """
     start = text[:_WITHIN]
-    return _PLAIN.search(start) is not None or _OPENING.search(start.partition("{")[0]) is not None
+    meant = re.search(rf"\b(?:{'|'.join(map(re.escape, keys))})[\"'*`]{{0,3}}\s*:", start, re.IGNORECASE)
+    said = start[: meant.start()] if meant else start
+    return _PLAIN.search(said) is not None or _OPENING.search(said.partition("{")[0]) is not None

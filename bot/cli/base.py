@@ -84,11 +84,18 @@ def at_the_desk(path: Path, work: Callable[[Desk], Awaitable[T]]) -> T:
     """Opens the database of a configuration for one piece of work."""
     import asyncio
 
-    from bot.clock import SystemClock
+    from bot.clock import SystemClock, date_of
+    from bot.replies import out_of_date
+    from bot.resources import Catalogue
     from bot.review.desk import Desk
 
+    clock = SystemClock()
+
+    def out_of_date_now(body: str) -> str:
+        return out_of_date(body, Catalogue.load(), date_of(clock.now()))
+
     async def at_the_desk(store: Store, manners: Manners, settings: Config) -> T:
-        return await work(Desk(store, manners, settings, SystemClock()))
+        return await work(Desk(store, manners, settings, clock, out_of_date_now))
 
     return asyncio.run(with_store(path, at_the_desk))
 

@@ -357,8 +357,8 @@ def tune(
     One bound of the policy moves: min_probability of the urgent rule on ideation. Other crisis and urgent rules are
     raised to it where they stand lower. It is chosen on one half of the labelled posts and reported on the other.
     What single subreddits have for themselves under [overrides] stays as it is. With --from-reviews the posts are those
-    that the bot judged, as many a day as there were; a case of which no moderator said what it is counts as an alert,
-    and as nothing else.
+    that the bot judged, as many a day as there were; a case of which no moderator said what it is counts as an
+    alert where the bound would make it one, and as nothing else.
 
     Exit code: 2 when no bound does what you ask; nothing is written then.
 
@@ -394,7 +394,8 @@ def tune(
     show(tuning, None if from_reviews else share, posts_per_day, Console())
     if from_reviews and (unknown := int(judged.unknown.sum())):
         typer.echo(
-            f"Of {unknown:,} cases no moderator said what they are: each counts as an alert, and as nothing else."
+            f"Of {unknown:,} cases no moderator said what they are: each counts as an alert where the bound would make "
+            "it one, and as nothing else."
         )
     if config is not None:
         save(config, tuning.policy)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from getpass import getuser
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bot.cli.base import ConfigFile, at_the_desk
+
+if TYPE_CHECKING:
+    from bot.review.case import Case
+    from bot.review.desk import Desk
 
 app = typer.Typer(no_args_is_help=True, help="Replies that wait for a moderator's word.")
 Actor = Annotated[
@@ -47,9 +51,19 @@ def show_review(id: Identity, config: ConfigFile = Path("config.toml")) -> None:
     from bot.alerts import compose_help
     from bot.clock import SystemClock, date_of
     from bot.inert import visible
+    from bot.manners import Verdict
     from bot.resources import Catalogue
+    from bot.review.desk import say
 
-    case = at_the_desk(config, lambda desk: desk.case(id))
+    catalogue = Catalogue.load()
+
+    async def look(desk: Desk) -> tuple[Case, str]:
+        case = await desk.case(id)
+        ruling = await desk.ruling(case)
+        why = desk.why_it_waits(case, ruling, catalogue)
+        return case, why and say("reply.never" if ruling.verdict is Verdict.NEVER else "reply.waits", why=why)
+
+    case, waits = at_the_desk(config, look)
     post, reply = case.post, case.reply
     why = "".join(f"\n  - {reason.words}" for reason in case.reasons)
     said = "".join(f"\n  {each.action} by {each.actor} {each.note}".rstrip() for each in case.reviews)
@@ -61,7 +75,8 @@ def show_review(id: Identity, config: ConfigFile = Path("config.toml")) -> None:
     typer.echo(f"\n--- the post{post.permalink and f', {post.permalink}'}\n{text or '(its words are forgotten)'}")
     if reply:
         typer.echo(f"\n--- the reply\n{reply.body or '(its words are forgotten)'}")
-    catalogue = Catalogue.load()
+    if waits:
+        typer.echo(f"\n{waits}")
     if words := compose_help(post, case.counsel(catalogue, date_of(SystemClock().now())), catalogue):
         typer.echo(f"\n--- for you\n{words}")
 
@@ -77,8 +92,10 @@ def approve(id: Identity, actor: Actor = None, note: Note = "", config: ConfigFi
 def dismiss(id: Identity, actor: Actor = None, note: Note = "", config: ConfigFile = Path("config.toml")) -> None:
     """Says no to a reply, for good."""
     case = at_the_desk(config, lambda desk: desk.dismiss(id, actor or getuser(), note=note))
-    reply = f"reply {case.reply.id} to " if case.reply else ""
-    typer.echo(f"Dismissed: {reply}post {case.post.id}" + (" will not be sent." if case.reply else " is settled."))
+    if case.reply and case.reply_can_be_stopped:
+        typer.echo(f"Dismissed: reply {case.reply.id} to post {case.post.id} will not be sent.")
+    else:
+        typer.echo(f"Dismissed: post {case.post.id} is settled.")
 
 
 @app.command()

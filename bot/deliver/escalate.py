@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from functools import cached_property
 from sqlite3 import Row
 
@@ -23,9 +24,20 @@ log = structlog.get_logger()
 _ROUND_SECONDS = 10.0
 
 
+@dataclass(frozen=True, slots=True)
+class _Reminder:
+    """The next message about a crisis: where it goes, which step it is, and the alerts before it, the oldest first."""
+
+    post_id: str
+    subreddit: str
+    channel: str
+    step: int
+    told: tuple[Told, ...]
+
+
 class Escalator:
     """Writes the next message about each crisis that nobody took up into the outbox, and takes back what has become
-    needless. All it goes by is in the store, so that a restart neither repeats nor forgets a step.
+    needless or untrue. All it goes by is in the store, so that a restart neither repeats nor forgets a step.
     """
 
     def __init__(self, store: Store, outbox: Outbox, config: Config, clock: Clock) -> None:
@@ -42,45 +54,65 @@ class Escalator:
             await self._clock.wait(stop, _ROUND_SECONDS)
 
     async def escalate(self) -> None:
-        """One look at every crisis."""
-        if not any([await self._due(), await self._fetch("needless_messages"), await self._fetch("due_all_clears")]):
+        """One look at every crisis. Nobody who wants to write waits for it while there is nothing to be done."""
+        waiting = [await self._due(), await self._needless()]
+        waiting += [await self._fetch("untrue_all_clears"), await self._fetch("due_all_clears")]
+        if not any(waiting):
             return
-        # Asked again, since somebody may have taken it up a moment ago.
+        # Asked again, since somebody may have taken it up, or given it back, a moment ago.
         async with self._store.transaction():
-            for row in await self._due():
-                await self._go_on(row["id"], row["subreddit"])
+            for reminder in await self._due():
+                await self._go_on(reminder)
             # Somebody has it: what still waits is not sent, and whoever was called in hears that it is over.
-            for row in await self._fetch("needless_messages"):
-                values = {"id": row["id"], "error": "somebody took it up", "now": self._clock.now()}
-                await self._store.execute("drop_message", values)
+            for row in await self._needless():
+                await self._drop(row["id"], "somebody took it up")
+            for row in await self._fetch("untrue_all_clears"):
+                await self._drop(row["id"], "it was given back")
             for row in await self._fetch("due_all_clears"):
                 await self._stand_down(row["post_id"], row["subreddit"], row["channel"], row["last_step"])
 
-    async def _due(self) -> list[Row]:
-        """Crises that nobody has, of which it may be time to tell the next channel; `next_channel` knows."""
-        values = {"now": self._clock.now(), "escalate_seconds": self._soonest_seconds}
-        return await self._store.fetch("due_crises", values) if self._soonest_seconds else []
+    async def _due(self) -> list[_Reminder]:
+        """The next message about each crisis that nobody has and of which it is time to tell somebody else."""
+        if not self._soonest_seconds:
+            return []
+        rows = await self._fetch("due_crises", escalate_seconds=self._soonest_seconds)
+        reminders = [await self._reminder(row["id"], row["subreddit"]) for row in rows]
+        return [each for each in reminders if each is not None]
 
-    async def _fetch(self, query: str) -> list[Row]:
-        return await self._store.fetch(query, {"now": self._clock.now()})
+    async def _needless(self) -> list[Row]:
+        """Alerts that wait although somebody has the crisis: for good, or for now where its team hears of it again."""
+        rows = await self._fetch("needless_messages")
+        return [row for row in rows if row["settled"] or self._alerts_of(row["subreddit"]).escalate_minutes]
 
-    async def _go_on(self, post_id: str, subreddit: str) -> None:
-        alerts, now = self._alerts_of(subreddit), self._clock.now()
+    async def _fetch(self, query: str, **values: object) -> list[Row]:
+        return await self._store.fetch(query, {"now": self._clock.now(), **values})
+
+    async def _reminder(self, post_id: str, subreddit: str) -> _Reminder | None:
+        alerts = self._alerts_of(subreddit)
         if not alerts.escalate_minutes:
-            return
+            return None
         steps = await self._store.fetch("steps_of_post", {"post_id": post_id})
         told = [Told(row["channel"], row["created_utc"], row["state"] == DeliveryState.DEAD) for row in steps]
-        channel = next_channel(alerts.channels_for(Level.CRISIS), told, now, alerts.escalate_minutes * 60)
-        if channel is None:
-            return
+        channels, wait_seconds = alerts.channels_for(Level.CRISIS), alerts.escalate_minutes * 60
+        channel = next_channel(channels, told, self._clock.now(), wait_seconds)
+        return None if channel is None else _Reminder(post_id, subreddit, channel, steps[-1]["step"] + 1, tuple(told))
+
+    async def _go_on(self, reminder: _Reminder) -> None:
+        post_id, subreddit, told = reminder.post_id, reminder.subreddit, reminder.told
         names = tuple(dict.fromkeys(each.channel for each in told))
         message = compose_reminder(post_id, subreddit, told[0].at_utc, names, self._base_url, self._page_url)
-        await self._enqueue(post_id, subreddit, channel, steps[-1]["step"] + 1, message)
-        log.warning("crisis.escalated", post_id=post_id, channel=channel, count=len(told))
+        await self._enqueue(post_id, subreddit, reminder.channel, reminder.step, message)
+        log.warning("crisis.escalated", post_id=post_id, channel=reminder.channel, count=len(told))
+
+    async def _drop(self, delivery_id: int, why: str) -> None:
+        await self._store.execute("drop_message", {"id": delivery_id, "error": why, "now": self._clock.now()})
 
     async def _stand_down(self, post_id: str, subreddit: str, channel: str, last_step: int) -> None:
         message = compose_all_clear(post_id, subreddit, self._base_url, self._page_url)
-        await self._enqueue(post_id, subreddit, channel, all_clear_step(last_step), message)
+        step = all_clear_step(last_step)
+        values = {"post_id": post_id, "channel": channel, "step": step, "body": message.body, "now": self._clock.now()}
+        if not await self._store.execute("renew_all_clear", values):
+            await self._enqueue(post_id, subreddit, channel, step, message)
 
     async def _enqueue(self, post_id: str, subreddit: str, channel: str, step: int, message: Message) -> None:
         plan = Planned(DeliveryKind.ALERT, DeliveryState.PENDING, channel)

@@ -21,7 +21,8 @@ from models.labels import Relevance
 class SecondRead:
     """A local judgement whose doubts a language model reads again, as in a live run: it can add, and take nothing away.
 
-    When it refuses or fails, the local judgement stands. Tokens and seconds are those of both.
+    When it refuses or cannot be read, the local judgement stands; when it fails, so does the annotation, for the next
+    run to try again. Tokens and seconds are those of both.
     """
 
     def __init__(self, local: ClassifierAnnotator, reader: Annotator, llm: Llm) -> None:
@@ -42,9 +43,10 @@ class SecondRead:
 
 
 def raised(local: Annotation, reading: Annotation) -> Annotation:
-    """The local labels and whatever another reader adds to them."""
+    """The local labels and whatever another reader adds to them; none when that one failed."""
     both = replace(
-        local,
+        reading if reading.status is Status.FAILED else local,
+        cached=reading.cached,
         prompt_tokens=local.prompt_tokens + reading.prompt_tokens,
         completion_tokens=local.completion_tokens + reading.completion_tokens,
         seconds=local.seconds + reading.seconds,

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -121,7 +122,7 @@ class Study:
 
     def set_aside(self, name: str, versions: Mapping[str, str]) -> bool:
         """Whether there were labels by another version of the dictionary or the encoder, which are renamed to
-        `NAME.jsonl.before`: labelling anew costs time alone.
+        `NAME.jsonl.before`, or `.before-2` and so on beside an earlier one: labelling anew costs time alone.
 
         Raises UsageError when they are by another language model or prompt, whose labels may have cost money.
         """
@@ -137,7 +138,9 @@ class Study:
                 f"away to label anew; what {self.folder / 'answers.db'} knows is not asked again. Or keep it, and give "
                 "the annotator another name"
             )
-        file.replace(file.with_name(f"{file.name}.before"))
+        names = chain([""], (f"-{number}" for number in count(2)))
+        asides = (file.with_name(f"{file.name}.before{name}") for name in names)
+        file.replace(next(aside for aside in asides if not aside.exists()))
         return True
 
     def merge(self) -> None:

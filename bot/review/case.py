@@ -101,9 +101,9 @@ class Case:
 
     @property
     def reply_can_be_stopped(self) -> bool:
-        """Whether a reply was proposed, or goes out by itself, and nobody has begun to send it."""
+        """Whether a reply was proposed, or goes out by itself, and every call for it so far surely did nothing."""
         return self.reply_waits or (
-            self.reply is not None and self.reply.state is DeliveryState.PENDING and not self.reply.attempts
+            self.reply is not None and self.reply.state is DeliveryState.PENDING and not self.reply.unclear
         )
 
     @property

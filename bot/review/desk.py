@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -20,7 +20,7 @@ from bot.errors import UsageError
 from bot.manners import Manners, Ruling, Verdict
 from bot.notices import Notices, gap_name
 from bot.outbox import Outbox
-from bot.replies import Parts, compose
+from bot.replies import Parts, compose, reason_to_wait
 from bot.resources import Catalogue, NoVettedWords
 from bot.review.case import Case, Claim
 from bot.review.words import Words
@@ -115,13 +115,22 @@ class Desk:
     """Where cases lie until somebody decides. Each act is one transaction.
 
     An act raises UsageError, in words for the moderator, when the case is unknown, settled or in other hands.
+    `out_of_date` is that of the outbox: why the body of a reply may not go out now, empty when it may.
     """
 
-    def __init__(self, store: Store, manners: Manners, config: Config, clock: Clock) -> None:
+    def __init__(
+        self,
+        store: Store,
+        manners: Manners,
+        config: Config,
+        clock: Clock,
+        out_of_date: Callable[[str], str] = lambda body: "",
+    ) -> None:
         self._store = store
         self._manners = manners
         self._config = config
         self._clock = clock
+        self._out_of_date = out_of_date
         self._outbox = Outbox(store, clock)
         self._notices = Notices(store, self._outbox, config, clock)
 
@@ -178,6 +187,24 @@ class Desk:
         post, reply = case.post, case.reply
         return await self._manners.ruling(post.subreddit, post.author, post.created_utc, reply.id if reply else None)
 
+    def out_of_date(self, case: Case) -> str:
+        """Why the reply that waits may not go out as it is, in words; empty when it may, or none waits."""
+        return self._out_of_date(case.reply.body) if case.reply is not None and case.reply_waits else ""
+
+    def why_it_waits(self, case: Case, ruling: Ruling, catalogue: Catalogue) -> str:
+        """Why a reply waits for somebody's word instead of going out by itself; empty when none waits."""
+        reply, team = case.reply, self._config.team(case.post.subreddit)
+        if reply is None or not case.reply_waits or not case.is_open:
+            return ""
+        # The error is why it came back when it was on its way already.
+        if why := ruling.words or self.out_of_date(case) or reply.error:
+            return why
+        if why := reason_to_wait(case.post, team, catalogue, date_of(self._clock.now())):
+            return why
+        if any(reason.code.split(".")[0] == "language" for reason in case.reasons):
+            return say("reply.wait.language")
+        return say("reply.wait.team") if case.level.value not in team.replies.auto else ""
+
     async def approve(
         self,
         identity: str,
@@ -193,7 +220,7 @@ class Desk:
         """The proposed reply may go out once the time to undo is over, with another body if one was composed.
 
         `seen` is the digest of the body that the moderator read, and `level` what they say the post really is. Also
-        raises UsageError when courtesy forbids it, or when what would go out is not what they read.
+        raises UsageError when courtesy forbids it, when what would go out is not what they read, or is out of date.
         """
         async with self._deciding(identity, actor) as case:
             reply = case.reply
@@ -204,6 +231,8 @@ class Desk:
                 raise UsageError(say("refusal.never", number=reply.id, why=ruling.words))
             if seen is not None and seen != digest(body or reply.body):
                 raise UsageError(say("refusal.changed"))
+            if why := self._out_of_date(body or reply.body):
+                raise UsageError(say("refusal.never", number=reply.id, why=why))
             await self._outbox.approve(reply, self._clock.now() + undo_seconds, body)
             if body:
                 await self._note(case, ReviewAction.EDITED, actor, parts, reply=reply)
@@ -255,6 +284,8 @@ class Desk:
             reply = case.reply if case.reply_can_be_stopped else None
             if reply is not None:
                 await self._outbox.dismiss(reply)
+                if not reply.unclear:
+                    await self._end_cooldown(reply)
             await self._settle(case, ReviewAction.DISMISSED, actor, level, why or "", note, reply)
         return case
 
@@ -285,8 +316,8 @@ class Desk:
     async def undo(self, post_id: str, actor: str) -> None:
         """Takes back what this moderator did last with a case, within a minute: it is in their hands again.
 
-        A gap that was ticked off is open again. Also raises UsageError when there is nothing of theirs to take back,
-        or when the reply is already on its way.
+        One that somebody else passed on as well stays where it is. A gap that was ticked off is open again. Also raises
+        UsageError when there is nothing of theirs to take back, or when the reply is already on its way.
         """
         async with self._store.transaction():
             last = next((each for each in await self.undoable(actor) if each.review.post_id == post_id), None)
@@ -301,19 +332,20 @@ class Desk:
             reply = case.reply if last.review.delivery_id is not None else None
             if reply is not None:
                 await self._outbox.take_back(reply)
+                await self._end_cooldown(reply)
+            values = {"id": post_id, "actor": actor, "until_utc": self._clock.now() + CLAIM_SECONDS}
             if last.review.action is ReviewAction.ESCALATED:
                 number = max(at for at, each in enumerate(case.reviews) if each == last.review)
                 await self._notices.take_back_question(post_id, number)
-            values = {
-                "id": post_id,
-                "actor": actor,
-                "until_utc": self._clock.now() + CLAIM_SECONDS,
-                "escalated": last.review.action is ReviewAction.ESCALATED,
-            }
-            await self._store.execute("reopen_case", values)
+                others = (*case.reviews[:number], *case.reviews[number + 1 :])
+                await self._store.execute("withdraw_case", {**values, "before": _who_asks(others)})
+            else:
+                await self._store.execute("reopen_case", values)
+                dropped = {"post_id": post_id, "settled_utc": case.settled_utc, "now": self._clock.now()}
+                await self._store.execute("bring_back_questions", dropped)
             word = case.marked
             if word is not None and (word.actor, word.at_utc) == (actor, last.review.at_utc):
-                await self._mark(case, actor, None, self._clock.now())
+                await self._take_back_word(case, word)
             await self._note(case, ReviewAction.UNDONE, actor, last.review.action, reply=reply)
 
     async def retry(self, delivery_id: int, actor: str) -> Delivery:
@@ -418,6 +450,20 @@ class Desk:
             await self._mark(case, actor, level, now)
         await self._note(case, action, actor, detail, note, reply, now)
         await self._store.execute("settle_case", {"id": case.post.id, "now": now})
+        await self._store.execute("drop_questions", {"post_id": case.post.id, "now": now})
+
+    async def _take_back_word(self, case: Case, word: Review) -> None:
+        """What was said before holds again, in the name of whoever said it."""
+        earlier = case.reviews[: case.reviews.index(word)]
+        before = next((each for each in reversed(earlier) if each.action is ReviewAction.MARKED), None)
+        if before is not None and before.detail:
+            await self._mark(case, before.actor, Level(before.detail), self._clock.now(), before.note)
+        else:
+            await self._mark(case, word.actor, None, self._clock.now())
+
+    async def _end_cooldown(self, reply: Delivery) -> None:
+        # Every call began one, and if there was any it surely did nothing.
+        await self._store.execute("unnote_reply", {"delivery_id": reply.id})
 
     async def _mark(self, case: Case, actor: str, level: Level | None, at_utc: float, note: str = "") -> None:
         if level is Level.UNASSESSED:
@@ -467,6 +513,17 @@ def digest(body: str) -> str:
 
 def _in_hand(claim: Claim) -> str:
     return say("refusal.in_hand", actor=claim.actor, time=timestamp(claim.until_utc))
+
+
+def _who_asks(reviews: Sequence[Review]) -> str | None:
+    """Who asked the others last, among the questions that nobody took back; None when there is none."""
+    asking: list[str] = []
+    for each in reviews:
+        if each.action is ReviewAction.ESCALATED:
+            asking.append(each.actor)
+        elif each.action is ReviewAction.UNDONE and each.detail == ReviewAction.ESCALATED:
+            del asking[max(at for at, actor in enumerate(asking) if actor == each.actor)]
+    return asking[-1] if asking else None
 
 
 _SETTLING = frozenset({ReviewAction.APPROVED, ReviewAction.DISMISSED})

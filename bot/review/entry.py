@@ -18,7 +18,7 @@ from bot.review.door import Door, UnknownSignIn
 from bot.review.moderator import Moderator, Role
 from bot.review.refusals import note_refusal, refusal, surrounded
 from bot.review.rendering import page
-from bot.review.security import SIGN_IN, Cookie, Patience, address, local_path
+from bot.review.security import SIGN_IN, Cookie, Patience, address, local_path, sign_in_for
 from bot.review.sessions import Links, Session, Sessions, Way, new_secret
 
 log = structlog.get_logger()
@@ -83,11 +83,11 @@ class Entry:
     async def _sign_in(self, request: Request) -> Response:
         if request.state.moderator is not None:
             return RedirectResponse("/", 303)
-        home = urlsplit(self._base_url)
+        home, asked = urlsplit(self._base_url), request.query_params.get("next", "/")
         if request.url.hostname != home.hostname:
             # localhost and 127.0.0.1 share no cookies, and Reddit's answer comes back to one of them.
-            return RedirectResponse(f"{self._base_url}{SIGN_IN}", 303)
-        return self._ask(request, leads_to=local_path(request.query_params.get("next", "/")))
+            return RedirectResponse(f"{self._base_url}{sign_in_for(asked)}", 303)
+        return self._ask(request, leads_to=local_path(asked))
 
     async def _to_reddit(self, request: Request) -> Response:
         browser = request.state.browser or new_secret()

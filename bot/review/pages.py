@@ -31,7 +31,6 @@ from bot.replies import (
     lines_to_choose,
     proposed_country,
     proposed_parts,
-    reason_to_wait,
 )
 from bot.resources import Directory, Line
 from bot.review import insight
@@ -152,24 +151,28 @@ class _Pages:
     # What is asked
 
     async def queue(self, request: Request, *, lost: bool = False) -> Response:
-        """Every level with the first of its cases, so that no level is buried under another; or one level, whole."""
+        """Every level with the first of its cases, so that no level is buried under another; or one level, whole.
+
+        A page past the last one is the last one: others may have closed what stood there.
+        """
         moderator = moderator_of(request)
         chosen = _chosen(request.query_params, moderator)
         among = frozenset({chosen.subreddit}) if chosen.subreddit else moderator.subreddits
         holder = moderator.name if chosen.mine else None
         counted = await self._frame.queue.waiting(among)
         waiting = {each.level: each for each in counted}
-        number = _number(request.query_params.get("page"))
         size = _A_PAGE if chosen.level or chosen.mine else _SHOWN
-        offset = (number - 1) * size if chosen.level else 0
-        levels = [chosen.level] if chosen.level else [each for each in LEVELS if each is not Level.UNASSESSED]
+        pages = max(1, -(-waiting[chosen.level].count // size)) if chosen.level and not chosen.mine else 1
+        number = min(_number(request.query_params.get("page")), pages)
+        # Posts that could not be read stand on a page of their own, all of them: it does not show whose are mine.
+        every = [each for each in LEVELS if chosen.mine or each is not Level.UNASSESSED]
         sections = [
             _Section(
                 level,
                 waiting[level].count,
-                await self._frame.queue.entries(level, among, holder=holder, limit=size, offset=offset),
+                await self._frame.queue.entries(level, among, holder=holder, limit=size, offset=(number - 1) * size),
             )
-            for level in levels
+            for level in ([chosen.level] if chosen.level else every)
         ]
         return await self._frame.page(
             request,
@@ -180,7 +183,7 @@ class _Pages:
             chosen=chosen,
             levels=LEVELS,
             number=number,
-            pages=-(-waiting[chosen.level].count // size) if chosen.level and not chosen.mine else 1,
+            pages=pages,
             query=f"/?level={chosen.level}" + (f"&subreddit={chosen.subreddit}" if chosen.subreddit else ""),
             lost=lost,
         )
@@ -223,7 +226,8 @@ class _Pages:
             can_act=_can_act(moderator, case),
             can_approve=_can_approve(moderator, case, ruling),
             why_not=self._why_not(case, ruling),
-            why_it_waits=self._why_it_waits(case, ruling),
+            why_it_waits=self._desk.why_it_waits(case, ruling, self._catalogue),
+            out_of_date=bool(self._desk.out_of_date(case)),
             link=link_to(case.post, self._config.reddit.base_url or REDDIT),
             named=_named,
             speaks=_speaks(case.assessment),
@@ -433,21 +437,6 @@ class _Pages:
         wanted = DeliveryKind.REPLY in self._config.team(case.post.subreddit).policy.actions(case.level)
         asked = case.is_open and (case.reply_waits if case.reply else wanted)
         return ruling.words if asked and ruling.verdict is Verdict.NEVER else ""
-
-    def _why_it_waits(self, case: Case, ruling: Ruling) -> str:
-        """Why a reply waits for somebody's word instead of going out by itself; empty when none waits."""
-        if not case.reply_waits or not case.is_open:
-            return ""
-        team = self._config.team(case.post.subreddit)
-        if ruling.words:
-            return ruling.words
-        if why := reason_to_wait(case.post, team, self._catalogue, self._frame.today()):
-            return why
-        if any(_named(reason) in ("language", "terms") for reason in case.reasons):
-            return say("reply.wait.language")
-        if case.level.value not in team.replies.auto:
-            return say("reply.wait.team")
-        return (case.reply.error if case.reply else None) or ""
 
     def _reply_state(self, reply: Delivery | None) -> str:
         """What has become of a reply, as a key of the words `reply.state`: in a dry run nobody was answered."""

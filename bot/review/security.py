@@ -238,8 +238,7 @@ class Gate:
         # A form is lost on the way there; and a redirect would have a browser's stream of events knock on for ever.
         if request.method not in _SAFE_METHODS or _wants_events(request):
             return await refusal(request, 401)
-        leads_to = local_path(request.url.path)
-        return RedirectResponse(SIGN_IN if leads_to == "/" else f"{SIGN_IN}?next={leads_to}", 303)
+        return RedirectResponse(sign_in_for(request.url.path), 303)
 
     async def _while_it_holds(self, secret: str, scope: Scope, receive: Receive, send: Send) -> None:
         looked_at = self._clock.monotonic()
@@ -347,6 +346,12 @@ def _again(body: bytes, receive: Receive) -> Receive:
         return {"type": "http.request", "body": body, "more_body": False}
 
     return again
+
+
+def sign_in_for(given: str) -> str:
+    """The path of the sign-in that leads to `given` afterwards, as far as it may."""
+    leads_to = local_path(given)
+    return SIGN_IN if leads_to == "/" else f"{SIGN_IN}?next={leads_to}"
 
 
 def local_path(given: str) -> str:

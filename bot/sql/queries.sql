@@ -115,9 +115,12 @@ UPDATE deliveries SET state = 'dismissed', error = :error, changed_utc = :now
 WHERE id = :id AND state IN ('held', 'pending', 'sending');
 
 -- name: revive
--- A person says so, and knows what came of the calls before. The dead lines of one digest come back together: its
--- subject, by which it is looked for, can go out only once.
-UPDATE deliveries SET state = 'pending', due_utc = :now, since_utc = :now, unclear = 0, changed_utc = :now
+-- A person says so, and knows what came of the calls before, which chat cannot be searched for; that a reply surely was
+-- not posted, nobody says. The dead lines of one digest come back together: its subject, by which it is looked for, can
+-- go out only once.
+UPDATE deliveries
+SET state = 'pending', due_utc = :now, since_utc = :now, unclear = CASE kind WHEN 'reply' THEN unclear ELSE 0 END,
+    changed_utc = :now
 WHERE state = 'dead' AND body <> '' AND (id = :id OR (kind = 'digest' AND subject = (
     SELECT subject FROM deliveries WHERE id = :id AND kind = 'digest' AND state = 'dead' AND body <> ''
 )));
@@ -149,19 +152,19 @@ SELECT channel, state, count(*) AS n FROM deliveries WHERE channel <> '' GROUP B
 -- name: approve
 -- Another body than the one proposed does not replace it for good: whoever takes this back gets that one again.
 UPDATE deliveries
-SET state = 'pending', body = :body, proposed = nullif(body, :body), due_utc = :due_utc, since_utc = :due_utc,
-    changed_utc = :now
+SET state = 'pending', body = :body, proposed = nullif(coalesce(proposed, body), :body), due_utc = :due_utc,
+    since_utc = :due_utc, error = NULL, changed_utc = :now
 WHERE id = :id AND state = 'held';
 
 -- name: dismiss
--- Also one that would go out by itself, as long as its sending was never begun.
-UPDATE deliveries SET state = 'dismissed', changed_utc = :now
-WHERE id = :id AND (state = 'held' OR (state = 'pending' AND attempts = 0));
+-- Also one that would go out by itself, as long as every call for it surely did nothing.
+UPDATE deliveries SET state = 'dismissed', error = NULL, changed_utc = :now
+WHERE id = :id AND (state = 'held' OR (state = 'pending' AND unclear = 0));
 
 -- name: take_back
--- A reply whose sending was never begun waits for a word again, as it was proposed.
-UPDATE deliveries SET state = 'held', body = coalesce(proposed, body), proposed = NULL, changed_utc = :now
-WHERE id = :id AND state IN ('pending', 'dismissed') AND attempts = 0 AND body <> '';
+-- A reply of which every call surely did nothing waits for a word again, as it was proposed.
+UPDATE deliveries SET state = 'held', body = coalesce(proposed, body), proposed = NULL, error = NULL, changed_utc = :now
+WHERE id = :id AND state IN ('pending', 'dismissed') AND unclear = 0 AND body <> '';
 
 -- Cases: posts that moderators look at, and what they did with them.
 
@@ -204,10 +207,14 @@ UPDATE posts SET settled_utc = NULL WHERE id = :id;
 UPDATE posts SET escalated_by = :actor, claimed_by = NULL, claimed_until_utc = NULL WHERE id = :id;
 
 -- name: reopen_case
--- As it was before it was settled or passed on: in the hands of whoever did that.
-UPDATE posts SET settled_utc = NULL, claimed_by = :actor, claimed_until_utc = :until_utc,
-    escalated_by = CASE WHEN :escalated THEN NULL ELSE escalated_by END
-WHERE id = :id;
+-- As it was before it was settled: in the hands of whoever did that.
+UPDATE posts SET settled_utc = NULL, claimed_by = :actor, claimed_until_utc = :until_utc WHERE id = :id;
+
+-- name: withdraw_case
+-- As it was before it was passed on: in the hands of whoever did that, and :before is whose question stands then.
+-- Changes no row once somebody else has passed it on as well.
+UPDATE posts SET escalated_by = :before, claimed_by = :actor, claimed_until_utc = :until_utc
+WHERE id = :id AND escalated_by = :actor;
 
 -- name: next_case
 -- Of one level, the one that waits longest among those nobody has; not what this person passed on.
@@ -355,12 +362,17 @@ AND (
 );
 
 -- name: needless_messages
--- Alerts about a crisis that wait although somebody has it.
-SELECT id FROM deliveries
-WHERE state = 'pending' AND channel > '' AND kind = 'alert' AND step >= 0 AND EXISTS (
-    SELECT 1 FROM posts
-    WHERE id = post_id AND level = 'crisis' AND (settled_utc IS NOT NULL OR claimed_until_utc > :now)
-);
+-- Alerts about a crisis that wait although somebody has it, and whether it is settled.
+SELECT deliveries.id, deliveries.subreddit, settled_utc IS NOT NULL AS settled
+FROM deliveries JOIN posts ON posts.id = post_id
+WHERE state = 'pending' AND channel > '' AND kind = 'alert' AND step >= 0
+AND level = 'crisis' AND (settled_utc IS NOT NULL OR claimed_until_utc > :now);
+
+-- name: untrue_all_clears
+-- All-clears that wait although nobody has the crisis any more.
+SELECT deliveries.id FROM deliveries JOIN posts ON posts.id = post_id
+WHERE state = 'pending' AND channel > '' AND kind = 'alert' AND step < 0 AND step % 2
+AND level = 'crisis' AND settled_utc IS NULL AND (claimed_by IS NULL OR claimed_until_utc <= :now);
 
 -- name: due_all_clears
 -- Channels that were told of a crisis for which others were called in, and not yet that somebody has it now. By itself
@@ -375,7 +387,7 @@ AND told.kind = 'alert' AND told.channel <> '' AND told.step >= 0 AND told.state
 AND NOT EXISTS (
     SELECT 1 FROM deliveries AS over
     WHERE over.post_id = posts.id AND over.kind = 'alert' AND over.channel = told.channel
-    AND over.step < 0 AND over.step % 2 AND over.id > told.id
+    AND over.step < 0 AND over.step % 2 AND over.id > told.id AND over.state <> 'dismissed'
 )
 GROUP BY told.post_id, told.channel HAVING last_step > 0;
 
@@ -388,10 +400,27 @@ WHERE post_id = :post_id AND kind = 'alert' AND channel <> '' AND step >= 0 ORDE
 UPDATE deliveries SET state = 'dismissed', error = :error, body = '', changed_utc = :now
 WHERE id = :id AND state = 'pending';
 
+-- name: renew_all_clear
+-- One that was taken back, since nobody had the crisis, is true again. What may have become of it before stays known.
+UPDATE deliveries SET state = 'pending', error = NULL, body = :body, due_utc = :now, since_utc = :now, changed_utc = :now
+WHERE post_id = :post_id AND kind = 'alert' AND channel = :channel AND step = :step AND state = 'dismissed';
+
 -- name: drop_question
 -- What a moderator asked the others, unless it was told already.
 UPDATE deliveries SET state = 'dismissed', error = 'taken back', body = '', changed_utc = :now
 WHERE post_id = :post_id AND kind = 'alert' AND step = :step AND state = 'pending';
+
+-- name: drop_questions
+-- What moderators asked about a post that is settled now, unless it was told already. It can be brought back, so the words
+-- stay until they are forgotten.
+UPDATE deliveries SET state = 'dismissed', error = 'somebody settled the case', changed_utc = :now
+WHERE post_id = :post_id AND kind = 'alert' AND step < 0 AND step % 2 = 0 AND state = 'pending';
+
+-- name: bring_back_questions
+-- Those that were dropped when the case was settled, which was undone.
+UPDATE deliveries SET state = 'pending', error = NULL, changed_utc = :now
+WHERE post_id = :post_id AND kind = 'alert' AND step < 0 AND step % 2 = 0 AND state = 'dismissed' AND body <> ''
+AND changed_utc = :settled_utc;
 
 -- Courtesy: what is known of an author is a keyed hash.
 

@@ -108,10 +108,11 @@ Found = Callable[..., Team]
 def found(store: Store, clock: HandClock, receiver: Receiver) -> Found:
     """Makes a team with settings of its own; called again, it is the same team after a restart."""
 
-    def of(*, page: str | None = None, **alerts: Any) -> Team:
+    def of(*, page: str | None = None, own: dict[str, Any] | None = None, **alerts: Any) -> Team:
         settings = {"channels": ["discord", "phone"], **alerts}
         review = {"public_url": page, "behind_proxy": page is not None}
-        return Team(store, clock, Config.model_validate({"alerts": settings, "review": review}), receiver)
+        sections = {"alerts": settings, "review": review, "overrides": {"testsub": {"alerts": own or {}}}}
+        return Team(store, clock, Config.model_validate(sections), receiver)
 
     return of
 
@@ -167,7 +168,7 @@ async def test_an_unclear_alert_is_not_repeated_and_the_moderators_hear_of_it(fo
     dead = await team.outbox.find(DeliveryState.DEAD)
     assert {each.post_id: "may have arrived" in (each.error or "") for each in dead} == {"p1": True, "p2": False}
     notices = [each for each in await team.outbox.find(DeliveryState.PENDING) if not each.channel]
-    assert [each.subject.count("may not have reached the channel discord") for each in notices] == [1]
+    assert [each.subject.count("may not have reached discord") for each in notices] == [1]
     assert TOKEN not in repr((dead, notices))
 
 
@@ -177,7 +178,7 @@ async def test_without_modmail_another_channel_hears_of_one_that_is_silent(found
     receiver.answers = [404, 200]
     await team.alert("p1")
     await team.pass_time(120)
-    assert "may not have reached the channel discord" in receiver.titles[1]
+    assert "may not have reached discord" in receiver.titles[1]
     (notice,) = [each for each in await team.outbox.find() if not each.about_post]
     assert notice.channel == "phone"
 
@@ -243,7 +244,7 @@ async def test_a_crisis_goes_on_until_it_is_taken_up_and_no_longer(
     await team.pass_time(4 * QUARTER)
     steps = [("discord", 0), ("phone", 1), ("discord", 2), ("phone", 3), ("discord", 4)]
     assert [(channel, step) for channel, step, _ in await team.messages("p1")] == steps
-    assert receiver.titles[1:] == ["[Nightlight] crisis: nobody has taken up a post yet (t3_p1)"] * 4
+    assert receiver.titles[1:] == ["[Nightlight] crisis: nobody has a post in hand (t3_p1)"] * 4
     assert "Told so far: discord, phone." in receiver.arrived[-1]["message"]
     await team.say("p1")
     await team.pass_time(10 * QUARTER)
@@ -261,7 +262,7 @@ async def test_whoever_is_called_in_again_hears_the_end_again(found: Found, rece
     await desk.claim("p1", "mod_ben")
     await desk.dismiss("p1", "mod_ben")
     await team.pass_time(10 * QUARTER)
-    reminder, over = "nobody has taken up a post yet", "somebody has taken up a post"
+    reminder, over = "nobody has a post in hand", "somebody has taken up a post"
     said = [next((words for words in (reminder, over) if words in title), "alert") for title in receiver.titles]
     assert said == ["alert", reminder, over, over, reminder, over]
     assert [each for each in await team.messages("p1") if each[2] is not DeliveryState.SENT] == []
@@ -280,17 +281,53 @@ async def test_follow_ups_say_where_to_take_up_the_case(found: Found, receiver: 
     assert ["https://mods.example.org/case/p1" in message["message"] for message in receiver.arrived[1:]] == [True] * 4
 
 
-async def test_a_look_at_crises_writes_nothing_while_nothing_is_due(found: Found) -> None:
+@pytest.mark.parametrize(
+    ("settings", "answers"),
+    [
+        ({}, []),
+        ({"escalate_minutes": 0.5, "own": {"escalate_minutes": 15}}, []),
+        ({"escalate_minutes": 0.5, "own": {"escalate_minutes": 0}}, []),
+        ({}, [404] * 6),
+    ],
+    ids=["not yet", "another team sooner", "another team only", "every channel dead"],
+)
+async def test_a_look_at_crises_writes_nothing_while_nothing_is_due(
+    found: Found, receiver: Receiver, settings: dict[str, Any], answers: list[int]
+) -> None:
     """However many wait, or were settled in the last two days: nobody who wants to write waits for it."""
-    team = found()
+    team = found(**settings)
+    receiver.answers = answers
     for number in range(3):
         await team.alert(f"p{number}", Level.CRISIS)
     await team.send()
     await team.say("p0")
-    team.clock.advance(60)
+    await team.pass_time(60)
     async with team.store.transaction():
         async with asyncio.timeout(5):  # a transaction of its own would wait for this one
             await team.escalator.escalate()
+
+
+async def test_a_crisis_that_is_given_back_is_not_called_over(found: Found, receiver: Receiver) -> None:
+    """The all-clear that still waits is true again, and goes out, once somebody else has the crisis."""
+    team = found()
+    await team.alert("p1", Level.CRISIS)
+    await team.pass_time(QUARTER)
+    desk = Desk(team.store, team.manners, team.config, team.clock)
+    await desk.claim("p1", "mod_anna")
+    await team.escalator.escalate()
+    await desk.release("p1", "mod_anna")
+    await team.pass_time(300)
+    assert len(receiver.arrived) == 2
+    assert [state for _, step, state in await team.messages("p1") if step < 0] == [DeliveryState.DISMISSED] * 2
+    await team.pass_time(QUARTER)
+    assert "Nobody has this post in hand. The first alert is from" in receiver.arrived[2]["message"]
+    await desk.claim("p1", "mod_ben")
+    await team.escalator.escalate()
+    await desk.release("p1", "mod_ben")
+    await team.escalator.escalate()
+    await desk.claim("p1", "mod_ben")
+    await team.pass_time(300)
+    assert receiver.titles[3:] == ["[Nightlight] somebody has taken up a post (t3_p1)"] * 2
 
 
 async def test_a_crisis_that_is_taken_up_in_time_disturbs_nobody_else(found: Found, receiver: Receiver) -> None:
@@ -313,7 +350,7 @@ async def test_a_crisis_that_is_taken_up_and_left_again_goes_on(found: Found, re
     await team.pass_time(300)
     assert receiver.titles == ["about p1"]
     await team.pass_time(8 * QUARTER)
-    assert "nobody has taken up a post yet" in receiver.titles[-1]
+    assert "nobody has a post in hand" in receiver.titles[-1]
 
 
 async def test_only_a_crisis_is_escalated(found: Found, receiver: Receiver) -> None:
@@ -373,6 +410,21 @@ async def test_a_message_that_waits_is_taken_back_once_somebody_has_it(found: Fo
     assert await team.messages("p1") == [("discord", 0, DeliveryState.DISMISSED)]
 
 
+@pytest.mark.parametrize("minutes", [0, 600])
+async def test_a_channel_hears_of_a_crisis_that_was_only_in_hand_for_a_while(
+    found: Found, receiver: Receiver, minutes: int
+) -> None:
+    """The service was down until then: where nobody is reminded later, the first message has to arrive."""
+    team = found(escalate_minutes=minutes)
+    receiver.answers = [503]
+    await team.alert("p1", Level.CRISIS)
+    await team.send()
+    await Desk(team.store, team.manners, team.config, team.clock).claim("p1", "mod_anna")
+    await team.pass_time(3600)
+    state = DeliveryState.DISMISSED if minutes else DeliveryState.SENT
+    assert await team.messages("p1") == [("discord", 0, state)]
+
+
 @pytest.mark.parametrize("modmail", [True, False])
 async def test_what_concerns_the_bot_itself_goes_where_urgent_alerts_go(
     found: Found, receiver: Receiver, modmail: bool
@@ -384,6 +436,40 @@ async def test_what_concerns_the_bot_itself_goes_where_urgent_alerts_go(
     assert ["no new post could be read" in title for title in receiver.titles] == [True]
     waiting = [each for each in await team.outbox.find(DeliveryState.PENDING) if not each.channel]
     assert len(waiting) == int(modmail)
+
+
+@pytest.mark.parametrize(
+    ("level", "settings", "told"),
+    [
+        (Level.WATCH, {"modmail": False}, ["discord"]),
+        (Level.CRISIS, {"modmail": False}, ["phone"]),
+        (Level.WATCH, {}, [""]),
+        (Level.CRISIS, {}, ["", "phone"]),
+    ],
+)
+async def test_a_question_to_the_others_reaches_somebody(
+    found: Found, level: Level, settings: dict[str, Any], told: list[str]
+) -> None:
+    """Whoever hears of that level, and where nobody does, whoever hears of urgent posts."""
+    levels = {"discord": ["urgent", "unassessed"], "phone": ["crisis"]}
+    team = found(channel_levels=levels, **settings)
+    await team.alert("p1", level)
+    await Desk(team.store, team.manners, team.config, team.clock).escalate("p1", "mod_anna")
+    assert [each.channel for each in await team.outbox.of_post("p1") if each.step < 0] == told
+
+
+@pytest.mark.parametrize("held", [True, False])
+async def test_a_question_promises_no_silence_where_a_reply_goes_out_by_itself(found: Found, held: bool) -> None:
+    """Nothing is sent to the author meanwhile only where each reply waits for a word, or there is none."""
+    team = found()
+    await team.alert("p1")
+    if not held:
+        (reply,) = await team.outbox.find(DeliveryState.HELD)
+        async with team.store.transaction():
+            await team.outbox.approve(reply, team.clock.now())
+    await Desk(team.store, team.manners, team.config, team.clock).escalate("p1", "mod_anna")
+    (question, *_) = [each for each in await team.outbox.of_post("p1") if each.step < 0]
+    assert ("Nothing is sent to its author" in question.body) is held
 
 
 # -- the whole process
@@ -450,7 +536,7 @@ async def test_a_service_that_hangs_holds_nobody_up(
     reddit.submit("testsub", "one", "ideation", "somebody")
     async with running(config, secrets, clock):
         await until(lambda: len(reddit.conversations) == 1, "a modmail")
-        await until(lambda: any("taken up" in title for title in receiver.titles), "the next channel told")
+        await until(lambda: any("in hand" in title for title in receiver.titles), "the next channel told")
 
 
 async def test_alerts_go_where_their_subreddit_wants_them(
@@ -458,7 +544,8 @@ async def test_alerts_go_where_their_subreddit_wants_them(
 ) -> None:
     """One team has modmail alone, the other a channel alone."""
     reddit.add_subreddit("second")
-    own = {"second": {"alerts": {"modmail": False, "channels": ["phone"], "escalate_minutes": 0}}}
+    alone = {"modmail": False, "channels": ["phone"], "escalate_minutes": 0}
+    own = {"second": {"alerts": alone, "policy": {"watch_does": ["alert"]}}}
     both = config.reddit.model_copy(update={"subreddits": ("testsub", "second")})
     config = Config.model_validate({**config.model_dump(), "reddit": both.model_dump(), "overrides": own})
     secrets = secrets.model_copy(update={"channels": {"phone": receiver.url()}})

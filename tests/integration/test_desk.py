@@ -17,6 +17,7 @@ from bot.outbox import Outbox
 from bot.replies import Parts
 from bot.review.desk import CLAIM_SECONDS, UNDO_SECONDS, Desk, Gap, Why, digest
 from bot.review.history import History
+from bot.review.marks import read_judged
 from bot.store import Store
 from bot.types import Delivery, DeliveryKind, DeliveryState, ReviewAction
 from models.labels import Level
@@ -186,6 +187,53 @@ async def test_closing_stops_a_reply_that_would_go_out_by_itself(
     assert await outbox.claim(manners) == ()
 
 
+@pytest.mark.parametrize(("undone", "revived"), [(True, False), (False, False), (False, True)])
+async def test_only_a_reply_that_surely_was_not_posted_is_stopped_or_taken_back(
+    desk: Desk, file: File, outbox: Outbox, manners: Manners, clock: HandClock, undone: bool, revived: bool
+) -> None:
+    """Where no call for it did anything it never goes out, and its author is as if never answered."""
+    config = Config.model_validate({"replies": {"auto": ["crisis"]}})
+    for id in ("closed", "approved"):
+        await file(id, author=id, config=config if id == "closed" else None)
+    await desk.approve("approved", "mod_anna")
+    for claimed in [await outbox.claim(manners) for _ in range(4)]:
+        if claimed[0].kind is DeliveryKind.REPLY:
+            if revived:
+                await outbox.bury(claimed, "503")
+                await desk.retry(claimed[0].id, "mod_anna")
+            else:
+                await outbox.retry(claimed, clock.now() + 9, "503", undone=undone)
+    await desk.dismiss("closed", "mod_anna", Why.NOT_HELPFUL)
+    if undone:
+        await desk.undo("approved", "mod_anna")
+    else:
+        with pytest.raises(UsageError, match="no longer be taken back"):
+            await desk.undo("approved", "mod_anna")
+    states = [reply.state for id in ("closed", "approved") if (reply := (await desk.case(id)).reply)]
+    assert states == (["dismissed", "held"] if undone else ["pending", "pending"])
+    rulings = [await manners.ruling("testsub", author, clock.now()) for author in ("closed", "approved")]
+    assert ["had a reply" in each.words for each in rulings] == [not (undone or revived)] * 2  # burying ends it as well
+
+
+async def test_why_a_reply_waited_is_forgotten_once_somebody_decides(
+    desk: Desk, file: File, outbox: Outbox, manners: Manners, store: Store
+) -> None:
+    """What stopped it is their word, and no cooldown of before."""
+    config = Config.model_validate({"replies": {"auto": ["crisis"]}})
+    for act in (desk.dismiss, desk.approve):
+        id = act.__name__
+        await file(id, config=config)
+        async with store.transaction():
+            await manners.begin_reply(999, "testsub", "somebody")
+        while await outbox.claim(manners):
+            pass
+        held = (await desk.case(id)).reply
+        await act(id, "mod_anna")
+        decided = (await desk.case(id)).reply
+        assert "had a reply" in ((held and held.error) or "")
+        assert decided is not None and decided.error is None
+
+
 async def test_another_pair_of_eyes(desk: Desk, file: File, outbox: Outbox, clock: HandClock) -> None:
     """What somebody passes on stands first in its level for the others, is not given back to them, and is announced."""
     await file("p1")
@@ -230,6 +278,54 @@ async def test_a_question_that_was_taken_back_is_not_asked(desk: Desk, file: Fil
     await desk.escalate("p1", "mod_anna")
     states = [each.state for each in await questions(outbox, "p1")]
     assert states == [DeliveryState.PENDING, DeliveryState.DISMISSED, DeliveryState.PENDING]
+
+
+async def test_nobody_is_asked_to_look_at_a_case_that_is_settled(
+    desk: Desk, file: File, outbox: Outbox, manners: Manners, clock: HandClock
+) -> None:
+    """Undoing what settled it brings the question back, unless that was taken back itself."""
+    await file("p1")
+    await desk.escalate("p1", "mod_anna")
+    await desk.undo("p1", "mod_anna")
+    await desk.escalate("p1", "mod_anna")
+    states = []
+    for act in (
+        desk.claim("p1", "mod_ben"),
+        desk.approve("p1", "mod_ben", undo_seconds=UNDO_SECONDS),
+        desk.undo("p1", "mod_ben"),
+        desk.dismiss("p1", "mod_ben"),
+    ):
+        clock.advance(1)
+        await act
+        states.append([each.state.value for each in await questions(outbox, "p1")])
+    waits, dropped = ["dismissed", "pending"], ["dismissed", "dismissed"]
+    assert states == [waits, dropped, waits, dropped]
+    clock.advance(UNDO_SECONDS)
+    assert [each.step for each in (*await outbox.claim(manners), *await outbox.claim(manners))] == [0]
+
+
+@pytest.mark.parametrize(
+    ("undone_by", "asking", "in_hand"),
+    [
+        (["mod_anna"], "mod_ben", None),
+        (["mod_ben"], "mod_anna", "mod_ben"),
+        (["mod_anna", "mod_ben"], None, "mod_ben"),
+        (["mod_ben", "mod_ben"], "mod_anna", "mod_ben"),
+    ],
+)
+async def test_a_question_that_was_taken_back_takes_nobody_elses_with_it(
+    desk: Desk, file: File, undone_by: list[str], asking: str | None, in_hand: str | None
+) -> None:
+    """As long as somebody asks, the case stands first and whoever asked last is named; it stays in nobody's hands."""
+    await file("p1")
+    await desk.escalate("p1", "mod_anna")
+    await desk.escalate("p1", "mod_ben")
+    for number, actor in enumerate(undone_by):
+        if number and actor == undone_by[0]:
+            await desk.escalate("p1", actor)
+        await desk.undo("p1", actor)
+    case = await desk.case("p1")
+    assert (case.escalated_by, case.claim and case.claim.actor) == (asking, in_hand)
 
 
 async def test_a_question_goes_with_its_post(
@@ -286,6 +382,13 @@ async def test_a_reply_from_other_parts_that_is_taken_back_is_the_one_proposed(
     await desk.undo("p1", "mod_anna")
     assert await body() == proposed
     await desk.edit_and_approve("p1", parts, CATALOGUE, "mod_anna")
+    async with store.transaction():  # it was due, and something held it
+        await store.execute("hold", {"id": 2, "error": "why", "now": clock.now()})
+        await store.execute("wake_case", {"id": "p1"})
+    await desk.approve("p1", "mod_anna", undo_seconds=UNDO_SECONDS)
+    await desk.undo("p1", "mod_anna")
+    assert await body() == proposed
+    await desk.edit_and_approve("p1", parts, CATALOGUE, "mod_anna")
     clock.advance(UNDO_SECONDS)
     await outbox.claim(manners)
     ((reply,),) = (await outbox.claim(manners),)
@@ -326,6 +429,28 @@ async def test_a_word_on_the_bot_given_with_an_act_is_kept_and_undone_with_it(
     assert (marked and marked.detail) == said
     await desk.undo("p1", "mod_anna")
     assert (await desk.case("p1")).marked is None
+
+
+async def test_undoing_an_act_brings_back_the_word_before_it(
+    desk: Desk, file: File, store: Store, clock: HandClock
+) -> None:
+    """It is still that of whoever gave it, on the page and to `tune`; one that was taken back stays so."""
+    await file("p1", "struggle")
+
+    async def close_and_undo() -> tuple[str | None, str]:
+        clock.advance(1)
+        await desk.dismiss("p1", "mod_anna", Why.FALSE_ALARM)
+        clock.advance(1)
+        await desk.undo("p1", "mod_anna")
+        marked = (await desk.case("p1")).marked
+        (row,) = await read_judged(store)
+        return marked and f"{marked.actor}: {marked.detail}", row["said"]
+
+    await desk.mark("p1", "mod_ben", Level.WATCH)
+    assert await close_and_undo() == ("mod_ben: watch", "watch")
+    assert await close_and_undo() == ("mod_ben: watch", "watch")
+    await desk.mark("p1", "mod_ben", None)
+    assert await close_and_undo() == (None, "")
 
 
 async def test_a_false_alarm_changes_no_word_that_says_so_already(desk: Desk, file: File, clock: HandClock) -> None:

@@ -221,6 +221,9 @@ NO_COMPLETION: dict[str, Act] = {
     "a login page": sends(b"<html>Welcome to the guest network</html>"),
     "an error": sends(b'{"error": {"message": "the model is not loaded"}}'),
     "not text": sends(b"\xff\xfe\x00"),
+    "an error, and no choices": sends(b'{"choices": null, "error": {"code": 502}}'),
+    "an error, and an empty list": sends(b'{"choices": [], "error": {"code": 502}}'),
+    "an error midway": says("", finish_reason="error"),
     "deep body": sends(b"[" * 100_000),
     "a stream": streams(),
 }
@@ -250,11 +253,24 @@ async def test_a_wrong_count_of_tokens_spoils_no_answer(usage: object, counted: 
     assert (label.status, (label.prompt_tokens, label.completion_tokens)) == (Status.OK, counted)
 
 
-async def test_both_calls_of_a_repair_are_paid() -> None:
-    """Tokens are those of every call for the document."""
-    async with FakeLlm(says("hm"), answers()) as server:
+@pytest.mark.parametrize("broken", [says("hm"), sends(json.dumps({**completion(""), "choices": 7}).encode())])
+async def test_both_calls_of_a_repair_are_paid(broken: Act) -> None:
+    """Tokens are those of every call for the document, also of one whose answer could not be read at all."""
+    async with FakeLlm(broken, answers()) as server:
         label = await label_one(server)
     assert (label.prompt_tokens, label.completion_tokens) == (200, 40)
+
+
+async def test_an_answer_in_parts_is_put_together() -> None:
+    """Some servers send a text in pieces, with what the model thought as pieces of another kind."""
+    whole = json.dumps(GOOD_ANSWER)
+    thought = {"type": "thinking", "text": "I'm sorry for them.", "thinking": [{"type": "text", "text": "{"}]}
+    parts = [thought, {"type": "text", "text": whole[:30]}, 7, {"type": "text"}, {"type": "text", "text": whole[30:]}]
+    body = completion("")
+    body["choices"][0]["message"]["content"] = parts
+    async with FakeLlm(sends(json.dumps(body).encode())) as server:
+        label = await label_one(server)
+        assert (label.status, label.prompt_tokens, len(server.calls)) == (Status.OK, 100, 1)
 
 
 REFUSALS: dict[str, Act] = {
@@ -301,6 +317,10 @@ UNREADABLE = [
     "I cannot find a sign of risk in it: none.",
     '{"relevance": "mental_health", "evidence": "I can\'t do this. I refuse to go o',
     "<think>I am sorry for them. I cannot rate",
+    json.dumps({**GOOD_ANSWER, "risk": "ideations", "evidence": "I can't help thinking about it"}),
+    json.dumps({"evidence": "I'm afraid of nights", "risk": "high"}),
+    "```json\n{'risk': 'high', 'evidence': \"We are sorry\"}\n```",
+    "**Risk**: high. Quote: I can't help thinking about it",
 ]
 
 

@@ -21,7 +21,7 @@ from bot.manners import Manners
 from bot.outbox import Draft, Outbox
 from bot.recommendations import OFFERED, counsel
 from bot.review.case import excerpts
-from bot.review.desk import CLAIM_SECONDS, UNDO_SECONDS, Desk
+from bot.review.desk import CLAIM_SECONDS, UNDO_SECONDS, Desk, digest
 from bot.review.pages import Rooms, routes
 from bot.store import Store
 from bot.types import DeliveryKind, DeliveryState, Planned
@@ -186,7 +186,7 @@ async def test_how_long_a_claim_still_holds_is_said_in_plain_words(
 
 
 async def test_one_level_is_shown_whole_page_by_page(anna: Browser, file: File, clock: HandClock) -> None:
-    """In the same order; a page that does not exist is empty and no error."""
+    """In the same order; past the last page stands the last one, and never that nobody waits."""
     for number in range(60):
         await file(f"c{number:02}", "attempt")
         clock.advance(1)
@@ -194,7 +194,7 @@ async def test_one_level_is_shown_whole_page_by_page(anna: Browser, file: File, 
     for number in ("1", "2", "3", "99999999", "-1", "x"):
         page = Page(await anna.get("/", params={"level": "crisis", "page": number}))
         found.append([each for each in page.all("a", "href") if each.startswith("/case/")])
-    assert [len(each) for each in found] == [50, 10, 0, 0, 50, 50]
+    assert [len(each) for each in found] == [50, 10, 10, 10, 50, 50]
     assert found[0][0] == "/case/c00"
     assert found[1][-1] == "/case/c59"
 
@@ -204,10 +204,13 @@ async def test_filters_and_search(ben: Browser, file: File, clock: HandClock) ->
     await file("p1")
     clock.advance(1)
     await file("p2", subreddit="quietcorner")
-    await post(ben, "/case/p2/claim")
+    await file("x1", "poison")
+    await file("x2", "poison")
+    for id in ("p2", "x2"):
+        await post(ben, f"/case/{id}/claim")
     for query, expected in (
         ("subreddit=quietcorner", ["p2"]),
-        ("mine=1", ["p2"]),
+        ("mine=1", ["p2", "x2"]),
         ("", ["p1", "p2"]),
         ("level=urgent", []),
     ):
@@ -253,10 +256,10 @@ async def test_every_act_of_the_last_minute_can_be_undone_from_every_page(anna: 
 @pytest.mark.parametrize(
     ("dry_run", "sent_as", "states"),
     [
-        (True, "dry-run", ["approved, and not posted: this is a dry run", "not posted: it was a dry run"]),
-        (False, "dry-run", ["approved, on its way", "not posted: it was a dry run"]),
-        (False, "t1_abc", ["approved, on its way", "posted"]),
-        (True, "t1_abc", ["approved, and not posted: this is a dry run", "posted"]),
+        (True, "dry-run", ["will not be posted: this is a dry run", "not posted: it was a dry run"]),
+        (False, "dry-run", ["on its way", "not posted: it was a dry run"]),
+        (False, "t1_abc", ["on its way", "posted"]),
+        (True, "t1_abc", ["will not be posted: this is a dry run", "posted"]),
     ],
 )
 async def test_nobody_believes_that_a_dry_run_answered_somebody(
@@ -330,7 +333,7 @@ async def replied_to(store: Store, manners: Manners) -> None:
         (
             "[removed]",
             lambda _, manners: manners.opt_out("somebody"),
-            "No reply is proposed, because the author asked for no more replies.",
+            "No reply is proposed, and none could be now, because the author asked for no more replies.",
             False,
         ),
     ],
@@ -353,6 +356,28 @@ async def test_a_case_says_why_its_reply_waits_or_cannot_go(
     assert words in " ".join(page.text.split())
     assert ("/case/p1/approve" in page.all("form", "action")) is approvable
     assert ("/case/p1/reply" in page.all("a", "href")) is approvable
+
+
+async def test_a_reply_that_is_out_of_date_has_to_be_put_together_again(
+    store: Store, manners: Manners, outbox: Outbox, file: File, clock: HandClock
+) -> None:
+    """Nobody is asked to approve it as it is, and everybody is told why, also why one that was approved came back."""
+    desk = Desk(store, manners, Config(), clock, lambda body: "it is old" if "988" in body else "")
+    await file("p1")
+    async with browsing(Rooms(store, desk, Config(), CATALOGUE, clock), ANNA) as browser:
+        shown = Page(await browser.get("/case/p1"))
+        assert "/case/p1/approve" in shown.all("form", "action")
+        for body, words, approvable in (("988", "it is old", False), ("other words", "it was old then", True)):
+            (reply,) = await outbox.find(DeliveryState.HELD)
+            async with store.transaction():
+                await outbox.approve(reply, 0.0, body)
+                await store.execute("hold", {"id": reply.id, "error": "it was old then", "now": 0.0})
+            page = Page(await browser.get("/case/p1"))
+            assert f"It waits for one of you because {words}." in page.text
+            assert ("/case/p1/approve" in page.all("form", "action")) is approvable
+            assert "/case/p1/reply" in page.all("a", "href")
+            answer = await post(browser, "/case/p1/approve", seen=digest(body))
+            assert (answer.status_code, "it is old" in answer.text) == ((303, False) if approvable else (409, True))
 
 
 async def test_a_reply_is_offered_only_to_whoever_may_approve_it(

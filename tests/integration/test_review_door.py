@@ -697,10 +697,15 @@ async def test_another_name_for_this_machine_is_refused(client: httpx2.AsyncClie
 
 
 async def test_localhost_leads_to_the_address_that_reddit_answers_to(page: str, client: httpx2.AsyncClient) -> None:
-    """The cookie and Reddit's answer meet under one name."""
+    """The cookie and Reddit's answer meet under one name, and the case that was asked for is not lost on the way."""
     port = httpx2.URL(page).port
-    answer = await client.get("/sign-in", headers={"host": f"localhost:{port}"})
-    assert (answer.status_code, answer.headers["location"]) == (303, f"{page}/sign-in")
+    for path, leads in (
+        ("/sign-in", "/sign-in"),
+        ("/sign-in?next=/case/abc123", "/sign-in?next=/case/abc123"),
+        ("/sign-in?next=//evil.example", "/sign-in"),
+    ):
+        answer = await client.get(path, headers={"host": f"localhost:{port}"})
+        assert (answer.status_code, answer.headers["location"]) == (303, f"{page}{leads}")
 
 
 async def test_without_a_session_there_is_only_the_sign_in(client: httpx2.AsyncClient) -> None:

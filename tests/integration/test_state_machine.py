@@ -253,7 +253,7 @@ class Life(RuleBasedStateMachine):
     def no_message_twice_without_saying_so(self) -> None:
         """A step about a crisis arrives in the chat once, or twice when nobody could know; the second says so."""
         for subject, bodies in self.chat.arrived.items():
-            if "nobody has taken up" not in subject:  # every reminder has the same one
+            if "nobody has a post in hand" not in subject:  # every reminder has the same one
                 assert ["may be repeated" in body for body in bodies] in ([False], [True], [False, True])
 
     @invariant()

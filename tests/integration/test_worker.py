@@ -377,6 +377,29 @@ async def test_a_reply_that_surely_failed_ends_no_earlier_cooldown(
     assert (await manners.ruling("testsub", "ann", clock.now())).verdict == "hold"
 
 
+@pytest.mark.parametrize(("trouble", "verdict"), [(Transient("429"), "send"), (Unclear("503"), "hold")])
+async def test_a_reply_that_was_begun_and_is_given_up_leaves_a_cooldown_only_if_it_may_be_there(
+    store: Store,
+    outbox: Outbox,
+    manners: Manners,
+    hire: Hire,
+    clock: HandClock,
+    trouble: Exception,
+    verdict: str,
+) -> None:
+    """The post grew too old before the second try: whoever was surely never answered may be answered next time."""
+    office = PostOffice()
+    office.trouble = [trouble]
+    await judged(store, manners, clock, "p1")
+    await enqueue(store, outbox, draft("p1", DeliveryKind.REPLY))
+    worker = hire(office)
+    await worker.deliver_next()
+    clock.advance(13 * 3600)
+    await worker.deliver_next()
+    assert [each.state for each in await outbox.of_post("p1")] == [DeliveryState.DISMISSED]
+    assert (await manners.ruling("testsub", "ann", clock.now())).verdict == verdict
+
+
 async def test_an_author_who_opted_out_is_never_answered(
     store: Store, outbox: Outbox, manners: Manners, hire: Hire, clock: HandClock
 ) -> None:

@@ -9,9 +9,11 @@ from models.assessment import Assessment, Evidence, Ordinal
 from models.document import Document
 from models.labels import Disorder, Relevance, Risk, Severity
 
+VERSIONS = {"fixed": "1", "deep": "2"}
+
 
 class Fixed:
-    """Says the same of every document, and breaks on one word."""
+    """Says the same of every document after a first look alone, and breaks on one word."""
 
     def assess(self, documents: Sequence[Document]) -> list[Assessment]:
         """One assessment a document."""
@@ -32,20 +34,24 @@ class Fixed:
 
 async def annotate(*texts: str) -> list[Annotation]:
     """The annotations of these texts."""
-    annotator = ClassifierAnnotator(Fixed(), {"fixed": "1"})
+    annotator = ClassifierAnnotator(Fixed(), VERSIONS)
     return await annotator.annotate([Document("", text) for text in texts])
 
 
 async def test_what_is_likelier_than_not_holds() -> None:
-    """Probabilities become labels at one half, a scale becomes its median; evidence and versions come along."""
+    """Probabilities become labels at one half, a scale becomes its median; evidence comes along."""
     (annotation,) = await annotate("a")
     assert annotation.status is Status.OK
     assert annotation.relevance is Relevance.MENTAL_HEALTH
     assert annotation.disorders == frozenset({Disorder.OCD})
     assert (annotation.severity, annotation.risk) == (Severity.MILD, Risk.INDICATOR)
     assert [span.label for span in annotation.evidence] == [Risk.INDICATOR]
-    assert annotation.versions == {"fixed": "1"}
     assert annotation.seconds > 0
+
+
+async def test_every_annotation_names_the_whole_annotator() -> None:
+    """Whichever part of a classifier judged a document, and whether it broke: one file of labels has one maker."""
+    assert [annotation.versions for annotation in await annotate("a", "poison")] == [VERSIONS] * 2
 
 
 async def test_one_bad_document_takes_no_other_with_it() -> None:

@@ -94,6 +94,10 @@ def test_the_example_names_every_setting_with_its_default() -> None:
             "[overrides.one.alerts]\nchannel_levels = { phone = ['crisis', 'unassessed'] }",
             "r/one: nobody would hear of what is urgent",
         ),
+        (
+            f"{WATCHED}[alerts]\nmodmail = false\nchannels = ['phone']",
+            "r/one: nobody would hear of what is watch, as the daily summary is a modmail",
+        ),
         ("[alerts]\nquiet_hours = '22-7'", "quiet_hours"),
         ("[alerts]\nquiet_hours = '22:00-07:00'\nquiet_zone = 'Europe/Nowhere'", "quiet_zone"),
         ("[overrides.abc.alerts]\nescalate_minutes = -1", "escalate_minutes"),
@@ -114,6 +118,8 @@ def test_the_example_names_every_setting_with_its_default() -> None:
         ("[review]\nbehind_proxy = true\npublic_url = 'https://a:b@m.example'", "a scheme and a host"),
         ("[review]\nbehind_proxy = true\npublic_url = 'https://m.example'\nsign_in = 'link'", "this machine alone"),
         ("[review]\nowners = ['Anna']\nobservers = ['anna']", "anna is among"),
+        ("[review]\nowners = ['u/Anna']\nobservers = ['anna']", "anna is among"),
+        ("[review]\nobservers = ['an na']", "review.observers.0"),
         ("[review]\nsession_hours = 0", "review.session_hours"),
         ("not toml", "not valid TOML"),
     ],
@@ -126,6 +132,22 @@ def test_a_mistake_is_one_line_that_names_it(tmp_path: Path, text: str, words: s
     assert words in str(caught.value)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "otherwise",
+    ["[review]\nenabled = true", "[policy]\nwatch_does = ['alert']", "[policy]\nwatch_does = []"],
+)
+def test_a_team_without_modmail_may_hear_otherwise(tmp_path: Path, otherwise: str) -> None:
+    """Of what would stand in the daily summary: on the page, in a chat channel, or not at all if the team says so."""
+    text = f"{WATCHED}[alerts]\nmodmail = false\nchannels = ['phone']\n{otherwise}"
+    assert load(write(tmp_path, text)).team("one").unheard == ()
+
+
+def test_moderators_may_be_named_as_reddit_shows_them(tmp_path: Path) -> None:
+    """With the `u/` before it or without: an observer must never pass for somebody else."""
+    review = load(write(tmp_path, "[review]\nowners = ['/u/Anna']\nobservers = ['u/bea']")).review
+    assert (review.owners, review.observers) == (("Anna",), ("bea",))
 
 
 def test_a_missing_file_is_one_line_that_names_it(tmp_path: Path) -> None:

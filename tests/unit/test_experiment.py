@@ -143,7 +143,7 @@ def test_rows_that_people_labelled_are_labels(tmp_path: Path) -> None:
 
 
 def test_labels_of_another_dictionary_are_made_anew_and_those_of_another_model_are_not(tmp_path: Path) -> None:
-    """After an upgrade a local annotator labels anew, its file beside; what may have cost money is left and told."""
+    """After an upgrade a local annotator labels anew, its files beside; what may have cost money is left and told."""
     rows = [{"id": f"p{number}", "title": f"text {number}"} for number in range(20)]
     write(tmp_path / "p.jsonl", rows)
     settings = experiment(tmp_path)
@@ -160,10 +160,14 @@ def test_labels_of_another_dictionary_are_made_anew_and_those_of_another_model_a
     with pytest.raises(UsageError, match=r"zero_shot 1, and rules is now .* Move that file away to label anew"):
         study.set_aside("rules", {**before, **model, "prompt": "zero_shot 2"})
     assert file.exists()
-    assert study.set_aside("rules", {**model, "rules": "3", "encoder": "2"})
-    assert not file.exists()
-    assert file.with_name("rules.jsonl.before").exists()
-    assert not study.set_aside("rules", {"rules": "3"})
+    written = file.read_bytes()
+    for name in ("before", "before-2", "before-3"):
+        assert study.set_aside("rules", {**model, "rules": "3", "encoder": "2"})
+        assert not file.exists()
+        assert file.with_name(f"rules.jsonl.{name}").read_bytes() == written
+        assert not study.set_aside("rules", {"rules": "3"})
+        written += lines[1].to_line()
+        file.write_bytes(written)
 
 
 ANNOTATIONS = st.builds(
@@ -174,14 +178,16 @@ ANNOTATIONS = st.builds(
     severity=st.sampled_from(list(Severity)),
     risk=st.sampled_from(list(Risk)),
     prompt_tokens=st.integers(0, 9),
+    cached=st.booleans(),
 )
 
 
-@given(ANNOTATIONS, ANNOTATIONS)
+@given(ANNOTATIONS, ANNOTATIONS.filter(lambda each: each.status is not Status.FAILED))
 def test_a_second_reader_takes_nothing_away(local: Annotation, reading: Annotation) -> None:
     """Levels only rise, disorders are only added, and whatever is no answer changes no label."""
     local = replace(local, status=Status.OK)
     both = raised(local, reading)
+    assert (both.status, both.cached) == (Status.OK, reading.cached)
     assert both.risk is not None and local.risk is not None and both.risk >= local.risk
     assert both.severity is not None and local.severity is not None and both.severity >= local.severity
     assert (both.disorders or frozenset()) >= (local.disorders or frozenset())
@@ -190,6 +196,13 @@ def test_a_second_reader_takes_nothing_away(local: Annotation, reading: Annotati
     assert both.prompt_tokens == local.prompt_tokens + reading.prompt_tokens
     if reading.status is not Status.OK:
         assert SoftLabels.of(both) == SoftLabels.of(local)
+
+
+def test_a_second_reader_that_is_away_leaves_the_post_for_later() -> None:
+    """An outage is no finished reading: the post counts as failed, is tried again, and shows what it cost so far."""
+    local = Annotation(Status.OK, Relevance.OTHER, frozenset(), Severity.MINIMAL, Risk.NONE, seconds=1.0)
+    away = Annotation(Status.FAILED, prompt_tokens=9, seconds=2.0, error="InternalServerError 503")
+    assert raised(local, away) == replace(away, seconds=3.0)
 
 
 @given(

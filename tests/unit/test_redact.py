@@ -30,6 +30,16 @@ from models.redact import redact
         ("Tel.0151-12345678, 030/1234567, 02/555 12 12", "Tel.{phone}, {phone}, {phone}"),
         ("myblog.co, foo.us or foo.online and joe@localhost", "{link}, {link} or {link} and {email}"),
         ("0049 (30) 1234567, 12 34 56 78, ٠١٢٣٤٥٦٧٨٩", "{phone}, {phone}, {phone}"),
+        (r"u/some\_name, @some\_name or @\_name\_", "{user}, {user} or {user}"),
+        (r"first\_last@gmail.com, \_me\_@x.org, a\_b at gmail dot com", "{email}, {email}, {email}"),
+        ("is...555-123-4567, cell-555-123-4567, tel/555-123-4567", "is...{phone}, cell-{phone}, tel/{phone}"),
+        ("call me,5551234567 -- or --5551234567, _5551234_", "call me,{phone} -- or --{phone}, _{phone}_"),
+        ("555  -  123  -  4567, 555 / 123 / 4567, 555 / 123-4567", "{phone}, {phone}, {phone}"),
+        (r"555·123·4567, 555_123_4567, 555\_123\_4567, 555\-1234", "{phone}, {phone}, {phone}, {phone}"),
+        ("https://пример.рф/user, https://x.y/имя, https://例子.中国/me我想", "{link} {link} {link}我想"),
+        ("jane.doe at gmail.com, jane at gmail.com, j99 at x.org", "{email}, {email}, {email}"),
+        ("foo @ gmail.com, look at example.org, joe at yahoo.co.uk", "{email}, look at {link}, {email}"),
+        ("foo@ gmail.com, first dot last at gmail dot com, a (dot) b (at) web (dot) de", "{email}, {email}, {email}"),
     ],
 )
 def test_takes_out_what_points_to_a_person(text: str, expected: str) -> None:
@@ -49,6 +59,8 @@ def test_takes_out_what_points_to_a_person(text: str, expected: str) -> None:
         "took 20 mg at 10:30, then 40, that was 1,000,000 years ago",
         "I was at home.Then leave.me alone, e.g. now. meet @ 5",
         "I bought it at target, dot",
+        "pre-2019-2020, f/19, ages 12-15, 2019  -  2020  -  2021, text-741741, and/or 116-123",
+        "meet @ 5 or @ home.Then, I was at 12.30, i.e. at noon, a dot at noon",
         "want to die",
     ],
 )
@@ -132,6 +144,8 @@ _HOSTILE = (
     *("a", "1", "1 ", "1-", "(1", "(", "+", "00", "+1", "12 34 ", "123 4567a", "1 1a", "1.", "٠", "@", "a@", "@a@"),
     *("0/", "0/1", "a.1", "1–", "a@b", "12345678", "2019 "),
     *("a@a.", "a.", "a at ", "a at b dot ", "a[at]", "%", "u/", "/u", "http://", "https://a", "www.", "a.com", "ab.c/"),
+    *("a\\_", "\\_", "a\\_@", "@\\_", "a dot ", "a dot", "a at a.", "a @ ", "a @ a.", "a1 at ", "u/\\_", "1\\_", "1\\"),
+    *("https://例", "例.", "http://例.例", "1  -  ", "1..", "a-1", "a,1", "1 / ", "555 / 123 / ", "1·", "1_", "--1"),
     *("San ", "New ", "in New ", "Saint-", "St. ", "la ", "Paris, TX "),
 )
 
@@ -146,7 +160,8 @@ def seconds_for(text: str) -> float:
 
 @pytest.mark.parametrize("unit", _HOSTILE)
 def test_takes_linear_time(unit: str) -> None:
-    """Four times the hostile characters take about four times as long; anything quadratic would take sixteen."""
+    """Four times the hostile characters take about four times as long, and never more than 0.3 s for 40,000."""
     text = (unit * 40_000)[:40_000]
     short = min(seconds_for(text[:10_000]) for _ in range(2))
-    assert min(seconds_for(text) for _ in range(2)) < 10 * max(short, 0.01)
+    long = min(seconds_for(text) for _ in range(2))  # for two texts
+    assert long < min(10 * max(short, 0.01), 2 * 0.3)

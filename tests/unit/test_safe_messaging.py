@@ -112,6 +112,40 @@ def test_no_disguise_hides_what_is_said(disguise: str) -> None:
             assert rule in {breach.rule for breach in lint(text)}, sentence
 
 
+@pytest.mark.parametrize(
+    ("words", "rule"),
+    [
+        ("988. Call this number now.", Rule.NUMBER),
+        ("Call\n988. ok", Rule.NUMBER),
+        ("116123) is the line", Rule.NUMBER),
+        ("[Call][988 116]", Rule.NUMBER),
+        ("[98][81]", Rule.NUMBER),
+        ("call](https://example.org 988 116123 now)", Rule.NUMBER),
+        ('[line](https://example.org "call 988 555")', Rule.NUMBER),
+        ("[line](https://example.org 'You have depression')", Rule.DIAGNOSIS),
+        ("[It gets][better]", Rule.PROMISE),
+        ("It](https://example.org gets better)", Rule.PROMISE),
+    ],
+)
+def test_what_only_looks_like_markdown_is_read_too(words: str, rule: Rule) -> None:
+    """Titles, links to nothing and the number that a list begins with are shown to the author."""
+    assert [breach.rule for breach in lint_words(words)] == [rule]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "1. Open 24 hours.\n2. Open 10 hours.",
+        "[Our list](https://example.org/988-116123_(suicide)) is open 24 hours.",
+        "[Our list][1] is open 24 hours.\n\n[1]: https://example.org/988",
+        "[Our list](https://example.org 'open 24 hours').",
+    ],
+)
+def test_what_markdown_hides_is_no_breach(words: str) -> None:
+    """Where a link goes, and which place in a list something has."""
+    assert lint_words(words) == []
+
+
 def test_a_breach_is_named_in_the_words_that_a_reader_sees() -> None:
     """Whatever keeps the words apart is left out of what is shown to the team."""
     assert [str(breach) for breach in lint_words("It [gets](https://example.org)\n*better*.")] == [
