@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -32,6 +34,7 @@ COUNTRIES = {
         "29F, Canada, long post", "my mum and I moved to Canada", "I live in Toronto, Canada",
         "I don't go out anymore. I live in Canada", "I can't sleep and I'm in Canada", "I have been stuck in Canada",
     ],
+    "IT": ["vivo en Italia, no en casa", "no sé qué hacer, estoy en Italia", "He said \"go\". I live in Italy"],
     "NZ": ["we moved to New Zealand last year"],
     "PL": ["Nonbinary, small town in Poland.", "I live in a small town in Poland"],
     "JP": [
@@ -54,7 +57,16 @@ COUNTRIES = {
         "I work for a UK based firm", "I bought it, from China", "stuck in jersey", "No vivo en México",
         "ya no vivo en México", "mi hermano vive en México", "Je n'habite pas en Belgique", "je suis en réunion",
         "si j'habite en France", "ich wohne nicht in Deutschland", "ich bin in Deutschland geboren",
-        "Não moro no Brasil", "Vivo en Granada",
+        "Não moro no Brasil", "Vivo en Granada", "estou em ira", "se eu moro no Brasil",
+        'He told me "I live in Canada"', "My dad said \"I'm from Canada\".", "> I'm 16 and live in Canada",
+        "he told me I live in Canada", "she said: “I live in Canada”", "«j'habite en France» dit-il",
+        "mi novia me dijo: vivo en Chile", "Mon père dit que j'habite en France", "Er sagt, ich wohne in Deutschland",
+        "I live away from family in India", "I live without my kids in Poland", "I live for my kids in Poland",
+        "I live with someone born in Canada", "I'm from India doing my masters in Germany",
+        "I'm from India studying in Germany", "I'm from India, a student here", "I'm from India, in Germany since May",
+        "Imagine: living in Canada", "My dream? Living in Canada.", "Long distance: living in Japan, he can't visit",
+        "Living in Canada would be a dream", "I live in states of panic", "I'm in Japan next week",
+        "I'm in Japan for a week", "A girl (16F, Canada) died",
     ],
 }  # fmt: skip
 
@@ -64,22 +76,28 @@ AUDIENCES = {
         "I'm a 16 year old boy", "I'm 15", "I am only 15, sorry", "I'm 14 years old and", "15F, UK", "15F. I cry",
         "[15M] hi", "M16 UK", "15/f", "[15m, UK]", "every night. 16m", "I (16F) and my boyfriend (19M)",
         "I just turned 15.", "I'm in high school", "15 (f)", "16, female", "I'm 15m",
+        "they send me to the camp\ntrans girl, 17.", "my dad and I (16F) fight",
+        "I'm a tired wreck, 15F", "I hate my life, 16F", "I turned 15 last week", "I've just turned 16 and",
+        "My mum shouts. Me (15F) too", "he shouted \"go\" and I'm 15", ">!I'm 15!<", "5'6\" and I'm 15, 5'7\" soon",
     ],
     Audience.VETERANS: [
         "two tours, and I still sit facing the door", "as a disabled veteran",
         "my friend (30F) knows. I served in the army", "army vet here", "Navy veteran here", "I'm an army vet",
         "I'm a vet of the Iraq war", "I'm a veteran and", "I'm a veteran of the Iraq war", "two tours in Iraq",
         "since my last deployment", "I came home from deployment",
+        "as an army vet I", "army vet, tired", "my VA doctor", "after my deployment to Iraq",
     ],
     Audience.LGBTQ: [
         "I’m gay and", "came out to my sister", "I finally came out as bi", "after coming out to my dad", "I'm bi",
         "as a gay man", "I'm tired and trans", "I'm a trans woman", "I keep getting misgendered",
-        "my boss misgendered me", "my dad doesn't know I'm gay",
+        "my boss misgendered me", "my dad doesn't know I'm gay", "I told my mum I'm gay", "I'm gay it's fine",
+        "No, I'm gay",
     ],
     Audience.EATING_DISORDERS: [
         "my eating disorder is back", "I have an eating disorder", "I have had anorexia since May",
         "recovering anorexic", "I'm bulimic", "I was diagnosed with bulimia", "in recovery from anorexia",
         "I've been struggling with an ED", "I can't beat my eating disorder", "I have an ED.", "my ED is worse",
+        "this is due to my ED", "I am recovering from my ED",
     ],
     Audience.DOMESTIC_VIOLENCE: [
         "when he is drunk he hits me", "my wife hits me", "I am scared of my husband",
@@ -87,6 +105,7 @@ AUDIENCES = {
         "my boyfriend sometimes slaps me in the face", "I'm in an abusive relationship",
         "I am fleeing domestic violence", "my ex tracks my phone", "is it normal that my husband hits me?",
         "what if my boyfriend hits me again", "he checks my phone", "my girlfriend is abusive",
+        "my wife is pregnant and when I talk she kicks me", "I'm scared of him hurting me", "my family is abusive",
     ],
     None: [
         "I'm 16 weeks pregnant", "I'm 15 years sober", "I am 17% done", "I'm 10/10 tired", "I'm 15 minutes late",
@@ -113,6 +132,31 @@ AUDIENCES = {
         "I'm not in an abusive relationship", "my partner hit me up", "a film about domestic violence",
         "my mum took my phone", "I volunteer at a domestic violence shelter",
         "my sister left an abusive relationship",
+        # An age of somebody else, or of another time.
+        "My oldest (14M) hates school", "My stepdaughter (15F)", "My grandson (12M)", "My teen (15M)",
+        "my eldest, 16yo, left", "Kids (14M, 12F)", "mom of three: 15yo, 12yo", "A girl (16F) at church",
+        "My crush (17F)", "my cat (14F) died", "my cat just turned 15", "Luna just turned 15.",
+        "My two (14M) and (12F)",
+        "Stepdaughter (15F) left", "A girl, 16, at church", "I've felt like this since I'm 14",
+        "I've been sober since I'm 16.", "Mentally I'm 15.", "I turned 15 last year and now 40",
+        "When I turned 16 last",
+        # Said by somebody else.
+        "Someone posted \"I'm 15 and my dad hits me\", it broke me", '"My dad hits me." That\'s what she told me',
+        "> I'm 16 and\n> my dad hits me", "&gt; my dad hits me", 'He wrote: "i\'m gay"', "she wrote, I'm gay",
+        "Kids at school say I'm gay", "They keep telling me that I'm gay", "As a trans ally", "I'm a gay man's wife",
+        "My grandpa always said I served in Vietnam",
+        # A blow that is feared, over, denied or none.
+        "What if my husband hits me?", "If my husband hits me I'd leave", "I dreamt my husband hits me",
+        "what if my ex comes, if he hits me", "my dad stopped hitting me", "my brother denies hitting me",
+        "my ex cannot hit me", "I don't want to be in an abusive relationship",
+        "My son is sick and I'm scared of him being alone", "I'm terrified of him not waking up",
+        "afraid of my dad seeing this", "my wife hits me with guilt", "my girlfriend hits me with the silent treatment",
+        "my dad grabbed me by the hand and hugged me", "My wife is pregnant; the baby, she kicks me at night",
+        "what if my husband is abusive",
+        # A ward, a hospital, a server.
+        "I went to my ED last night", "I had an ED visit", "As an ED nurse in my ED", "my ED meds like viagra",
+        "I work at the VA hospital", "the va hospital killed my dad", "My grandpa was at the VA hospital",
+        "Army vet dad and me", "as an army vet wife", "after my deployment to production",
     ],
 }  # fmt: skip
 
@@ -197,9 +241,25 @@ def test_what_is_denied_is_never_stated(before: str, denied: str, after: str) ->
         ("not looking for advice", Ask.VENTING),
         ("I am saying goodbye", Ask.DANGER),
         ("I don't feel safe with myself", Ask.DANGER),
+        ("I just took all of my pills", Ask.DANGER),
+        ("i already took them", Ask.DANGER),
+        ("I just took a whole bottle", Ask.DANGER),
+        ("just took 40 sertraline", Ask.DANGER),
+        ("just took a lot of tylenol", Ask.DANGER),
+        ("I just cut myself down there", Ask.DANGER),
+        ("I just cut", Ask.DANGER),
+        ('I left a note: "I wanted to say goodbye"', Ask.DANGER),
         ("how do I help him", Ask.HELPER),
         ("worried about my little brother", Ask.HELPER),
         ("My cousin is hearing voices again", Ask.HELPER),
+        ("my brother won't get out of bed", Ask.HELPER),
+        ("my friend said she wants to kill herself", Ask.HELPER),
+        ("a friend from work told me he can't go on", Ask.HELPER),
+        ("friend from my guild says he has a plan", Ask.HELPER),
+        ("my sister tried to kill herself", Ask.HELPER),
+        ("my friend told me she doesn't want to be here anymore", Ask.HELPER),
+        ("my dad sent me a goodbye text", Ask.HELPER),
+        ("i think my boyfriend is really depressed", Ask.HELPER),
     ],
 )
 def test_what_a_post_asks_for(text: str, ask: Ask) -> None:
@@ -210,12 +270,31 @@ def test_what_a_post_asks_for(text: str, ask: Ask) -> None:
 @pytest.mark.parametrize(
     "text",
     ["my therapist is nice", "the vent above the stove", "my friend said i could stay", "I take lithium and I am fine.",
-     "I said goodbye to my old phone number... kidding"],
+     "I said goodbye to my old phone number... kidding",
+     "My mom said she wishes I was never born and I want to die", "my mom won't leave me alone",
+     "my mom won't talk to me",
+     "my dad won't let me see a doctor", "my husband tried to strangle me", "my ex said he would kill me",
+     "i think my boyfriend is cheating", "my ex sent me a meme", "my mom hears me crying", "a friend from work said hi",
+     "my dad said they'd be happier if I were dead", "I just took a shower", "I just cut my hair",
+     "I already took my meds today", "I never got to say goodbye", "we didn't even get to say goodbye"],
 )  # fmt: skip
 def test_what_a_post_only_mentions_is_no_question(text: str) -> None:
     """A word alone asks for nothing."""
     assert statements(text).asks.keys() <= {Ask.DANGER}
     assert text.startswith("I said") or statements(text).asks == {}
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ["my ex he he ", "my ex ", "“", '"', ' "a', "> ", "my ", "my mom said he ", "just took a ", "i think my ex has ",
+     "I'm from India ", "kids 14M, ", "I live ", "meds "],
+)  # fmt: skip
+def test_a_long_text_is_read_in_time(piece: str) -> None:
+    """Whatever is repeated to 40,000 characters takes no more than a second of the processor."""
+    text = piece * (40_000 // len(piece))
+    began = time.process_time()
+    statements(text)
+    assert time.process_time() - began < 1
 
 
 @given(
