@@ -67,11 +67,19 @@ def test_every_topic_at_every_severity_gets_its_own(disorder: Disorder, severity
     assert by_kind[Kind.STEP] in help_.self_help
 
 
-def test_little_distress_after_something_bad_is_watched_first() -> None:
-    """A date to look again is the answer where nothing in the post asks for more, whatever post it is."""
+@pytest.mark.parametrize(
+    ("disorder", "text", "therapy", "never"),
+    [
+        (Disorder.PTSD, "It happened ten years ago, when I was a child", "trauma-information", "watchful-waiting"),
+        (Disorder.PTSD, "The crash was two weeks ago and I see it a lot", "watchful-waiting", ""),
+    ],
+)
+def test_little_distress_gets_what_fits_the_post(disorder: Disorder, text: str, therapy: str, never: str) -> None:
+    """What is made for some people alone is named where the post says so, and what fits everybody elsewhere."""
     for number in range(9):
-        given_ = advise(f"flashbacks, day {number}.", assessment(Disorder.PTSD, severity=Severity.MINIMAL))
-        assert "watchful-waiting" in ids(given_)
+        named = ids(advise(f"{text}, {number}.", assessment(disorder, severity=Severity.MINIMAL), Level.WATCH))
+        assert therapy in named
+        assert never not in named
 
 
 def test_the_words_of_a_post_choose_among_what_fits() -> None:
