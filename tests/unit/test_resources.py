@@ -89,6 +89,7 @@ def test_every_topic_has_help_at_every_severity(disorder: Disorder, severity: Se
         (["anxiety-minimal", "anxiety-mild"], {"guided-self-help-worry"}, {"applied-relaxation", "cbt-worry"}),
         (["anxiety-severe"], {"cbt-worry", "worry-medicine"}, {"problem-solving-therapy"}),
         (["depression-severe"], {"mood-combined", "cbt-mood"}, {"guided-self-help-mood"}),
+        (["eating_disorder-minimal", "eating_disorder-mild"], {"eating-information"}, {"mantra"}),
         (["schizophrenia-severe"], {"psychosis-medicine-review"}, {"arts-therapy", "peer-support-worker"}),
     ],
 )
