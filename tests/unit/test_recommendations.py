@@ -74,6 +74,8 @@ def test_every_topic_at_every_severity_gets_its_own(disorder: Disorder, severity
         (Disorder.PTSD, "The crash was two weeks ago and I see it a lot", "watchful-waiting", ""),
         (Disorder.EATING_DISORDER, "I restrict what I eat", "eating-information", "eating-guided-self-help"),
         (Disorder.EATING_DISORDER, "I binge at night", "eating-guided-self-help", ""),
+        (Disorder.SCHIZOPHRENIA, "Steady for years, the voices are faint", "psychosis-cbt", "early-intervention"),
+        (Disorder.SCHIZOPHRENIA, "I started hearing whispers", "early-intervention", ""),
     ],
 )
 def test_little_distress_gets_what_fits_the_post(disorder: Disorder, text: str, therapy: str, never: str) -> None:
