@@ -139,13 +139,15 @@ def test_a_crisis_gets_the_line_of_the_country_it_states() -> None:
 
 
 def test_a_stated_language_and_audience_choose_among_the_lines_of_a_country() -> None:
-    """Belgium has a line in each language; a veteran hears of the line for veterans, after the one for all."""
+    """Belgium has one in each language; after that for all a veteran hears of theirs, of danger at home first."""
     danger = assessment(risk=Risk.IDEATION, severity=Severity.SEVERE)
     french = "I'm in Belgium, my first language is French. I want to die"
     assert ids(advise(french, danger, Level.CRISIS))[0] == "be-prevention-suicide"
     veteran = "I'm in the US, two tours. I want to die"
     assert ids(advise(veteran, danger, Level.CRISIS))[:2] == ["us-988", "us-veterans"]
     assert "us-veterans" not in ids(advise("two tours. I want to die", danger, Level.CRISIS))
+    hurt = "I'm in the US, two tours, and my husband hits me. I want to die"
+    assert ids(advise(hurt, danger, Level.CRISIS))[:2] == ["us-988", "us-domestic-violence"]
 
 
 @pytest.mark.parametrize(

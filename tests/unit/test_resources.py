@@ -134,6 +134,15 @@ def test_lines_for_one_audience_come_only_when_it_is_named() -> None:
     assert {line.audience for line in CATALOGUE.line} == {None, *Audience}
 
 
+def test_danger_at_home_comes_before_who_somebody_is() -> None:
+    """Not every line for an audience has room: of a country's, only one for young people may stand before it."""
+    for country in CATALOGUE.countries(TODAY):
+        audiences = [line.audience for line in CATALOGUE.crisis_lines(country, TODAY, set(Audience)) if line.audience]
+        if Audience.DOMESTIC_VIOLENCE in audiences:
+            before = audiences[: audiences.index(Audience.DOMESTIC_VIOLENCE)]
+            assert set(before) <= {Audience.YOUNG_PEOPLE}, country
+
+
 def test_a_line_that_finds_care_is_no_crisis_line() -> None:
     """It is asked for by itself, for its own country, as long as it may be printed, and counts for no country."""
     assert [line.id for line in CATALOGUE.care_lines("US", TODAY)] == ["us-samhsa"]
