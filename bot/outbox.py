@@ -194,7 +194,7 @@ class Outbox:
     async def take_back(self, reply: Delivery) -> None:
         """What was approved or dismissed is held again; in the caller's transaction.
 
-        Raises UsageError once the first call for it was begun, or when its words are forgotten.
+        Raises UsageError once a call may have posted it, or when its words are forgotten.
         """
         await self._say("take_back", reply, "can no longer be taken back")
 
