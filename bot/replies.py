@@ -130,8 +130,8 @@ def compose(
     """The reply made of these parts, in Markdown; it passes `lint`.
 
     Raises NoVettedWords when the level has no words, or none that may be printed today; when a line may not be printed
-    today or there are too many; when one for an audience lacks the one for everybody in its country; when neither a
-    line nor a directory is left; or when the outcome would break a rule of safe messaging.
+    today or only finds care, or there are too many; when one for an audience lacks the one for everybody in its
+    country; when neither a line nor a directory is left; or when the outcome would break a rule of safe messaging.
     """
     return _kept(*_put_together(post, parts, team, catalogue, today, language))
 
@@ -167,9 +167,9 @@ def _put_together(
 
 def _in_order(ids: Iterable[str], catalogue: Catalogue, today: date) -> list[Line]:
     """The chosen lines as a reply names them: those for everybody first."""
-    printable = {line.id: line for line in catalogue.line if line.printable(today)}
+    printable = {line.id: line for line in catalogue.line if line.printable(today) and not line.finds_care}
     if not printable.keys() >= set(ids):
-        raise NoVettedWords("a crisis line that was chosen is not in the catalogue, or has expired")
+        raise NoVettedWords("what was chosen is no crisis line of the catalogue, or has expired")
     lines = [printable[id] for id in dict.fromkeys(ids)]
     if len(lines) > LINES_NAMED:
         raise NoVettedWords(f"a reply names {LINES_NAMED} crisis lines at most")

@@ -67,11 +67,23 @@ def test_every_topic_at_every_severity_gets_its_own(disorder: Disorder, severity
     assert by_kind[Kind.STEP] in help_.self_help
 
 
-def test_little_distress_after_something_bad_is_watched_first() -> None:
-    """A date to look again is the answer where nothing in the post asks for more, whatever post it is."""
+@pytest.mark.parametrize(
+    ("disorder", "text", "therapy", "never"),
+    [
+        (Disorder.PTSD, "It happened ten years ago, when I was a child", "trauma-information", "watchful-waiting"),
+        (Disorder.PTSD, "The crash was two weeks ago and I see it a lot", "watchful-waiting", ""),
+        (Disorder.EATING_DISORDER, "I restrict what I eat", "eating-information", "eating-guided-self-help"),
+        (Disorder.EATING_DISORDER, "I binge at night", "eating-guided-self-help", ""),
+        (Disorder.SCHIZOPHRENIA, "Steady for years, the voices are faint", "psychosis-cbt", "early-intervention"),
+        (Disorder.SCHIZOPHRENIA, "I started hearing whispers", "early-intervention", ""),
+    ],
+)
+def test_little_distress_gets_what_fits_the_post(disorder: Disorder, text: str, therapy: str, never: str) -> None:
+    """What is made for some people alone is named where the post says so, and what fits everybody elsewhere."""
     for number in range(9):
-        given_ = advise(f"flashbacks, day {number}.", assessment(Disorder.PTSD, severity=Severity.MINIMAL))
-        assert "watchful-waiting" in ids(given_)
+        named = ids(advise(f"{text}, {number}.", assessment(disorder, severity=Severity.MINIMAL), Level.WATCH))
+        assert therapy in named
+        assert never not in named
 
 
 def test_the_words_of_a_post_choose_among_what_fits() -> None:
@@ -127,13 +139,15 @@ def test_a_crisis_gets_the_line_of_the_country_it_states() -> None:
 
 
 def test_a_stated_language_and_audience_choose_among_the_lines_of_a_country() -> None:
-    """Belgium has a line in each language; a veteran hears of the line for veterans, after the one for all."""
+    """Belgium has one in each language; after that for all a veteran hears of theirs, of danger at home first."""
     danger = assessment(risk=Risk.IDEATION, severity=Severity.SEVERE)
     french = "I'm in Belgium, my first language is French. I want to die"
     assert ids(advise(french, danger, Level.CRISIS))[0] == "be-prevention-suicide"
     veteran = "I'm in the US, two tours. I want to die"
     assert ids(advise(veteran, danger, Level.CRISIS))[:2] == ["us-988", "us-veterans"]
     assert "us-veterans" not in ids(advise("two tours. I want to die", danger, Level.CRISIS))
+    hurt = "I'm in the US, two tours, and my husband hits me. I want to die"
+    assert ids(advise(hurt, danger, Level.CRISIS))[:2] == ["us-988", "us-domestic-violence"]
 
 
 @pytest.mark.parametrize(

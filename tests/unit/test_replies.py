@@ -160,6 +160,9 @@ def named(text: str) -> list[str]:
     return re.findall(r"^- \*\*(.+?)\*\*", text, re.MULTILINE)
 
 
+HURT_VETERAN = "I am a gay veteran. I live in the US. My husband hits me"
+
+
 @pytest.mark.parametrize(
     ("text", "lines"),
     [
@@ -169,6 +172,7 @@ def named(text: str) -> list[str]:
         ("29F, Canada, my eating disorder is back", ["9-8-8", "NEDIC helpline"]),
         ("I'm 16 and trans, here in Australia", ["Lifeline", "Kids Helpline", "QLife"]),
         ("I am a gay veteran. I live in the US.", ["988 Suicide", "Veterans Crisis Line", "TrevorLifeline"]),
+        (HURT_VETERAN, ["988 Suicide", "National Domestic Violence", "Veterans Crisis Line"]),
     ],
 )
 @pytest.mark.parametrize("level", REPLIED_LEVELS)
@@ -204,6 +208,13 @@ def test_a_post_that_is_gone_states_nothing() -> None:
     """Reddit's own words in place of a text are nobody's."""
     assert reply(post=Post("abc", "testsub", None, "15F, UK", "[removed]", 0.0, "")) != reply()
     assert reply(post=Post("abc", "testsub", None, "", "[removed]", 0.0, "")) == reply()
+
+
+def test_a_line_that_finds_care_is_never_said_to_be_there_to_listen() -> None:
+    """Not by a moderator's choice either, and it is no line for everybody that one for some could stand beside."""
+    for lines in (("us-samhsa",), ("us-988", "us-samhsa"), ("us-samhsa", "us-veterans")):
+        with pytest.raises(NoVettedWords, match="no crisis line"):
+            compose(POST, Parts(Level.CRISIS, lines, True), Team(), CATALOGUE, TODAY)
 
 
 def test_a_line_for_some_is_never_named_alone() -> None:
@@ -264,7 +275,8 @@ def test_what_a_moderator_sees_is_what_is_proposed() -> None:
 def test_a_line_for_violence_at_home_waits_for_a_person() -> None:
     """Whoever lives there may read it; without that line there is nothing more to weigh than in any other reply."""
     team = Team(replies=Replies(country="US"))
-    assert reason_to_wait(saying("I'm in the US and my husband hits me"), team, CATALOGUE, TODAY)
+    for text in ("I'm in the US and my husband hits me", HURT_VETERAN):
+        assert reason_to_wait(saying(text), team, CATALOGUE, TODAY)
     for text in (
         "my husband hits me",
         "I live in Ireland. My husband hits me",

@@ -89,6 +89,7 @@ def test_every_topic_has_help_at_every_severity(disorder: Disorder, severity: Se
         (["anxiety-minimal", "anxiety-mild"], {"guided-self-help-worry"}, {"applied-relaxation", "cbt-worry"}),
         (["anxiety-severe"], {"cbt-worry", "worry-medicine"}, {"problem-solving-therapy"}),
         (["depression-severe"], {"mood-combined", "cbt-mood"}, {"guided-self-help-mood"}),
+        (["eating_disorder-minimal", "eating_disorder-mild"], {"eating-information"}, {"mantra"}),
         (["schizophrenia-severe"], {"psychosis-medicine-review"}, {"arts-therapy", "peer-support-worker"}),
     ],
 )
@@ -131,6 +132,15 @@ def test_lines_for_one_audience_come_only_when_it_is_named() -> None:
     assert veterans[:-1] == everybody
     assert veterans[-1].id == "us-veterans"
     assert {line.audience for line in CATALOGUE.line} == {None, *Audience}
+
+
+def test_danger_at_home_comes_before_who_somebody_is() -> None:
+    """Not every line for an audience has room: of a country's, only one for young people may stand before it."""
+    for country in CATALOGUE.countries(TODAY):
+        audiences = [line.audience for line in CATALOGUE.crisis_lines(country, TODAY, set(Audience)) if line.audience]
+        if Audience.DOMESTIC_VIOLENCE in audiences:
+            before = audiences[: audiences.index(Audience.DOMESTIC_VIOLENCE)]
+            assert set(before) <= {Audience.YOUNG_PEOPLE}, country
 
 
 def test_a_line_that_finds_care_is_no_crisis_line() -> None:
