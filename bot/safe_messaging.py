@@ -116,12 +116,13 @@ _EDGE_QUOTES = re.compile(r"(?<!\w)'|'(?!\w)")
 _ANYWHERE = {
     Rule.QUESTION: re.compile(r"[?¿\u037e\u061f？]"),
     Rule.USER: re.compile(r"(?<!\w)u/\w+", re.IGNORECASE),
-    Rule.NUMBER: re.compile(r"\d(?:[ .()-]{0,2}\d){2,}"),
+    Rule.NUMBER: re.compile(r"\d(?:[ .()-]{0,2}\d){2,}|\d(?: ?[/,:] ?\d){2,}"),
 }
 # A link by any other way than https, or from a service that hides where it goes.
 _BAD_LINK = re.compile(
     r"\b(?!https:)[a-z][a-z+-]*://\S*|\]\((?!https://)[^)]*\)|(?<!/)\bwww\.\S+"
-    r"|\b(?:bit\.ly|tinyurl\.com|t\.co|goo\.gl|ow\.ly|is\.gd|redd\.it|buff\.ly|rb\.gy|cutt\.ly|t\.ly)\b\S*",
+    r"|\b(?:bit\.ly|tinyurl\.com|t\.co|goo\.gl|ow\.ly|is\.gd|redd\.it|buff\.ly|rb\.gy|cutt\.ly|t\.ly|lnkd\.in|tiny\.cc"
+    r"|shorturl\.at)\b\S*",
     re.IGNORECASE,
 )
 
@@ -137,7 +138,7 @@ def _never(language: str) -> dict[Rule, re.Pattern[str]]:
 def _found(text: str, language: str) -> Iterator[tuple[Rule, re.Match[str]]]:
     plain = _plain(text)
     for words in (_as_written(plain), _as_read(plain)):
-        for rule, pattern in (_never(language) | _ANYWHERE).items():
+        for rule, pattern in (*_never(language).items(), *_ANYWHERE.items()):
             if match := pattern.search(words):
                 yield rule, match
     if match := _BAD_LINK.search(plain):

@@ -347,8 +347,8 @@ _FAMILY = rf"(?:{_CLOSE}|parents|family|brother|sister|uncle|aunt|son)"
 # Figures of speech: hit me with the news, beat me to it, beat me at chess, grabbed me a coffee.
 _NO_BLOW = (
     r"(?:an?|out|back|to|by (?:the|my) hand|at (?!home|night)|in (?!the (?:face|head|stomach|chest)|front|public|bed)|"
-    r"with (?:an? |the |some |this |that )?(?:\w+ )?(?:news|truth|facts?|ideas?|questions?|bills?|line|silence|guilt|"
-    r"silent treatment))\b"
+    r"with (?:an? |the |some |this |that )?(?:\w+ )?(?:news|truth|facts?|words?|ideas?|questions?|bills?|line|silence|"
+    r"guilt|silent treatment))\b"
 )
 _BLOW = (
     r"(?:hits? me\b(?! up\b)|(?:hitting|beats?|beating|chok(?:es?|ed|ing)|slap(?:s|ped|ping)?|kick(?:s|ed|ing)?|"
@@ -360,7 +360,7 @@ _HURTS = (
     rf"(?:{_BLOW}(?! {_NO_BLOW})|(?:checks|tracks) my (?:phone|location|car)\b)(?! {_LONG_AGO})"
 )
 # Small ones and pets kick as well: past a word for one, he or she may be that one.
-_WITHOUT_A_CHILD = r"(?:(?!\b(?:baby|toddler|son|daughter|kid|child|cat|dog|kitten|puppy|horse)\b)[\s\S]){0,120}?"
+_WITHOUT_A_CHILD = r"(?:(?!\b(?:baby|toddler|son|daughter|kid|child|cat|dog|kitten|puppy|horse)\b)[\s\S]){0,200}?"
 _ABUSE = r"(?:\w+ )?domestic (?:violence|abuse)\b"
 
 _AUDIENCES = {

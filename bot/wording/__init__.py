@@ -76,6 +76,7 @@ class Never(_Part):
     guilt: Patterns
     method: Patterns
     person: Patterns
+    number: Patterns
 
 
 class Needed(_Part):

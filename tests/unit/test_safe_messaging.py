@@ -60,6 +60,7 @@ BAD = [
     ("I’ve been there.", Rule.PERSON),
     ("How are you?", Rule.QUESTION),
     ("See https://bit.ly/abc for more.", Rule.LINK),
+    ("See https://shorturl.at/abc for more.", Rule.LINK),
     ("See http://example.org for more.", Rule.LINK),
     ("See [this](javascript:alert) for more.", Rule.LINK),
     ("Hello u/someone.", Rule.USER),

@@ -126,6 +126,7 @@ AUDIENCES = {
         "do I have an eating disorder", "it's not my eating disorder", "I'm not anorexic", "I had anorexia years ago",
         "I never had an eating disorder", "I work with anorexia patients", "he hit the wall", "I'm scared of spiders",
         "They beat me in ranked", "he hit me with the news", "my dad hit me with the news",
+        "she hit me with the word lazy",
         "my brother beat me at chess", "my mum grabbed me a coffee", "my husband never hits me",
         "my husband doesn't hit me", "my husband would never hit me", "my dad used to hit me",
         "my little brother hits me", "my dad hit me when I was six", "my cousin is in an abusive relationship",
