@@ -19,10 +19,31 @@ from models.errors import DataError
 from models.heads import OUTPUTS, TASKS
 from models.labelled import Row, posts, read_folder
 from models.labels import Disorder, Risk, Severity
-from models.scorecard import CSSRS, RELEVANT, STRESSED, SUICIDE, is_user
+from models.scorecard import (
+    AMBIGUOUS,
+    CSSRS,
+    NO_DISORDER,
+    NOT_RELEVANT,
+    NOT_STRESSED,
+    NOT_SUICIDE,
+    RELEVANT,
+    STRESSED,
+    SUICIDE,
+    is_user,
+)
 from models.soft import SoftLabels
 
-FILES = ("severity4", "risk_cssrs", "risk_binary", "relevance", "relevance_ambiguous", "disorder", "stress")
+# By file: the labels that its rows may have.
+LABELS: Mapping[str, frozenset[str]] = {
+    "severity4": frozenset(Severity),
+    "risk_cssrs": frozenset(CSSRS),
+    "risk_binary": frozenset({SUICIDE, NOT_SUICIDE}),
+    "relevance": frozenset({RELEVANT, NOT_RELEVANT}),
+    "relevance_ambiguous": frozenset({AMBIGUOUS}),
+    "disorder": frozenset({*Disorder, NO_DISORDER}),
+    "stress": frozenset({STRESSED, NOT_STRESSED}),
+}
+FILES = tuple(LABELS)
 INVENTED = "invented"
 OPINIONS = "opinions"
 # The source of `severity4` whose rows are whole posts, labelled without `mild`; the others are excerpts.
@@ -80,13 +101,15 @@ def load(folder: Path, seed: int, opinions: Sequence[Opinion] = ()) -> list[Exam
     It depends on the seed and on the rows' own content, not on their order. Half of `relevance_ambiguous` and 15 % of
     everything else are kept apart; invented posts are learned from alone.
 
-    Raises DataError when a file is missing or a row is unsound.
+    Raises DataError when a file is missing, or a row is unsound or has a label that its file does not know.
     """
     labels = [opinion.labels for opinion in opinions]
     rows = read_folder(folder, FILES)
     if missing := set(FILES) - {path.name.split(".")[0] for path in folder.glob("*.jsonl*")}:
         raise DataError(f"{folder} lacks {', '.join(f'{name}.jsonl.gz' for name in sorted(missing))}")
     said = [Row("", OPINIONS, opinion.source, opinion.document, ("",)) for opinion in opinions]
+    for row in rows:
+        _check(row, folder)
     groups = _groups([*rows, *said])
     ambiguous = {group for row, group in zip(rows, groups, strict=False) if row.set_name == "relevance_ambiguous"}
     examples = []
@@ -99,6 +122,16 @@ def load(folder: Path, seed: int, opinions: Sequence[Opinion] = ()) -> list[Exam
         weights = np.ones(OUTPUTS, dtype=np.float32)
         examples.append(Example(row, (row.document,), soft.targets(), weights, _fold(group, seed, share)))
     return examples + _invented(seed)
+
+
+def _check(row: Row, folder: Path) -> None:
+    """Else one letter out of place would teach that a cry for help is an ordinary post."""
+    known = LABELS[row.set_name]
+    single = row.set_name != "disorder" or NO_DISORDER in row.labels
+    if not known.issuperset(row.labels) or (single and len(row.labels) > 1):
+        wanted = f"some of {', '.join(sorted(known - {NO_DISORDER}))}, or {NO_DISORDER} alone"
+        wanted = wanted if row.set_name == "disorder" else f"one of {', '.join(sorted(known))}"
+        raise DataError(f"{folder / row.set_name}: the label of row {row.id!r} is not {wanted}")
 
 
 def folds(documents: Sequence[Document], authors: Sequence[str], seed: int) -> list[int]:

@@ -141,6 +141,27 @@ def test_a_missing_file_is_an_error_with_its_name(tmp_path: Path) -> None:
         load(tmp_path, 1)
 
 
+@pytest.mark.parametrize(
+    ("name", "labels"),
+    [
+        ("relevance", ["MH"]),
+        ("relevance", ["mh", "not_mh"]),
+        ("relevance_ambiguous", ["mh"]),
+        ("risk_binary", ["Suicide"]),
+        ("risk_cssrs", ["none"]),
+        ("severity4", ["extreme"]),
+        ("stress", ["Stress"]),
+        ("disorder", ["Depression"]),
+        ("disorder", ["none", "ocd"]),
+    ],
+)
+def test_a_label_that_is_not_known_is_an_error(tmp_path: Path, name: str, labels: list[str]) -> None:
+    """It never passes for a no: a capital letter would make an ordinary post of a cry for help."""
+    write(tmp_path, **{name: [{"id": "r7", "text": "a made-up post", "labels": labels}]})
+    with pytest.raises(DataError, match=f"{name}: the label of row 'r7' is not"):
+        load(tmp_path, 1)
+
+
 def test_one_text_is_one_lesson_with_all_that_is_said_of_it(tmp_path: Path, windows: Windows) -> None:
     """A text of two files is read once, with both labels; a user's posts stay windows of their own."""
     write(
