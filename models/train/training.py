@@ -285,7 +285,7 @@ def _asked(teacher: Path, progress: Progress) -> Ask:
 def _digest(lessons: Sequence[Lesson]) -> str:
     digest = sha256()
     for lesson in lessons:
-        for tokens in lesson.windows:
+        for tokens in (*lesson.windows, *(lesson.masked or ())):
             digest.update(tokens.tobytes())
         for values in (lesson.targets, lesson.weights, np.round(lesson.soft, 3)):
             digest.update(values.tobytes())

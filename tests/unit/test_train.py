@@ -190,6 +190,17 @@ def test_a_post_can_be_read_without_the_name_of_its_disorder(
     assert others.masked is None
 
 
+def test_a_name_is_hidden_whichever_file_comes_first(tmp_path: Path, windows: Windows) -> None:
+    """A post that two files hold, the first without its disorders, is read without the names of all of them."""
+    named = "My PTSD and my OCD kept me up."
+    rows = [{"text": named, "labels": [Disorder.PTSD]}, {"text": named, "labels": [Disorder.OCD]}]
+    write(tmp_path, relevance=[{"text": named, "label": "mh"}], disorder=rows)
+    (lesson,) = lessons_of(labelled(tmp_path), windows)
+    assert lesson.masked is not None
+    (hidden,) = windows.cut(["My [MASK] and my [MASK] kept me up."])
+    assert [part.tolist() for part in lesson.masked] == [part.tolist() for part in hidden]
+
+
 def posts_of(rng: np.random.Generator, count: int) -> tuple[list[Encoded], np.ndarray[Any, np.dtype[np.float32]]]:
     """Posts of three windows; one window of a positive post holds token 5 and leans along the first axis."""
     truth = rng.integers(0, 2, count)
