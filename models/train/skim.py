@@ -16,6 +16,7 @@ from models.encoder import Encoder, Manifest
 from models.errors import ModelError
 from models.heads import Bag
 from models.labels import Risk, Severity
+from models.onnx_export import sha256_of
 from models.rules import Rules
 from models.scorecard import CSSRS, NOT_RELEVANT, RELEVANT, SUICIDE
 from models.skim import SKIM_FILE, Shares, Skim
@@ -99,6 +100,7 @@ def add_skim(folder: Path, examples: Sequence[Example]) -> tuple[Measured, Measu
     apart = pool.folds == APART
     skim, measured = fit_skim(pool[~apart], windows)
     skim.save(folder / SKIM_FILE)
+    replace(manifest, skim_sha256=sha256_of(folder / SKIM_FILE)).write(folder)
     return measured, measure(skim, pool[apart])
 
 

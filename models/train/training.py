@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -16,13 +15,25 @@ from safetensors.torch import save_file
 
 from models.assessment import Band
 from models.document import Document
-from models.encoder import LAYERS_FILE, SHIPPED_BASE, UNMEASURED, Backend, Encoder, Manifest, Reader, base_folder
+from models.encoder import (
+    HEADS_FILE,
+    LAYERS_FILE,
+    MANIFEST_FILE,
+    SHIPPED_BASE,
+    UNMEASURED,
+    Backend,
+    Encoder,
+    Manifest,
+    Reader,
+    base_folder,
+)
 from models.heads import OUTPUTS, TASKS, Bag, Encoded, Floats, Heads
 from models.hybrid import Hybrid
 from models.labels import Risk, Severity
 from models.onnx_export import Blueprint, Progress, onnx_file, sha256_of
 from models.rules import Rules
 from models.scorecard import CSSRS, SUICIDE, judge_rows
+from models.skim import SKIM_FILE
 from models.train import card, record
 from models.train.calibrate import Sheet, band_of_doubt, calibrate
 from models.train.data import FOLDS, INVENTED, OPINIONS, Example, Opinion, load
@@ -48,6 +59,7 @@ HELD_FOLD = 0
 # Nobody knows the truth of these.
 _UNMEASURED = (INVENTED, OPINIONS)
 _POSTS_AT_ONCE = 256
+_CARD = "card.md"
 # The network has read all rows of these so often that heads fitted on its vectors of them would trust it too much. Of
 # the other tasks it reads most rows never, and its own heads see no words.
 _OFTEN_READ = frozenset({"severity", "whole_severity", "stress"})
@@ -96,7 +108,7 @@ def train(course: Course, progress: Progress, on_step: OnStep, opinions: Sequenc
     measured = card.measure(course.out, [e for e in examples if e.fold is None and e.set_name not in _UNMEASURED])
     record.write(course.run, measured)
     text = card.write(course.out, measured, skims, examples, course.seed)
-    (course.out / "card.md").write_text(text, encoding="utf-8")
+    (course.out / _CARD).write_text(text, encoding="utf-8")
 
 
 def cross_validate(
@@ -141,6 +153,7 @@ def _fit(
     if course.frozen:
         blueprint = Blueprint(base, sha256_of(base / "model.safetensors"), FEATURES)
         heads = _fitted_heads(blueprint, learning, windows, progress)
+        _clear(out)
     else:
         blueprint, heads = _on_tuned_layers(course, base, learning, windows, out, run, progress, on_step)
     if course.base is not None:
@@ -162,12 +175,20 @@ def _fit(
     progress("Calibrating on rows it did not learn from")
     reader = Reader(windows, onnx_file(blueprint, progress))
     held = [example for example in examples if example.fold == held_fold and example.set_name not in _UNMEASURED]
-    heads_file = out / "heads.safetensors"
+    heads_file = out / HEADS_FILE
     calibrate(heads, _sheet(heads, reader, held)).save(heads_file)
     served = Encoder(reader, Heads.read(heads_file), manifest, manifest.name)
     unsure = measured_doubt(Hybrid(rules, served), held)
-    manifest = replace(manifest, unsure=unsure or UNMEASURED)
-    (out / "nightlight.json").write_text(json.dumps(manifest.as_json(), indent=2) + "\n", encoding="utf-8")
+    replace(manifest, unsure=unsure or UNMEASURED, heads_sha256=sha256_of(heads_file)).write(out)
+
+
+def _clear(out: Path) -> None:
+    """Takes the model of an earlier run away: what this one does not write must not be served, or read, beside it.
+
+    The manifest goes first, and is what is written last: a folder of a run that was stopped between is no model.
+    """
+    for name in (MANIFEST_FILE, _CARD, SKIM_FILE, HEADS_FILE, LAYERS_FILE):
+        (out / name).unlink(missing_ok=True)
 
 
 def _on_tuned_layers(
@@ -193,6 +214,7 @@ def _on_tuned_layers(
     tuned = tune(plan, lessons, blueprint, windows, run, on_step)
     record.losses(run, tuned.losses)
     layers = {name: tensor.half().contiguous() for name, tensor in tuned.network.encoder.encoder.state_dict().items()}  # type: ignore[union-attr]
+    _clear(out)
     save_file(layers, out / LAYERS_FILE)
     heads = _heads(tuned.network.dense, bag, plan)
     blueprint = replace(blueprint, layers=out / LAYERS_FILE, layers_sha256=sha256_of(out / LAYERS_FILE))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import os
 import random
@@ -73,11 +74,20 @@ def train(folder: Path, data: Path, base: Path, *more: str) -> subprocess.Comple
 
 
 def test_a_model_is_trained_recorded_and_used(tmp_path: Path, data: Path, base: Path) -> None:
-    """One command makes a folder that `classify` serves, with its card, its loss curve and every figure."""
+    """One command makes a folder that `classify` serves, with its card, its loss curve and every figure.
+
+    Nothing of a model that lay there before is left beside it.
+    """
+    out, run = tmp_path / "mine", tmp_path / "mine-run"
+    out.mkdir()
+    for name in ("skim.safetensors", "card.md"):
+        (out / name).write_text("of an earlier run", encoding="utf-8")
     done = train(tmp_path, data, base)
     assert done.returncode == 0, done.stderr
-    out, run = tmp_path / "mine", tmp_path / "mine-run"
-    assert {"card.md", "heads.safetensors", "layers.safetensors", "nightlight.json"} <= {f.name for f in out.iterdir()}
+    made = {"card.md", "heads.safetensors", "layers.safetensors", "nightlight.json"}
+    assert {file.name for file in out.iterdir()} == made | {"config.json", "model.safetensors", "tokenizer.json"}
+    heads = hashlib.sha256((out / "heads.safetensors").read_bytes()).hexdigest()
+    assert json.loads((out / "nightlight.json").read_text())["heads_sha256"] == heads
     assert "severity, naseem_severity" in (out / "card.md").read_text(encoding="utf-8")
     assert {"config.json", "loss.csv", "loss.png", "metrics.json"} <= {file.name for file in run.iterdir()}
     start, end = json.loads((out / "nightlight.json").read_text())["unsure"]

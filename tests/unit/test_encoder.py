@@ -158,9 +158,10 @@ MANIFEST = Manifest("test", "some_package", "00", "11", "22", ("mean 3",), 128, 
 
 
 def test_a_manifest_survives_the_file(tmp_path: Path) -> None:
-    """What is written is what is read, with and without a package."""
-    for manifest in (MANIFEST, replace(MANIFEST, package=None), replace(MANIFEST, unsure=Band(0.3, 0.8))):
-        (tmp_path / "nightlight.json").write_text(json.dumps(manifest.as_json()), encoding="utf-8")
+    """What is written is what is read, with and without a package, a skim, and the hashes that older ones lack."""
+    hashed = replace(MANIFEST, unsure=Band(0.3, 0.8), heads_sha256="33")
+    for manifest in (MANIFEST, replace(MANIFEST, package=None), hashed, replace(hashed, skim_sha256="44")):
+        manifest.write(tmp_path)
         assert Manifest.read(tmp_path) == manifest
 
 
