@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import numpy as np
 import torch
@@ -27,6 +28,7 @@ from models.encoder import (
     Reader,
     base_folder,
 )
+from models.errors import ModelError
 from models.heads import OUTPUTS, TASKS, Bag, Encoded, Floats, Heads
 from models.hybrid import Hybrid
 from models.labels import Risk, Severity
@@ -49,7 +51,17 @@ from models.train.fit import (
 )
 from models.train.lessons import Lesson, lessons_of
 from models.train.skim import add_skim
-from models.train.tuning import OnStep, Plan, Shape, appetites, device_of_choice, sharpness_of, times_read, tune
+from models.train.tuning import (
+    OnStep,
+    Plan,
+    Shape,
+    appetites,
+    device_of_choice,
+    encoder_of,
+    sharpness_of,
+    times_read,
+    tune,
+)
 from models.windows import Windows
 
 # From posts to the probabilities of every output, (posts, OUTPUTS).
@@ -96,8 +108,9 @@ def train(course: Course, progress: Progress, on_step: OnStep, opinions: Sequenc
 
     The same data, base, teacher and seed give the same weights on one machine, also when the run was stopped and begun
     again with the same folders. Raises DataError for unsound data, ModelError when the base or the teacher cannot be
-    read or `run` holds another run.
+    read, a folder cannot be written, or `run` holds another run.
     """
+    _check(course, course.out, course.run)
     examples = _read(course, progress, opinions)
     _fit(course, examples, HELD_FOLD, course.out, course.run, progress, on_step)
     skims = None
@@ -116,6 +129,7 @@ def cross_validate(
 ) -> None:
     """`folds` (2 to 5) networks, each measured on one fifth of the rows that it neither learned from nor was calibrated
     on; the figures of each and their mean go into the record. No model is kept. Raises as `train` does."""
+    _check(course, course.run)
     examples = _read(course, progress, opinions)
     results = []
     for fold in range(folds):
@@ -128,10 +142,26 @@ def cross_validate(
     record.write_folds(course.run, results)
 
 
+def _check(course: Course, *folders: Path) -> None:
+    """What would otherwise end a run after an hour. Raises ModelError."""
+    if course.base is not None and course.base.resolve() == course.out.resolve():
+        raise ModelError(f"{course.out} is the folder of the base; name another one for the model with --out")
+    for folder in folders:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            raise ModelError(f"cannot write into {folder}: {error.strerror}") from error
+    if not course.frozen:
+        base = course.base or base_folder()
+        shape = Shape.of(base)
+        encoder_of(Blueprint(base, "", (f"mean {course.depth or shape.depth}",)))
+
+
 def _read(course: Course, progress: Progress, opinions: Sequence[Opinion]) -> list[Example]:
     examples = load(course.data, course.seed, opinions)
     progress(f"Read {len(examples):,} labelled posts")
-    course.run.mkdir(parents=True, exist_ok=True)
     record.begin(course.run, asdict(course), course.data)
     return examples
 
@@ -205,10 +235,11 @@ def _on_tuned_layers(
     shape = Shape.of(base)
     depth, rate = course.depth or shape.depth, course.rate or shape.rate
     blueprint = Blueprint(base, sha256_of(base / "model.safetensors"), (f"mean {depth}",))
+    ask = None if course.teacher is None else _asked(course.teacher, progress)
     lessons = lessons_of(learning, windows)
-    if course.teacher is not None:
+    if ask is not None:
         read = times_read(appetites(lessons, course.passes), np.random.default_rng(course.seed)) > 0
-        lessons = taught(lessons, learning, read, _asked(course.teacher, progress))
+        lessons = taught(lessons, learning, read, ask)
     bag = count_words([Encoded(np.zeros((1, 1), np.float32), lesson.windows) for lesson in lessons], POSTS_PER_WORD)
     plan = Plan(blueprint.base_sha256, _digest(lessons), course.seed, depth, course.passes, encoder_rate=rate)
     tuned = tune(plan, lessons, blueprint, windows, run, on_step)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from models.decision import distribution
@@ -41,6 +41,8 @@ _FARTHEST_PRIOR = 4.0
 # An encoder of 768 dimensions, taught at the pace of one of 384, forgets what it knows before it has learned.
 _RATE_BY_WIDTH = ((384, 1e-4), (768, 3e-5))
 _RATE_OF_WIDER = 1e-5
+
+_ANOTHER_LAYOUT = "{base} is not laid out like BERT, RoBERTa, MPNet or ELECTRA, and no other can be fine-tuned"
 
 _CHECKPOINT = "checkpoint.safetensors"
 _STEPS_PER_CHECKPOINT = 100
@@ -87,8 +89,10 @@ class Shape:
         """That of a Hugging Face folder. Raises ModelError when it is none."""
         try:
             config = json.loads((base / "config.json").read_text(encoding="utf-8"))
+            if not {"num_hidden_layers", "hidden_size"} <= config.keys():
+                raise ModelError(_ANOTHER_LAYOUT.format(base=base))
             return cls(int(config["num_hidden_layers"]), int(config["hidden_size"]))
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, TypeError, AttributeError) as error:
             raise ModelError(f"{base} is no encoder: cannot read its config.json ({error!r})") from error
 
     @property
@@ -134,10 +138,7 @@ def tune(
     ModelError when the base cannot be read, or when the checkpoint is one of another plan.
     """
     torch.manual_seed(plan.seed)
-    try:
-        encoder = load_encoder(blueprint, attention_probs_dropout_prob=0.0)
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
-        raise ModelError(f"cannot read the encoder in {blueprint.base}: {error}") from error
+    encoder = encoder_of(blueprint)
     hidden = int(encoder.config.hidden_size)  # type: ignore[union-attr,arg-type]
     drop_dimensions(encoder)
     network = Network(encoder, hidden, torch.from_numpy(sharpness_of(plan)))
@@ -174,6 +175,16 @@ def tune(
             _keep(run, plan, network, optimiser, losses)
         on_step(step + 1, len(order), losses[-1])
     return Tuned(network.to("cpu").eval(), losses)
+
+
+def encoder_of(blueprint: Blueprint) -> torch.nn.Module:
+    """The encoder that is to be fine-tuned. Raises ModelError when it cannot be read, or cannot be learned in parts."""
+    try:
+        return load_encoder(blueprint, attention_probs_dropout_prob=0.0)
+    except TypeError as error:  # a setting that all of this layout have, and no others
+        raise ModelError(_ANOTHER_LAYOUT.format(base=blueprint.base)) from error
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+        raise ModelError(f"cannot read the encoder in {blueprint.base}: {error}") from error
 
 
 def reading_order(hunger: Sequence[float], plan: Plan, lengths: Sequence[int]) -> list[NDArray[np.int64]]:
@@ -301,11 +312,15 @@ def _resume(run: Path, plan: Plan, network: Network, optimiser: torch.optim.Adam
     file = run / _CHECKPOINT
     if not file.exists():
         return []
-    with safe_open(file, framework="pt") as stored:
-        stated = stored.metadata()
-        if json.loads(stated["plan"]) != asdict(plan):
-            raise ModelError(f"{run} holds a run of other data or settings; name another folder with --run")
-        tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 - it is no mapping
+    try:
+        with safe_open(file, framework="pt") as stored:
+            stated = stored.metadata()
+            known, losses = json.loads(stated["plan"]), json.loads(stated["losses"])
+            tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 - it is no mapping
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{file} is damaged ({error}); remove it to begin anew") from error
+    if known != asdict(plan):
+        raise ModelError(f"{run} holds a run of other data or settings; name another folder with --run")
     network.load_state_dict(
         {name.removeprefix("network."): tensor for name, tensor in tensors.items() if name.startswith("network.")},
         strict=False,
@@ -316,5 +331,4 @@ def _resume(run: Path, plan: Plan, network: Network, optimiser: torch.optim.Adam
             _, at, part = name.split(".", 2)
             state.setdefault(int(at), {})[part] = tensor
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
-    losses: list[float] = json.loads(stated["losses"])
-    return losses
+    return [float(loss) for loss in losses]

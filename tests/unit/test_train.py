@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import math
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from transformers import BertConfig, BertModel
+from transformers import BertConfig, BertModel, DistilBertConfig, DistilBertModel
 
 from models.assessment import Band
 from models.document import Document
@@ -22,15 +23,16 @@ from models.errors import DataError, ModelError
 from models.heads import OUTPUTS, TASKS, Bag, Encoded, Floats, sigmoid
 from models.labelled import Row
 from models.labels import Disorder, Risk
-from models.onnx_export import Blueprint
+from models.onnx_export import Blueprint, onnx_file
 from models.soft import SoftLabels
+from models.torch_reader import TorchReader
 from models.train.calibrate import band_of_doubt, best_threshold, best_weights, fit_line, level_weights
 from models.train.data import FILES, INVENTED, OPINIONS, Example, Opinion, folds, load
 from models.train.fit import Recipe, count_words, fit, uncalibrated, with_tasks_of
 from models.train.lessons import Lesson, lessons_of
 from models.train.network import Batch, Rarity, level_misfit, misfit
-from models.train.training import taught
-from models.train.tuning import Plan, Shape, Tuned, priors_of, reading_order, times_read, tune
+from models.train.training import Course, taught, train
+from models.train.tuning import Plan, Shape, Tuned, encoder_of, priors_of, reading_order, times_read, tune
 from models.windows import Windows
 
 LONG = "the kettle sang and the rain went on over the roofs of the town " * 6
@@ -507,3 +509,70 @@ def test_a_run_of_other_settings_is_not_continued(tmp_path: Path, tiny: Blueprin
     run(tmp_path, tiny, windows)
     with pytest.raises(ModelError, match="other data or settings"):
         run(tmp_path, tiny, windows, passes=2.0)
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path: Path, tiny: Blueprint, windows: Windows) -> None:
+    """A file that was cut off is an error in one line, and not a traceback."""
+    run(tmp_path, tiny, windows, passes=0.1)
+    file = tmp_path / "checkpoint.safetensors"
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(ModelError, match=r"checkpoint\.safetensors is damaged"):
+        run(tmp_path, tiny, windows, passes=0.1)
+
+
+def copy_of(tiny: Blueprint, folder: Path) -> Blueprint:
+    """The tiny encoder in a folder of its own, to be damaged."""
+    return replace(tiny, base=Path(shutil.copytree(tiny.base, folder / "base")))
+
+
+def test_an_encoder_that_lacks_something_is_refused(
+    tmp_path: Path, tiny: Blueprint, windows: Windows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Layers that a base does not have are never made up, and a file that was cut off is named."""
+    monkeypatch.setenv("NIGHTLIGHT_CACHE_DIR", str(tmp_path / "cache"))
+    deep = replace(tiny, features=("mean 2",))
+    short = copy_of(tiny, tmp_path)
+    weights = short.base / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    for blueprint, words in ((deep, "has 1 layers, and 2 are asked for"), (short, "base: ")):
+        for read in (encoder_of, onnx_file, lambda each: TorchReader(windows, each)):
+            with pytest.raises(ModelError, match=words):
+                read(blueprint)
+
+
+def test_a_hash_that_is_no_text_makes_the_file_anew(
+    tmp_path: Path, tiny: Blueprint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Garbage beside the prepared model is a damaged cache like any other."""
+    monkeypatch.setenv("NIGHTLIGHT_CACHE_DIR", str(tmp_path))
+    told: list[str] = []
+    onnx_file(tiny)
+    (hash_file,) = tmp_path.rglob("*sha256")
+    hash_file.write_bytes(b"\xff\xfe")
+    onnx_file(tiny, told.append)
+    assert len(told) == 1
+
+
+def test_an_encoder_of_another_layout_is_refused(tmp_path: Path) -> None:
+    """At once, in words: neither by its config, nor by the parts that it has."""
+    DistilBertModel(DistilBertConfig(vocab_size=50, dim=16, hidden_dim=32, n_layers=1, n_heads=2)).save_pretrained(
+        tmp_path
+    )
+    for read in (Shape.of, lambda base: encoder_of(Blueprint(base, "", ("mean 1",)))):
+        with pytest.raises(ModelError, match="not laid out like BERT"):
+            read(tmp_path)
+
+
+def test_what_cannot_end_well_does_not_begin(tmp_path: Path, tiny: Blueprint) -> None:
+    """A model in the folder of its base, folders that cannot be written and layers that are not there are refused
+    before a row is read."""
+    (tmp_path / "file").touch()
+    asked = Course(tmp_path / "nothing", tmp_path / "out", tmp_path / "run", tiny.base, depth=1)
+    for course, words in (
+        (replace(asked, out=tiny.base), "the folder of the base"),
+        (replace(asked, out=tmp_path / "file" / "out"), "cannot write into .*out"),
+        (replace(asked, run=tmp_path / "file" / "run"), "cannot write into .*run"),
+        (replace(asked, depth=2), "has 1 layers"),
+    ):
+        with pytest.raises(ModelError, match=words):
+            train(course, lambda line: None, lambda *_: None)
