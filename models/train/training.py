@@ -41,7 +41,6 @@ from models.train.calibrate import Sheet, band_of_doubt, calibrate
 from models.train.data import FOLDS, INVENTED, OPINIONS, Example, Opinion, load
 from models.train.fit import (
     FEATURES,
-    POSTS_PER_WORD,
     WINDOW_TOKENS,
     WINDOWS,
     count_words,
@@ -240,7 +239,7 @@ def _on_tuned_layers(
     if ask is not None:
         read = times_read(appetites(lessons, course.passes), np.random.default_rng(course.seed)) > 0
         lessons = taught(lessons, learning, read, ask)
-    bag = count_words([Encoded(np.zeros((1, 1), np.float32), lesson.windows) for lesson in lessons], POSTS_PER_WORD)
+    bag = count_words([Encoded(np.zeros((1, 1), np.float32), lesson.windows) for lesson in lessons])
     plan = Plan(blueprint.base_sha256, _digest(lessons), course.seed, depth, course.passes, encoder_rate=rate)
     tuned = tune(plan, lessons, blueprint, windows, run, on_step)
     record.losses(run, tuned.losses)

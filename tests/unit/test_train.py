@@ -221,7 +221,7 @@ def posts_of(rng: np.random.Generator, count: int) -> tuple[list[Encoded], np.nd
 def test_a_fit_finds_the_signal_and_repeats(sharpness: float) -> None:
     """Weights for raw inputs come out, the same every time, and an unknown target teaches nothing."""
     posts, truth = posts_of(np.random.default_rng(0), 200)
-    bag = count_words(posts, at_least=5)
+    bag = count_words(posts)
     assert bag.ids.tolist() == sorted(bag.ids.tolist())
     recipe = Recipe(sharpness=sharpness, dense_penalty=0.1, word_penalty=0.1, steps=60)
     first = fit(posts, truth, np.ones_like(truth), bag, recipe)
