@@ -316,6 +316,11 @@ class Encoder:
         texts = [[document.text for document in documents[at : at + self._batch_size]] for at in starts]
         return np.concatenate([self._heads.calibrated(posts) for posts in self._read_ahead(texts) if posts])
 
+    def unscaled(self, documents: Sequence[Document]) -> Floats:
+        """The same before short posts are scaled down, for whoever learns from it and is scaled in turn."""
+        texts = [document.text for document in documents]
+        return self._heads.probabilities(self._heads.scores(list(self.reader.read(texts))))
+
     def _read_ahead(self, batches: Iterable[Sequence[str]]) -> Iterator[list[Encoded]]:
         """Each batch as it is read; the threads are at work on the next one while it is judged."""
         waiting: Iterator[Encoded] = iter(())

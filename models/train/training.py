@@ -234,7 +234,7 @@ def _on_tuned_layers(
     shape = Shape.of(base)
     depth, rate = course.depth or shape.depth, course.rate or shape.rate
     blueprint = Blueprint(base, sha256_of(base / "model.safetensors"), (f"mean {depth}",))
-    ask = None if course.teacher is None else _asked(course.teacher, progress)
+    ask = None if course.teacher is None else asked(course.teacher, progress)
     lessons = lessons_of(learning, windows)
     if ask is not None:
         read = times_read(appetites(lessons, course.passes), np.random.default_rng(course.seed)) > 0
@@ -318,7 +318,7 @@ def taught(lessons: Sequence[Lesson], examples: Sequence[Example], read: NDArray
     ]
 
 
-def _asked(teacher: Path, progress: Progress) -> Ask:
+def asked(teacher: Path, progress: Progress) -> Ask:
     """What a model folder says, and how far it is. Raises ModelError."""
     backend: Backend = "torch" if device_of_choice().type == "cuda" else "onnx"
     encoder = Encoder.load(teacher, progress=progress, backend=backend)
@@ -328,7 +328,7 @@ def _asked(teacher: Path, progress: Progress) -> Ask:
         for start in range(0, len(documents), _POSTS_AT_ONCE):
             if start % (20 * _POSTS_AT_ONCE) == 0:
                 progress(f"Asked the teacher about {start:,} of {len(documents):,} posts")
-            said.append(encoder.probabilities(documents[start : start + _POSTS_AT_ONCE]))
+            said.append(encoder.unscaled(documents[start : start + _POSTS_AT_ONCE]))
         return np.concatenate(said)
 
     return ask

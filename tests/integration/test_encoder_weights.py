@@ -21,6 +21,7 @@ from models.heads import Heads
 from models.hybrid import Hybrid
 from models.labels import Disorder, Risk, Severity
 from models.onnx_export import sha256_of
+from models.train.training import asked
 
 PLAIN = Document("Sourdough again", "The loaf came out flat. Is my starter too young, or did I let it rise too long?")
 HEAVY = Document(
@@ -105,6 +106,14 @@ def test_any_text_gets_a_judgement(encoder: Encoder, text: str) -> None:
     (judged,) = encoder.assess([Document("", text)])
     assert 0 <= judged.relevance <= 1
     assert sum(judged.risk.probs.values()) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_pupil_hears_what_is_served_before_short_posts_are_scaled_down(encoder: Encoder) -> None:
+    """A few words are as grave to a pupil as its teacher's heads say, and a long post is as it is served."""
+    said = asked(shipped_folder(), lambda line: None)([Document("", "I want to die"), HEAVY])
+    served = encoder.probabilities([Document("", "I want to die"), HEAVY])
+    assert said[0] == pytest.approx(served[0] * 16 / 4, rel=1e-5)
+    assert said[1] == pytest.approx(served[1])
 
 
 def test_an_empty_list_gives_an_empty_list(encoder: Encoder) -> None:
