@@ -101,12 +101,12 @@ def load(folder: Path, seed: int, opinions: Sequence[Opinion] = ()) -> list[Exam
     It depends on the seed and on the rows' own content, not on their order. Half of `relevance_ambiguous` and 15 % of
     everything else are kept apart; invented posts are learned from alone.
 
-    Raises DataError when a file is missing, or a row is unsound or has a label that its file does not know.
+    Raises DataError when there is no row, or when one is unsound or has a label that its file does not know.
     """
     labels = [opinion.labels for opinion in opinions]
     rows = read_folder(folder, FILES)
-    if missing := set(FILES) - {path.name.split(".")[0] for path in folder.glob("*.jsonl*")}:
-        raise DataError(f"{folder} lacks {', '.join(f'{name}.jsonl.gz' for name in sorted(missing))}")
+    if not rows:
+        raise DataError(f"{folder} has no labelled posts in any of {', '.join(f'{name}.jsonl.gz' for name in FILES)}")
     said = [Row("", OPINIONS, opinion.source, opinion.document, ("",)) for opinion in opinions]
     for row in rows:
         _check(row, folder)
@@ -122,6 +122,12 @@ def load(folder: Path, seed: int, opinions: Sequence[Opinion] = ()) -> list[Exam
         weights = np.ones(OUTPUTS, dtype=np.float32)
         examples.append(Example(row, (row.document,), soft.targets(), weights, _fold(group, seed, share)))
     return examples + _invented(seed)
+
+
+def files_of(folder: Path) -> list[Path]:
+    """The data files that are there."""
+    names = [f"{name}{ending}" for name in FILES for ending in (".jsonl.gz", ".jsonl")]
+    return [folder / name for name in names if (folder / name).is_file()]
 
 
 def _check(row: Row, folder: Path) -> None:

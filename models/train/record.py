@@ -18,6 +18,7 @@ import numpy as np
 from models.evaluate import Figure
 from models.onnx_export import sha256_of
 from models.scorecard import Scorecard
+from models.train.data import files_of
 
 _SMOOTHED = 50
 
@@ -31,7 +32,7 @@ def begin(run: Path, asked: Mapping[str, Any], data: Path) -> None:
         "revision": _revision(),
         "python": platform.python_version(),
         "versions": {name: metadata.version(name) for name in ("torch", "transformers", "numpy", "onnxruntime")},
-        "data": {path.name: sha256_of(path) for path in sorted(data.glob("*.jsonl*"))},
+        "data": {path.name: sha256_of(path) for path in sorted(files_of(data))},
     }
     (run / "config.json").write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
@@ -28,7 +29,7 @@ from models.encoder import (
     Reader,
     base_folder,
 )
-from models.errors import ModelError
+from models.errors import DataError, ModelError
 from models.heads import OUTPUTS, TASKS, Bag, Encoded, Floats, Heads
 from models.hybrid import Hybrid
 from models.labels import Risk, Severity
@@ -49,7 +50,7 @@ from models.train.fit import (
     with_tasks_of,
 )
 from models.train.lessons import Lesson, lessons_of
-from models.train.skim import add_skim
+from models.train.skim import add_skim, check_skim
 from models.train.tuning import (
     OnStep,
     Plan,
@@ -111,6 +112,9 @@ def train(course: Course, progress: Progress, on_step: OnStep, opinions: Sequenc
     """
     _check(course, course.out, course.run)
     examples = _read(course, progress, opinions)
+    _check_split(course, examples, None, HELD_FOLD)
+    if course.skim:
+        check_skim([example for example in examples if example.set_name not in _UNMEASURED])
     _fit(course, examples, HELD_FOLD, course.out, course.run, progress, on_step)
     skims = None
     if course.skim:
@@ -130,12 +134,14 @@ def cross_validate(
     on; the figures of each and their mean go into the record. No model is kept. Raises as `train` does."""
     _check(course, course.run)
     examples = _read(course, progress, opinions)
+    for fold in range(folds):
+        _check_split(course, examples, fold, _held_beside(fold))
     results = []
     for fold in range(folds):
         progress(f"Fold {fold + 1} of {folds}")
         run = course.run / f"fold-{fold + 1}"
         learning = [example for example in examples if example.fold != fold]
-        _fit(course, learning, (fold + 1) % FOLDS, run / "model", run, progress, on_step)
+        _fit(course, learning, _held_beside(fold), run / "model", run, progress, on_step)
         hidden = [example for example in examples if example.fold == fold and example.set_name not in _UNMEASURED]
         results.append(card.measure(run / "model", hidden))
     record.write_folds(course.run, results)
@@ -158,9 +164,23 @@ def _check(course: Course, *folders: Path) -> None:
         encoder_of(Blueprint(base, "", (f"mean {course.depth or shape.depth}",)))
 
 
+def _held_beside(fold: int) -> int:
+    return (fold + 1) % FOLDS
+
+
+def _check_split(course: Course, examples: Sequence[Example], hidden: int | None, held: int) -> None:
+    """Raises DataError when chance left a part of a few rows empty: what is hidden is measured on."""
+    rows = Counter(example.fold for example in examples if example.set_name not in _UNMEASURED)
+    learned = sum(count for fold, count in rows.items() if fold not in (None, hidden, held))
+    for count, part in ((learned, "learn from"), (rows[held], "calibrate on"), (rows[hidden], "measure on")):
+        if not count:
+            raise DataError(f"{course.data}: of so few rows none is left to {part}; add some, or try another --seed")
+
+
 def _read(course: Course, progress: Progress, opinions: Sequence[Opinion]) -> list[Example]:
     examples = load(course.data, course.seed, opinions)
-    progress(f"Read {len(examples):,} labelled posts")
+    counts = Counter(example.set_name for example in examples)
+    progress("Read labelled posts: " + ", ".join(f"{name} {count:,}" for name, count in counts.items()))
     record.begin(course.run, asdict(course), course.data)
     return examples
 

@@ -137,12 +137,6 @@ def test_a_target_in_between_counts_by_its_parts() -> None:
     assert fit_line(same, np.full(200, 0.25, np.float32)) == pytest.approx(fit_line(same, hard), abs=1e-3)
 
 
-def test_a_missing_file_is_an_error_with_its_name(tmp_path: Path) -> None:
-    """The message names what is not there."""
-    with pytest.raises(DataError, match=r"severity4\.jsonl\.gz"):
-        load(tmp_path, 1)
-
-
 @pytest.mark.parametrize(
     ("name", "labels"),
     [

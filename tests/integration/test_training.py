@@ -1,0 +1,89 @@
+"""Training from made-up posts to a model folder, its card and its record, in this process and with a tiny encoder."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import BertConfig, BertModel
+
+from models.encoder import base_folder
+from models.errors import DataError, ModelError
+from models.hybrid import Hybrid
+from models.train.training import Course, cross_validate, train
+
+SEA, BREAD = "the waves and the tide and the harbour", "the flour and the crust and the oven"
+Rows = Sequence[Mapping[str, Any]]
+
+
+def rows(count: int, **labels: tuple[object, object]) -> Rows:
+    """Made-up posts, the first about bread and every other one about the sea; `labels` has a value for each kind."""
+    return [
+        {"text": f"{SEA if at % 2 else BREAD} number {at}", **{key: values[at % 2] for key, values in labels.items()}}
+        for at in range(count)
+    ]
+
+
+def write(folder: Path, **files: Rows) -> Path:
+    """The data files that are given, and no others."""
+    folder.mkdir(exist_ok=True)
+    for name, lines in files.items():
+        (folder / f"{name}.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def course(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Course:
+    """A run of a few steps over an encoder of one narrow layer; its data are to be written."""
+    monkeypatch.setenv("NIGHTLIGHT_CACHE_DIR", str(tmp_path / "cache"))
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=30522, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32
+    )
+    BertModel(config).save_pretrained(tmp_path / "base")
+    shutil.copyfile(base_folder() / "tokenizer.json", tmp_path / "base" / "tokenizer.json")
+    return Course(tmp_path / "data", tmp_path / "mine", tmp_path / "run", tmp_path / "base", depth=1, passes=0.1)
+
+
+def learn(course: Course) -> list[str]:
+    """Trains, and what it said of it."""
+    said: list[str] = []
+    train(course, said.append, lambda *_: None)
+    return said
+
+
+@pytest.mark.parametrize("name", ["stress", "risk_cssrs", "disorder"])
+def test_one_file_is_enough(course: Course, name: str) -> None:
+    """Every other file may be missing: the model is made, measured on what there is, and serves."""
+    pairs = {
+        "stress": ("no_stress", "stress"),
+        "risk_cssrs": ("supportive", "ideation"),
+        "disorder": (["none"], ["ocd", "ptsd"]),
+    }
+    key = "labels" if name == "disorder" else "label"
+    write(course.data, **{name: rows(60, **{key: pairs[name]})})
+    (course.data / "relevance.jsonl.zst").write_bytes(b"of no kind that is read")
+    assert learn(course)[0] == f"Read labelled posts: {name} 60, invented 429"
+    assert list(json.loads((course.run / "config.json").read_text())["data"]) == [f"{name}.jsonl"]
+    assert Hybrid.load(course.out).assess([]) == []
+
+
+def test_too_few_rows_are_refused_before_anything_is_learned(course: Course) -> None:
+    """By what is missing: rows to measure or to calibrate on, files at all, or what a skim needs."""
+    write(course.data, stress=rows(2, label=("no_stress", "stress")))
+    with pytest.raises(DataError, match="of so few rows none is left to"):
+        learn(course)
+    with pytest.raises(DataError, match="of so few rows none is left to"):
+        cross_validate(course, 5, lambda line: None, lambda *_: None)
+    write(course.data, relevance=rows(60, label=("not_mh", "mh")))
+    with pytest.raises(ModelError, match="a skim needs ordinary posts, and others of high risk"):
+        learn(replace(course, skim=True))
+    with pytest.raises(DataError, match="has no labelled posts"):
+        learn(replace(course, data=write(course.data.with_name("empty"), stress=[])))
+    assert not (course.run / "checkpoint.safetensors").exists()
