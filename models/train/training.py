@@ -56,6 +56,7 @@ from models.train.tuning import (
     Plan,
     Shape,
     appetites,
+    check_run,
     device_of_choice,
     encoder_of,
     sharpness_of,
@@ -181,7 +182,6 @@ def _read(course: Course, progress: Progress, opinions: Sequence[Opinion]) -> li
     examples = load(course.data, course.seed, opinions)
     counts = Counter(example.set_name for example in examples)
     progress("Read labelled posts: " + ", ".join(f"{name} {count:,}" for name, count in counts.items()))
-    record.begin(course.run, asdict(course), course.data)
     return examples
 
 
@@ -200,6 +200,7 @@ def _fit(
     learning = [example for example in examples if example.fold not in (None, held_fold)]
     out.mkdir(parents=True, exist_ok=True)
     if course.frozen:
+        _begin(course, run, None)
         blueprint = Blueprint(base, sha256_of(base / "model.safetensors"), FEATURES)
         heads = _fitted_heads(blueprint, learning, windows, progress)
         _clear(out)
@@ -229,6 +230,12 @@ def _fit(
     served = Encoder(reader, Heads.read(heads_file), manifest, manifest.name)
     unsure = measured_doubt(Hybrid(rules, served), held)
     replace(manifest, unsure=unsure or UNMEASURED, heads_sha256=sha256_of(heads_file)).write(out)
+
+
+def _begin(course: Course, run: Path, plan: Plan | None) -> None:
+    """The record of a run that is there already says how that one was made, so another is refused first."""
+    check_run(run, plan)
+    record.begin(course.run, asdict(course), course.data)
 
 
 def _clear(out: Path) -> None:
@@ -261,6 +268,7 @@ def _on_tuned_layers(
         lessons = taught(lessons, learning, read, ask)
     bag = count_words([Encoded(np.zeros((1, 1), np.float32), lesson.windows) for lesson in lessons])
     plan = Plan(blueprint.base_sha256, _digest(lessons), course.seed, depth, course.passes, encoder_rate=rate)
+    _begin(course, run, plan)
     tuned = tune(plan, lessons, blueprint, windows, run, on_step)
     record.losses(run, tuned.losses)
     layers = {name: tensor.half().contiguous() for name, tensor in tuned.network.encoder.encoder.state_dict().items()}  # type: ignore[union-attr]

@@ -307,20 +307,29 @@ def _learned(network: Network) -> dict[str, torch.Tensor]:
     return {name: tensor for name, tensor in network.state_dict().items() if ".embeddings." not in name}
 
 
+def check_run(run: Path, plan: Plan | None) -> None:
+    """Raises ModelError when `run` holds a checkpoint that is damaged, or not of this plan; None is a run without."""
+    file = run / _CHECKPOINT
+    if not file.exists():
+        return
+    try:
+        with safe_open(file, framework="pt") as stored:
+            known = json.loads(stored.metadata()["plan"])
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{file} is damaged ({error}); remove it to begin anew") from error
+    if plan is None or known != asdict(plan):
+        raise ModelError(f"{run} holds a run of other data or settings; name another folder with --run")
+
+
 def _resume(run: Path, plan: Plan, network: Network, optimiser: torch.optim.AdamW) -> list[float]:
     """Puts the last checkpoint's state into network and optimiser; the losses so far, none when there is none."""
+    check_run(run, plan)
     file = run / _CHECKPOINT
     if not file.exists():
         return []
-    try:
-        with safe_open(file, framework="pt") as stored:
-            stated = stored.metadata()
-            known, losses = json.loads(stated["plan"]), json.loads(stated["losses"])
-            tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 - it is no mapping
-    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{file} is damaged ({error}); remove it to begin anew") from error
-    if known != asdict(plan):
-        raise ModelError(f"{run} holds a run of other data or settings; name another folder with --run")
+    with safe_open(file, framework="pt") as stored:
+        losses = json.loads(stored.metadata()["losses"])
+        tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 - it is no mapping
     network.load_state_dict(
         {name.removeprefix("network."): tensor for name, tensor in tensors.items() if name.startswith("network.")},
         strict=False,

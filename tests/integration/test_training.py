@@ -87,3 +87,14 @@ def test_too_few_rows_are_refused_before_anything_is_learned(course: Course) -> 
     with pytest.raises(DataError, match="has no labelled posts"):
         learn(replace(course, data=write(course.data.with_name("empty"), stress=[])))
     assert not (course.run / "checkpoint.safetensors").exists()
+
+
+def test_a_refused_run_leaves_the_record_of_the_one_before(course: Course) -> None:
+    """What stands in config.json is how the checkpoint beside it was made, whatever was asked for since."""
+    write(course.data, relevance=rows(60, label=("not_mh", "mh")))
+    learn(course)
+    before = (course.run / "config.json").read_bytes()
+    for other in (replace(course, passes=0.2), replace(course, frozen=True)):
+        with pytest.raises(ModelError, match="other data or settings"):
+            learn(other)
+    assert (course.run / "config.json").read_bytes() == before
