@@ -48,6 +48,8 @@ INVENTED = "invented"
 OPINIONS = "opinions"
 # The source of `severity4` whose rows are whole posts, labelled without `mild`; the others are excerpts.
 WHOLE_POSTS = "depsign_2022"
+# The subreddit whose posts are about mental health though not about suicide.
+_DEPRESSION = "depression"
 
 # The only risk labels given by psychiatrists, and few.
 EXPERT_WEIGHT = 10.0
@@ -211,8 +213,10 @@ def _lesson(row: Row) -> tuple[Targets, Targets]:
     elif name == "risk_binary" and label == SUICIDE:
         targets[relevance] = 1
         targets[risk] = [1, 1, np.nan, np.nan]
-    elif name == "risk_binary" and row.subreddit == "depression":
-        targets[relevance] = 1
+    elif name == "risk_binary":
+        # Of most other subreddits nobody knows whether they are about mental health: r/Anxiety is no r/Horses.
+        if row.subreddit.casefold() == _DEPRESSION:
+            targets[relevance] = 1
         targets[risk] = [np.nan, 0, 0, 0]
     elif name == "disorder":
         targets[disorders] = [float(disorder in row.labels) for disorder in Disorder]
@@ -221,10 +225,10 @@ def _lesson(row: Row) -> tuple[Targets, Targets]:
                 targets[disorders][index] = np.nan
     elif name == "relevance" and label == RELEVANT:
         targets[relevance] = 1
-    elif name in ("relevance", "risk_binary"):
+    elif name == "relevance":
         targets[[*range(TASKS["stress"].start), *range(OUTPUTS)[TASKS["whole_severity"]]]] = 0
         weights[:] = ORDINARY_WEIGHT
-        weights[relevance if name == "relevance" else risk] = 1
+        weights[relevance] = 1
     elif name == "relevance_ambiguous":
         targets[relevance] = 0
     return targets, weights

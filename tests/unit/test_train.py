@@ -81,17 +81,24 @@ def test_what_is_kept_apart_has_five_folds_of_its_own(tmp_path: Path) -> None:
 
 
 def test_a_row_teaches_only_what_it_says(tmp_path: Path) -> None:
-    """Support for others is no risk; a subreddit about depression denies ideation and nothing milder."""
+    """Support for others is no risk; a subreddit about something else denies ideation, nothing milder and no disorder.
+
+    Only that of depression, however it is spelled, is known to be about mental health.
+    """
     write(
         tmp_path,
         risk_cssrs=[{"text": "a", "label": "supportive"}, {"text": "b", "label": "behavior"}],
-        risk_binary=[{"text": "c", "label": "non_suicide", "subreddit": "depression"}],
+        risk_binary=[
+            {"text": f"in {name}", "label": "non_suicide", "subreddit": name}
+            for name in ("depression", "Depression", "Anxiety", "")
+        ],
     )
-    supportive, behavior, depression = (row.targets[TASKS["risk"]] for row in labelled(tmp_path, 1))
-    assert supportive.tolist() == [0, 0, 0, 0]
-    assert behavior.tolist() == [1, 1, 1, 0]
-    assert np.isnan(depression[0])
-    assert depression[1:].tolist() == [0, 0, 0]
+    supportive, behavior, *others = (row.targets for row in labelled(tmp_path, 1))
+    assert supportive[TASKS["risk"]].tolist() == [0, 0, 0, 0]
+    assert behavior[TASKS["risk"]].tolist() == [1, 1, 1, 0]
+    for targets in others:
+        assert np.flatnonzero(targets == 0).tolist() == [*range(OUTPUTS)][TASKS["risk"]][1:]
+    assert [targets[0] == 1 for targets in others] == [True, True, False, False]
 
 
 def test_the_two_schemes_of_severity_are_learned_apart(tmp_path: Path) -> None:
