@@ -61,6 +61,9 @@ TEST_SHARE = 0.15
 # The one set of ordinary posts with mental-health words: half of it, so that false alarms can be counted.
 AMBIGUOUS_TEST_SHARE = 0.5
 
+# So many letters at the beginning or the end of two texts make them the same; so many in all are a post of its own.
+_PIECE, _A_POST = 80, 40
+
 Targets = NDArray[np.float32]
 
 
@@ -99,7 +102,8 @@ def load(folder: Path, seed: int, opinions: Sequence[Opinion] = ()) -> list[Exam
     """Every row of the data files in `folder`, every opinion as a row of the set `opinions`, and the posts that were
     invented for the program, each with its fold.
 
-    Rows that share an author or a text (in any file, also as the beginning or the end of a longer copy) share a fold.
+    Rows that share an author or a text (in any file, also as the beginning or the end of a longer copy, or as one of a
+    user's posts) share a fold.
     It depends on the seed and on the rows' own content, not on their order. Half of `relevance_ambiguous` and 15 % of
     everything else are kept apart; invented posts are learned from alone.
 
@@ -116,7 +120,7 @@ def load(folder: Path, seed: int, opinions: Sequence[Opinion] = ()) -> list[Exam
     ambiguous = {group for row, group in zip(rows, groups, strict=False) if row.set_name == "relevance_ambiguous"}
     examples = []
     for row, group in zip(rows, groups, strict=False):
-        documents = tuple(posts(row)) if row.set_name == "risk_cssrs" and is_user(row) else (row.document,)
+        documents = _documents(row)
         share = AMBIGUOUS_TEST_SHARE if group in ambiguous else TEST_SHARE
         examples.append(Example(row, documents, *_lesson(row), _fold(group, seed, share)))
     for row, soft, group in zip(said, labels, groups[len(rows) :], strict=True):
@@ -179,15 +183,28 @@ def _groups(rows: Sequence[Row]) -> list[str]:
     return [root(first) for first, *_ in keys]
 
 
+def _documents(row: Row) -> tuple[Document, ...]:
+    """The post, or all the posts of a user."""
+    return tuple(posts(row)) if row.set_name == "risk_cssrs" and is_user(row) else (row.document,)
+
+
 def _keys(row: Row) -> list[str]:
-    plain = re.sub(r"\W+", "", (row.document.body or row.document.title).lower())
-    pieces = [plain]
-    if len(plain) >= 160:
-        pieces += [plain[:80], plain[-80:]]
-    keys = [hashlib.sha256(piece.encode("utf-8", "replace")).hexdigest() for piece in pieces]
+    """What a row shares with those that belong to it. A user's "thank you" joins nobody: it is anybody's."""
+    plain = [_plain(document) for document in _documents(row)]
+    own = plain if len(plain) == 1 else [each for each in plain if len(each) >= _A_POST]
+    keys = _hashes(_plain(row.document)) + [f"post {key}" for each in own for key in _hashes(each)]
     if row.author_hash:
         keys.append(f"author {row.author_hash}")
     return keys
+
+
+def _plain(document: Document) -> str:
+    return re.sub(r"\W+", "", (document.body or document.title).lower())
+
+
+def _hashes(plain: str) -> list[str]:
+    pieces = [plain] if len(plain) < 2 * _PIECE else [plain, plain[:_PIECE], plain[-_PIECE:]]
+    return [hashlib.sha256(piece.encode("utf-8", "replace")).hexdigest() for piece in pieces]
 
 
 def _unknown() -> tuple[Targets, Targets]:

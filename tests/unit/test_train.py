@@ -62,6 +62,19 @@ def test_one_author_and_one_text_stay_on_one_side(tmp_path: Path) -> None:
         assert len({row.fold for row in labelled(tmp_path, seed)}) == 1
 
 
+def test_a_users_posts_stay_with_their_copies(tmp_path: Path) -> None:
+    """A post in the middle of a user's, and the same one in another file, share a fold; a few words join nobody."""
+    post = "the kettle sang and the rain went on over the roofs"
+    user = {"text": f"the first of all\n\n{post}\n\nthank you", "label": "ideation"}
+    other = {"text": "by somebody else\n\nthank you", "label": "supportive"}
+    found = []
+    for seed in range(20):
+        write(tmp_path, risk_cssrs=[user, other], risk_binary=[{"text": post, "label": "suicide"}])
+        found.append([row.fold for row in labelled(tmp_path, seed)])
+    assert all(of_user == of_copy for of_user, _, of_copy in found)
+    assert any(of_user != of_other for of_user, of_other, _ in found)
+
+
 def test_the_split_depends_on_content_alone(tmp_path: Path) -> None:
     """The order of rows does not move any of them, and about 15 % are kept apart."""
     rows = [{"text": f"made-up post number {number}", "label": "not_mh"} for number in range(400)]
