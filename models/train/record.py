@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import platform
 import shutil
 import subprocess
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from models.evaluate import Figure
+from models.labels import Task
 from models.onnx_export import sha256_of
 from models.scorecard import Scorecard
 from models.train.data import files_of
@@ -57,24 +59,41 @@ def losses(run: Path, values: Sequence[float]) -> None:
 
 
 def write(run: Path, measured: Measured) -> None:
-    """`metrics.json`: every scorecard, by who judged."""
-    said = {name: [asdict(each) for each in cards] for name, cards in measured.items()}
-    (run / "metrics.json").write_text(json.dumps(said, indent=1, default=str) + "\n", encoding="utf-8")
+    """`metrics.json`: every scorecard, by who judged. A figure that cannot be computed is null."""
+    _write({name: [asdict(each) for each in cards] for name, cards in measured.items()}, run / "metrics.json")
 
 
 def write_folds(run: Path, results: Sequence[Measured]) -> None:
-    """`folds.json`: the main figures of every fold, with their mean and standard deviation."""
-    folds = [dict(main_figures(measured["hybrid"])) for measured in results]
-    said = {
-        name: {
-            "folds": [round(fold[name].value, 4) for fold in folds],
-            "mean": round(float(np.mean([fold[name].value for fold in folds])), 4),
-            "deviation": round(float(np.std([fold[name].value for fold in folds], ddof=1)), 4) if len(folds) > 1 else 0,
-        }
-        for name in folds[0]
-        if all(name in fold for fold in folds)
-    }
-    (run / "folds.json").write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
+    """`folds.json`: the main figures of every fold as served, stress by the encoder, with their mean and deviation."""
+    folds = [dict(main_figures([*measured["hybrid"], *_of_stress(measured["encoder"])])) for measured in results]
+    said = {}
+    for name in folds[0]:
+        values = np.array([fold[name].value for fold in folds if name in fold])
+        if len(values) == len(folds):
+            deviation = float(values.std(ddof=1)) if len(values) > 1 else 0.0
+            said[name] = {"folds": values, "mean": float(values.mean()), "deviation": deviation}
+    _write(said, run / "folds.json")
+
+
+def _of_stress(cards: Sequence[Scorecard]) -> list[Scorecard]:
+    return [each for each in cards if each.task is Task.STRESS]
+
+
+def _write(said: Mapping[str, Any], file: Path) -> None:
+    file.write_text(json.dumps(_plain(said), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _plain(value: Any) -> Any:
+    """As JSON can say it, numbers to six places."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, np.ndarray):
+        return _plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    if isinstance(value, float):
+        return None if math.isnan(value) else round(value, 6)
+    return value
 
 
 def main_figures(cards: Sequence[Scorecard]) -> list[tuple[str, Figure]]:

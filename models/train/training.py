@@ -132,7 +132,7 @@ def cross_validate(
     course: Course, folds: int, progress: Progress, on_step: OnStep, opinions: Sequence[Opinion] = ()
 ) -> None:
     """`folds` (2 to 5) networks, each measured on one fifth of the rows that it neither learned from nor was calibrated
-    on; the figures of each and their mean go into the record. No model is kept. Raises as `train` does."""
+    on; every figure of each, and the means, go into the record. No model is kept. Raises as `train` does."""
     _check(course, course.run)
     examples = _read(course, progress, opinions)
     for fold in range(folds):
@@ -145,6 +145,8 @@ def cross_validate(
         _fit(course, learning, _held_beside(fold), run / "model", run, progress, on_step)
         hidden = [example for example in examples if example.fold == fold and example.set_name not in _UNMEASURED]
         results.append(card.measure(run / "model", hidden))
+        record.write(run, results[-1])
+        shutil.rmtree(run / "model")
     record.write_folds(course.run, results)
 
 

@@ -110,13 +110,14 @@ def test_a_model_is_trained_recorded_and_used(tmp_path: Path, data: Path, base: 
 
 @pytest.mark.slow
 def test_folds_measure_and_keep_no_model(tmp_path: Path, data: Path, base: Path) -> None:
-    """`--folds` gives the figures of every fold with their mean, and nothing under --out."""
+    """`--folds` gives the figures of every fold with their mean, and a model folder nowhere."""
     done = train(tmp_path, data, base, "--folds", "2", "--passes", "0.1")
     assert done.returncode == 0, done.stderr
     folds = json.loads((tmp_path / "mine-run" / "folds.json").read_text())
     assert len(folds["relevance: macro_f1"]["folds"]) == 2
     assert 0 <= folds["relevance: macro_f1"]["mean"] <= 1
     assert not (tmp_path / "mine").exists()
+    assert list(tmp_path.rglob("nightlight.json")) == []
 
 
 @pytest.mark.parametrize(("argument", "words"), [("--data", "has no labelled posts"), ("--base", "is no encoder")])

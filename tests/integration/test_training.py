@@ -98,3 +98,28 @@ def test_a_refused_run_leaves_the_record_of_the_one_before(course: Course) -> No
         with pytest.raises(ModelError, match="other data or settings"):
             learn(other)
     assert (course.run / "config.json").read_bytes() == before
+
+
+def no_number(name: str) -> None:
+    """What `json` calls for NaN and the infinities, which are no JSON."""
+    raise AssertionError(name)
+
+
+def test_the_record_is_json_and_no_fold_keeps_a_model(course: Course) -> None:
+    """Numbers, lists and nulls alone, of every fold, with stress among the figures; no weights but the checkpoint's."""
+    write(
+        course.data,
+        stress=rows(40, label=("no_stress", "stress")),
+        risk_cssrs=rows(60, label=("supportive", "attempt")),
+    )
+    cross_validate(course, 2, lambda line: None, lambda *_: None)
+    folds = json.loads((course.run / "folds.json").read_text(), parse_constant=no_number)
+    for name in ("stress: macro_f1", "C-SSRS, five levels, by user: macro_f1"):
+        assert len(folds[name]["folds"]) == 2
+        assert folds[name]["mean"] == pytest.approx(sum(folds[name]["folds"]) / 2, abs=1e-5)
+    for fold in (course.run / "fold-1", course.run / "fold-2"):
+        measured = json.loads((fold / "metrics.json").read_text(), parse_constant=no_number)
+        (part,) = next(card["parts"] for card in measured["encoder"] if card["task"] == "stress")
+        assert isinstance(part["slices"][0]["confusion"]["rows"], list)
+        assert {file.name for file in fold.rglob("*.safetensors")} == {"checkpoint.safetensors"}
+    assert not course.out.exists()
