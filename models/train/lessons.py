@@ -42,7 +42,6 @@ _NAMES: Mapping[Disorder, str] = {
     Disorder.EATING_DISORDER: r"anorexi\w*|anorexic\w*|bulimi\w*|eating disorder\w*|binge?\w*|ed\b|ednos",
 }
 _NAMING = {name: re.compile(rf"\b(?:{pattern})\b", re.IGNORECASE) for name, pattern in _NAMES.items()}
-_MASK = "[MASK]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +86,7 @@ def lessons_of(examples: Sequence[Example], windows: Windows) -> list[Lesson]:
 def _lesson(example: Example, labels: Collection[str], windows: Windows) -> Lesson:
     """What one row says; `labels` are those that any row gives to its text."""
     texts = [document.text for document in example.documents]
-    masked = [_without_names(text, labels) for text in texts]
+    masked = [_without_names(text, labels, windows.mask) for text in texts]
     return Lesson(
         windows=[part for of_text in windows.cut(texts) for part in of_text],
         masked=None if masked == texts else [part for of_text in windows.cut(masked) for part in of_text],
@@ -109,8 +108,8 @@ def _appetite(example: Example) -> float:
     return APPETITE.get(example.row.source, APPETITE.get(example.set_name, 1.0))
 
 
-def _without_names(text: str, labels: Collection[str]) -> str:
+def _without_names(text: str, labels: Collection[str], mask: str) -> str:
     for disorder in Disorder:
         if disorder in labels:
-            text = _NAMING[disorder].sub(_MASK, text)
+            text = _NAMING[disorder].sub(mask, text)
     return text

@@ -14,6 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
 from transformers import BertConfig, BertModel, DistilBertConfig, DistilBertModel
 
 from models.assessment import Band
@@ -215,6 +218,20 @@ def test_a_name_is_hidden_whichever_file_comes_first(tmp_path: Path, windows: Wi
     assert lesson.masked is not None
     (hidden,) = windows.cut(["My [MASK] and my [MASK] kept me up."])
     assert [part.tolist() for part in lesson.masked] == [part.tolist() for part in hidden]
+
+
+@pytest.mark.parametrize("mask", ["[MASK]", "<mask>", ""])
+def test_a_name_is_hidden_behind_the_bases_own_mask(tmp_path: Path, mask: str) -> None:
+    """As one token that its encoder knows, or as nothing where it knows none: else the letters would be the cue."""
+    vocabulary = {"[UNK]": 0, "my": 1, "kept": 2, "me": 3, "up": 4, "a": 5}
+    tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = Whitespace()
+    tokenizer.add_special_tokens(["[UNK]", *([mask] if mask else [])])
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    write(tmp_path, disorder=[{"text": "my PTSD kept me up", "labels": [Disorder.PTSD]}])
+    (lesson,) = lessons_of(labelled(tmp_path), Windows(tmp_path / "tokenizer.json", 16, 1))
+    assert lesson.masked is not None
+    assert lesson.masked[0].tolist() == [1, *([6] if mask else []), 2, 3, 4]
 
 
 def posts_of(rng: np.random.Generator, count: int) -> tuple[list[Encoded], np.ndarray[Any, np.dtype[np.float32]]]:
