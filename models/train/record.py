@@ -20,31 +20,32 @@ from models.evaluate import Figure
 from models.labels import Task
 from models.onnx_export import sha256_of
 from models.scorecard import Scorecard
-from models.train.data import files_of
 
 _SMOOTHED = 50
 
 Measured = Mapping[str, Sequence[Scorecard]]
 
 
-def begin(run: Path, asked: Mapping[str, Any], data: Path) -> None:
-    """`config.json`: the settings, the revision of the code, the versions that matter and the hashes of the data."""
+def begin(run: Path, asked: Mapping[str, Any], inputs: Mapping[str, Sequence[Path]]) -> None:
+    """`config.json`: the settings, the revision of the code, the versions that matter and the hashes of the inputs."""
     said = {
         "asked": {name: str(value) if isinstance(value, Path) else value for name, value in asked.items()},
         "revision": _revision(),
         "python": platform.python_version(),
         "versions": {name: metadata.version(name) for name in ("torch", "transformers", "numpy", "onnxruntime")},
-        "data": {path.name: sha256_of(path) for path in sorted(files_of(data))},
+        **{name: {path.name: sha256_of(path) for path in files} for name, files in inputs.items()},
     }
     (run / "config.json").write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
 
 
 def losses(run: Path, values: Sequence[float]) -> None:
-    """`loss.csv`, one step a line, and the curve in `loss.png`, smoothed over 50 steps."""
+    """`loss.csv`, one step a line, and the curve in `loss.png`, smoothed over 50 steps; no curve of no step."""
     with (run / "loss.csv").open("w", encoding="utf-8", newline="") as out:
         writer = csv.writer(out)
         writer.writerow(("step", "loss"))
         writer.writerows((step, f"{value:.5f}") for step, value in enumerate(values, 1))
+    if not values:
+        return
     from matplotlib.figure import Figure as Drawing
 
     width = min(_SMOOTHED, len(values))
@@ -108,10 +109,11 @@ def main_figures(cards: Sequence[Scorecard]) -> list[tuple[str, Figure]]:
 
 
 def _revision() -> str:
-    """The revision of the code, where it lies in a repository; "unknown" in an installed package."""
-    git = shutil.which("git")
-    if git is None:
+    """The revision of the code, where it lies in a repository of its own, with -dirty where files differ from it;
+    "unknown" in an installed package."""
+    git, root = shutil.which("git"), Path(__file__).parents[2]
+    if git is None or not (root / ".git").exists():
         return "unknown"
-    here = Path(__file__).parent
-    done = subprocess.run([git, "-C", str(here), "rev-parse", "HEAD"], capture_output=True, text=True, check=False)  # noqa: S603
+    asked = [git, "-C", str(root), "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"]
+    done = subprocess.run(asked, capture_output=True, text=True, check=False)  # noqa: S603
     return done.stdout.strip() or "unknown"

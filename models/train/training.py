@@ -39,7 +39,7 @@ from models.scorecard import CSSRS, SUICIDE, judge_rows
 from models.skim import SKIM_FILE
 from models.train import card, record
 from models.train.calibrate import Sheet, band_of_doubt, calibrate
-from models.train.data import FOLDS, INVENTED, OPINIONS, Example, Opinion, load
+from models.train.data import FOLDS, INVENTED, OPINIONS, Example, Opinion, files_of, load
 from models.train.fit import (
     FEATURES,
     WINDOW_TOKENS,
@@ -73,6 +73,7 @@ HELD_FOLD = 0
 _UNMEASURED = (INVENTED, OPINIONS)
 _POSTS_AT_ONCE = 256
 _CARD = "card.md"
+_BASE_FILES = ("config.json", "tokenizer.json", "model.safetensors")
 # The network has read all rows of these so often that heads fitted on its vectors of them would trust it too much. Of
 # the other tasks it reads most rows never, and its own heads see no words.
 _OFTEN_READ = frozenset({"severity", "whole_severity", "stress"})
@@ -86,7 +87,8 @@ class Course:
     (None: all) at the learning rate `rate` (None: what suits an encoder of its width).
     `teacher` is a model folder, or None, whose judgement of the same posts is learned beside their labels. `run` is the
     folder of checkpoints and records. `passes` multiplies how often every post is read. `frozen` leaves the encoder as
-    it is and fits heads alone, which takes minutes. `skim` adds a first look (see `models.skim`).
+    it is and fits heads alone, which takes minutes. `skim` adds a first look (see `models.skim`). For the record,
+    `archive` and `labels` are the files that opinions come from.
     """
 
     data: Path
@@ -100,6 +102,8 @@ class Course:
     seed: int = 20
     frozen: bool = False
     skim: bool = False
+    archive: Path | None = None
+    labels: Path | None = None
 
 
 def train(course: Course, progress: Progress, on_step: OnStep, opinions: Sequence[Opinion] = ()) -> None:
@@ -209,7 +213,7 @@ def _fit(
     else:
         blueprint, heads = _on_tuned_layers(course, base, learning, windows, out, run, progress, on_step)
     if course.base is not None:
-        for name in ("config.json", "tokenizer.json", "model.safetensors"):
+        for name in _BASE_FILES:
             shutil.copyfile(base / name, out / name)
     progress("Measuring the dictionary's precision")
     rules = Rules.load()
@@ -237,7 +241,14 @@ def _fit(
 def _begin(course: Course, run: Path, plan: Plan | None) -> None:
     """The record of a run that is there already says how that one was made, so another is refused first."""
     check_run(run, plan)
-    record.begin(course.run, asdict(course), course.data)
+    base, teacher = course.base or base_folder(), course.teacher
+    inputs = {
+        "data": files_of(course.data),
+        "base": [base / name for name in _BASE_FILES],
+        "teacher": [] if teacher is None else [teacher / MANIFEST_FILE, teacher / HEADS_FILE],
+        "opinions": [file for file in (course.archive, course.labels) if file is not None],
+    }
+    record.begin(course.run, asdict(course), inputs)
 
 
 def _clear(out: Path) -> None:

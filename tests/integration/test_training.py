@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 import torch
 from transformers import BertConfig, BertModel
+from typer.testing import CliRunner
 
+from bot.cli import app
 from models.encoder import base_folder
 from models.errors import DataError, ModelError
 from models.hybrid import Hybrid
@@ -123,3 +125,23 @@ def test_the_record_is_json_and_no_fold_keeps_a_model(course: Course) -> None:
         assert isinstance(part["slices"][0]["confusion"]["rows"], list)
         assert {file.name for file in fold.rglob("*.safetensors")} == {"checkpoint.safetensors"}
     assert not course.out.exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--frozen", "--teacher", "large"], "--frozen learns no layers"),
+        (["--frozen", "--depth", "2"], "--frozen learns no layers"),
+        (["--frozen", "--rate", "0.001"], "--frozen learns no layers"),
+        (["--frozen", "--passes", "2"], "--frozen learns no layers"),
+        (["--folds", "2", "--skim"], "--folds makes no model"),
+        (["--folds", "2", "--teacher", "large"], "that the teacher may have learned from"),
+        (["--seed", "-1"], "equal to 0"),
+    ],
+)
+def test_no_option_is_left_out_of_account(tmp_path: Path, options: list[str], words: str) -> None:
+    """What has no part in the run that is asked for is refused, and nothing is written."""
+    asked = CliRunner().invoke(app, ["train", "--data", str(tmp_path), "--out", str(tmp_path / "mine"), *options])
+    assert asked.exit_code
+    assert words in f"{asked.output} {asked.exception}"
+    assert list(tmp_path.iterdir()) == []

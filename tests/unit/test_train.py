@@ -5,9 +5,11 @@ from __future__ import annotations
 import gzip
 import json
 import math
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ import torch
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
-from transformers import BertConfig, BertModel, DistilBertConfig, DistilBertModel
+from transformers import BertConfig, BertModel, DistilBertConfig, DistilBertModel, ElectraConfig, ElectraModel
 
 from models.assessment import Band
 from models.document import Document
@@ -26,9 +28,10 @@ from models.errors import DataError, ModelError
 from models.heads import OUTPUTS, TASKS, Bag, Encoded, Floats, sigmoid
 from models.labelled import Row
 from models.labels import Disorder, Risk
-from models.onnx_export import Blueprint, onnx_file
+from models.onnx_export import Blueprint, load_encoder, onnx_file
 from models.soft import SoftLabels
 from models.torch_reader import TorchReader
+from models.train import record
 from models.train.calibrate import band_of_doubt, best_threshold, best_weights, fit_line, level_weights
 from models.train.data import FILES, INVENTED, OPINIONS, Example, Opinion, folds, load
 from models.train.fit import Recipe, count_words, fit, uncalibrated, with_tasks_of
@@ -607,3 +610,39 @@ def test_what_cannot_end_well_does_not_begin(tmp_path: Path, tiny: Blueprint) ->
     ):
         with pytest.raises(ModelError, match=words):
             train(course, lambda line: None, lambda *_: None)
+
+
+def test_what_no_model_folder_holds_is_not_learned(tmp_path: Path, windows: Windows) -> None:
+    """ELECTRA's projection of its embeddings is no layer, so it stays as it is in the base."""
+    torch.manual_seed(0)
+    config = ElectraConfig(
+        vocab_size=30522,
+        embedding_size=8,
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+    )
+    ElectraModel(config).save_pretrained(tmp_path / "base")
+    blueprint = Blueprint(tmp_path / "base", "electra", ("mean 1",))
+    before, after = load_encoder(blueprint), run(tmp_path / "run", blueprint, windows).network.encoder
+    changed = {name for name, each in after.state_dict().items() if not torch.equal(each, before.state_dict()[name])}
+    assert changed
+    assert all(name.startswith("encoder.") for name in changed)
+
+
+def test_a_run_of_no_step_has_a_record(tmp_path: Path) -> None:
+    """No losses, no curve, and no traceback."""
+    record.losses(tmp_path, [])
+    assert (tmp_path / "loss.csv").read_text().splitlines() == ["step,loss"]
+
+
+def test_the_record_names_every_input(tmp_path: Path) -> None:
+    """Each by the hash of its bytes, with the revision of this repository and of no other that it may lie in."""
+    (tmp_path / "one.jsonl").write_bytes(b"{}")
+    record.begin(tmp_path, {"seed": 1, "data": tmp_path}, {"data": [tmp_path / "one.jsonl"], "teacher": []})
+    said = json.loads((tmp_path / "config.json").read_text())
+    assert said["asked"] == {"seed": 1, "data": str(tmp_path)}
+    assert said["data"] == {"one.jsonl": sha256(b"{}").hexdigest()}
+    assert said["teacher"] == {}
+    assert re.fullmatch("unknown|[0-9a-f]{40}(-dirty)?", said["revision"])
