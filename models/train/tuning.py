@@ -117,7 +117,7 @@ def device_of_choice() -> torch.device:
 def computes_in_half(device: torch.device) -> bool:
     """Whether bfloat16 is computed by the processor itself, and not imitated."""
     if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())  # torch has no public name for it
 
 
@@ -131,7 +131,7 @@ def sharpness_of(plan: Plan) -> NDArray[np.float32]:
 def tune(
     plan: Plan, lessons: Sequence[Lesson], blueprint: Blueprint, windows: Windows, run: Path, on_step: OnStep
 ) -> Tuned:
-    """Fine-tunes the encoder of `blueprint`; its word embeddings stay as they are.
+    """Fine-tunes the layers of `blueprint`; its word embeddings, and what widens them, stay as they are.
 
     `run` is a folder for checkpoints: a run that was stopped goes on at its last one, and ends with the same weights as
     one that was not, on the same machine. `on_step` hears the steps done, their number in all, and the loss. Raises
@@ -277,7 +277,8 @@ def _pace(step: int, steps: int, warm_up: float) -> float:
 
 
 def _embeddings(network: Network) -> Iterator[torch.nn.Parameter]:
-    return network.encoder.embeddings.parameters()  # type: ignore[union-attr]
+    """Also ELECTRA's projection, which is no layer: a model folder holds layers alone."""
+    return (each for name, each in network.encoder.named_parameters() if name.startswith("embeddings"))
 
 
 def _optimiser(network: Network, plan: Plan) -> torch.optim.AdamW:
