@@ -21,21 +21,35 @@ from models.labels import Task
 from models.onnx_export import sha256_of
 from models.scorecard import Scorecard
 
+# What a run is made from, by the name that its files have in the record.
+INPUTS = ("data", "base", "teacher", "opinions")
+
+_CONFIG = "config.json"
 _SMOOTHED = 50
 
 Measured = Mapping[str, Sequence[Scorecard]]
 
 
-def begin(run: Path, asked: Mapping[str, Any], inputs: Mapping[str, Sequence[Path]]) -> None:
-    """`config.json`: the settings, the revision of the code, the versions that matter and the hashes of the inputs."""
+def begin(
+    run: Path, asked: Mapping[str, Any], plan: Mapping[str, Any] | None, inputs: Mapping[str, Sequence[Path]]
+) -> None:
+    """`config.json`: the settings, the plan that came of them (None: no layer is fine-tuned), the revision of the code,
+    the versions that matter and the hashes of `INPUTS`."""
     said = {
         "asked": {name: str(value) if isinstance(value, Path) else value for name, value in asked.items()},
+        "plan": plan,
         "revision": _revision(),
         "python": platform.python_version(),
         "versions": {name: metadata.version(name) for name in ("torch", "transformers", "numpy", "onnxruntime")},
-        **{name: {path.name: sha256_of(path) for path in files} for name, files in inputs.items()},
+        **{name: {path.name: sha256_of(path) for path in inputs[name]} for name in INPUTS},
     }
-    (run / "config.json").write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
+    (run / _CONFIG).write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
+
+
+def read(run: Path) -> Mapping[str, Any]:
+    """What `begin` wrote."""
+    said: Mapping[str, Any] = json.loads((run / _CONFIG).read_text(encoding="utf-8"))
+    return said
 
 
 def losses(run: Path, values: Sequence[float]) -> None:

@@ -128,7 +128,7 @@ def train(course: Course, progress: Progress, on_step: OnStep, opinions: Sequenc
     progress("Measuring on the rows kept apart")
     measured = card.measure(course.out, [e for e in examples if e.fold is None and e.set_name not in _UNMEASURED])
     record.write(course.run, measured)
-    text = card.write(course.out, measured, skims, examples, course.seed)
+    text = card.write(course.out, record.read(course.run), measured, skims, examples)
     (course.out / _CARD).write_text(text, encoding="utf-8")
 
 
@@ -248,7 +248,7 @@ def _begin(course: Course, run: Path, plan: Plan | None) -> None:
         "teacher": [] if teacher is None else [teacher / MANIFEST_FILE, teacher / HEADS_FILE],
         "opinions": [file for file in (course.archive, course.labels) if file is not None],
     }
-    record.begin(course.run, asdict(course), inputs)
+    record.begin(course.run, asdict(course), None if plan is None else asdict(plan), inputs)
 
 
 def _clear(out: Path) -> None:

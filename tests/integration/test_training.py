@@ -15,9 +15,14 @@ from transformers import BertConfig, BertModel
 from typer.testing import CliRunner
 
 from bot.cli import app
+from models.document import Document
 from models.encoder import base_folder
 from models.errors import DataError, ModelError
 from models.hybrid import Hybrid
+from models.onnx_export import sha256_of
+from models.soft import SoftLabels
+from models.train.card import digest
+from models.train.data import Opinion
 from models.train.training import Course, cross_validate, train
 
 SEA, BREAD = "the waves and the tide and the harbour", "the flour and the crust and the oven"
@@ -100,6 +105,34 @@ def test_a_refused_run_leaves_the_record_of_the_one_before(course: Course) -> No
         with pytest.raises(ModelError, match="other data or settings"):
             learn(other)
     assert (course.run / "config.json").read_bytes() == before
+
+
+def test_the_card_is_of_this_model_and_no_other(course: Course, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It names what the model was made from, by its hashes, and what is known of the research data of those alone."""
+    lines = rows(60, label=("supportive", "ideation"))
+    write(course.data, risk_cssrs=lines, severity4=rows(60, label=("mild", "severe")))
+    learn(course)
+    alone = (course.out / "card.md").read_text(encoding="utf-8")
+    assert "No other model taught it. No row is labelled by a model." in alone
+    assert "60 users in all" in alone
+    assert "`mild` has 30 of 60 rows" in alone
+    figures = next(line for line in alone.splitlines() if line.startswith("| C-SSRS, five levels, by user |"))
+    head = next(line for line in alone.splitlines() if line.startswith("| task | rows"))
+    filled = dict(zip(*([cell.strip() for cell in line.split("|")] for line in (head, figures)), strict=True))
+    assert all(filled[name] for name in ("weighted F1", "average precision", "mean ordinal error"))
+    made = json.loads((course.run / "config.json").read_text())
+    monkeypatch.setattr("models.train.card.RESEARCH_DATA", digest(made["data"]))
+    pupil = replace(course, out=course.out.with_name("pupil"), run=course.run.with_name("two"), teacher=course.out)
+    opinion = Opinion("majority", Document("", f"{SEA} once more"), SoftLabels(relevance=0.75))
+    train(pupil, lambda line: None, lambda *_: None, [opinion])
+    taught = (pupil.out / "card.md").read_text(encoding="utf-8")
+    assert "of what was learned of a post, 50% was its word" in " ".join(taught.split())
+    assert "The 1 rows of the set `opinions` are labels of annotators" in taught
+    for file in (course.out / "nightlight.json", course.out / "heads.safetensors", course.data / "risk_cssrs.jsonl"):
+        assert f"| {file.name} | `{sha256_of(file)}` |" in taught
+    for words in ("public research sets", "Published figures", "Reddit, 2008 to 2024", "labelled by psychiatrists"):
+        assert words in taught
+        assert words not in alone
 
 
 def no_number(name: str) -> None:

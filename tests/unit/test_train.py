@@ -640,8 +640,9 @@ def test_a_run_of_no_step_has_a_record(tmp_path: Path) -> None:
 def test_the_record_names_every_input(tmp_path: Path) -> None:
     """Each by the hash of its bytes, with the revision of this repository and of no other that it may lie in."""
     (tmp_path / "one.jsonl").write_bytes(b"{}")
-    record.begin(tmp_path, {"seed": 1, "data": tmp_path}, {"data": [tmp_path / "one.jsonl"], "teacher": []})
-    said = json.loads((tmp_path / "config.json").read_text())
+    nothing: Mapping[str, Sequence[Path]] = dict.fromkeys(record.INPUTS, ())
+    record.begin(tmp_path, {"seed": 1, "data": tmp_path}, None, {**nothing, "data": [tmp_path / "one.jsonl"]})
+    said = record.read(tmp_path)
     assert said["asked"] == {"seed": 1, "data": str(tmp_path)}
     assert said["data"] == {"one.jsonl": sha256(b"{}").hexdigest()}
     assert said["teacher"] == {}
