@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import save_file
 
-from models.assessment import Band
+from models.assessment import Band, Classifier
 from models.document import Document
 from models.encoder import (
     HEADS_FILE,
@@ -386,7 +386,7 @@ def _digest(lessons: Sequence[Lesson]) -> str:
     return digest.hexdigest()
 
 
-def measured_doubt(hybrid: Hybrid, held: Sequence[Example]) -> Band | None:
+def measured_doubt(served: Classifier, held: Sequence[Example]) -> Band | None:
     """The band of doubt about ideation among the users whose risk people labelled; None when they tell nothing.
 
     A user counts by the gravest of their posts, and live a post stands alone: so the posts of a subreddit about suicide
@@ -396,7 +396,7 @@ def measured_doubt(hybrid: Hybrid, held: Sequence[Example]) -> Band | None:
     posts = [example.row for example in held if example.set_name == "risk_binary" and example.row.labels[0] == SUICIDE]
     if not users:
         return None
-    likely = judge_rows(hybrid, [*users, *posts]).risk[:, Risk.IDEATION.rank]
+    likely = judge_rows(served, [*users, *posts]).risk[:, Risk.IDEATION.rank]
     grave = np.array([CSSRS[row.labels[0]] >= Risk.IDEATION for row in users])
     return band_of_doubt(likely[: len(users)], grave, likely[len(users) :])
 

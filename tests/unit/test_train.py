@@ -8,7 +8,7 @@ import math
 import re
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -21,23 +21,33 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 from transformers import BertConfig, BertModel, DistilBertConfig, DistilBertModel, ElectraConfig, ElectraModel
 
-from models.assessment import Band
+from models.assessment import Assessment, Band
 from models.document import Document
 from models.encoder import base_folder
 from models.errors import DataError, ModelError
-from models.heads import OUTPUTS, TASKS, Bag, Encoded, Floats, sigmoid
+from models.heads import OUTPUTS, TASKS, Bag, Encoded, Floats, ordinal, sigmoid
 from models.labelled import Row
-from models.labels import Disorder, Risk
+from models.labels import Disorder, Risk, Severity
 from models.onnx_export import Blueprint, load_encoder, onnx_file
+from models.rules import Rules
 from models.soft import SoftLabels
 from models.torch_reader import TorchReader
 from models.train import record
-from models.train.calibrate import band_of_doubt, best_threshold, best_weights, fit_line, level_weights
+from models.train.calibrate import (
+    Sheet,
+    band_of_doubt,
+    best_threshold,
+    best_weights,
+    calibrate,
+    fit_line,
+    level_weights,
+    worth_of_risk,
+)
 from models.train.data import FILES, INVENTED, OPINIONS, Example, Opinion, folds, load
 from models.train.fit import Recipe, count_words, fit, uncalibrated, with_tasks_of
 from models.train.lessons import Lesson, lessons_of
 from models.train.network import Batch, Rarity, level_misfit, misfit
-from models.train.training import Course, taught, train
+from models.train.training import Course, measured_doubt, rule_precision, taught, train
 from models.train.tuning import Plan, Shape, Tuned, encoder_of, priors_of, reading_order, times_read, tune
 from models.windows import Windows
 
@@ -647,3 +657,117 @@ def test_the_record_names_every_input(tmp_path: Path) -> None:
     assert said["data"] == {"one.jsonl": sha256(b"{}").hexdigest()}
     assert said["teacher"] == {}
     assert re.fullmatch("unknown|[0-9a-f]{40}(-dirty)?", said["revision"])
+
+
+def sheet_of(examples: Sequence[Example], scores: Mapping[str, float]) -> Sheet:
+    """The rows with one score for every output of each post, by its body."""
+    posts = [document.body for example in examples for document in example.documents]
+    of_posts = np.array([[scores[body]] * OUTPUTS for body in posts], dtype=np.float32)
+    return Sheet(examples, of_posts, np.cumsum([0, *(len(each.documents) for each in examples[:-1])]))
+
+
+PLAIN_HEADS = uncalibrated(
+    dense=np.zeros((1, OUTPUTS), dtype=np.float32),
+    words=np.zeros((1, OUTPUTS), dtype=np.float32),
+    bias=np.zeros(OUTPUTS, dtype=np.float32),
+    bag=Bag(np.array([5]), np.ones(1, dtype=np.float32)),
+    sharpness=np.zeros(OUTPUTS, dtype=np.float32),
+)
+
+
+def test_relevance_is_decided_so_that_few_ambiguous_posts_are(tmp_path: Path) -> None:
+    """The threshold tells posts apart as well as it can where at most 11 % of the false friends are called relevant."""
+    about, other, friends = (
+        {f"{name} {at}": float(score) for at, score in enumerate(np.linspace(*span, 40))}
+        for name, span in (("about", (0, 4)), ("other", (-4, -2)), ("friend", (-3, 2)))
+    )
+    write(
+        tmp_path,
+        relevance=[{"text": each, "label": "mh"} for each in about]
+        + [{"text": each, "label": "not_mh"} for each in other],
+        relevance_ambiguous=[{"text": each, "label": "ordinary_with_mh_terms"} for each in friends],
+    )
+    heads = calibrate(PLAIN_HEADS, sheet_of(labelled(tmp_path), {**about, **other, **friends}))
+
+    def called(texts: Mapping[str, float]) -> float:
+        scores = np.tile(np.array([*texts.values()], dtype=np.float32)[:, np.newaxis], OUTPUTS)
+        return float(np.mean(heads.probabilities(scores)[:, 0] >= heads.threshold[0]))
+
+    assert 0 < called(friends) <= 0.11
+    assert called(other) == 0
+    assert called(about) > 0.5
+
+
+def test_ordinary_posts_do_not_move_the_line_of_severity(tmp_path: Path) -> None:
+    """Severity is calibrated on the rows that people labelled for it, whatever else says that a post is ordinary."""
+    rng = np.random.default_rng(4)
+    severe = {f"post {at}": float(rng.normal(at % 2)) for at in range(200)}
+    ordinary = {f"bread {at}": -20.0 for at in range(200)}
+    rows = [{"text": each, "label": "severe" if at % 2 else "minimal"} for at, each in enumerate(severe)]
+    write(tmp_path, severity4=rows, relevance=[{"text": each, "label": "not_mh"} for each in ordinary])
+    examples = labelled(tmp_path)
+    both = calibrate(PLAIN_HEADS, sheet_of(examples, {**severe, **ordinary}))
+    alone = calibrate(PLAIN_HEADS, sheet_of([e for e in examples if e.set_name == "severity4"], severe))
+    columns = TASKS["severity"]
+    assert both.slope[columns] == pytest.approx(alone.slope[columns])
+    assert both.offset[columns] == pytest.approx(alone.offset[columns])
+
+
+def test_risk_is_worth_what_users_and_single_posts_say(tmp_path: Path) -> None:
+    """A user counts by the gravest post, wherever it stands; an ordinary post that shows any risk costs its share."""
+    users = [{"text": "calm\n\ngrave", "label": "attempt"}, {"text": "calm\n\ncalm too", "label": "supportive"}]
+    weak = [{"text": "lost", "label": "suicide", "source": "sdcnl"}]
+    calm = {"text": "well", "label": "non_suicide", "source": "sdcnl", "subreddit": "depression"}
+    write(tmp_path, risk_cssrs=users, risk_binary=[*weak, calm], relevance=[{"text": "bread", "label": "not_mh"}])
+    worth = worth_of_risk(
+        sheet_of(labelled(tmp_path), dict.fromkeys(("calm", "grave", "calm too", "lost", "well", "bread"), 0.0))
+    )
+    assert worth(np.array([0, 4, 0, 0, 2, 1, 0])) == worth(np.array([4, 1, 0, 0, 3, 0, 0])) == 3
+    assert worth(np.array([0, 4, 0, 0, 2, 1, 1])) == 2
+    assert worth(np.array([0, 0, 0, 0, 2, 1, 0])) == 2.5
+    assert worth(np.array([0, 4, 0, 0, 1, 1, 0])) == 2.5
+
+
+def test_a_statement_is_worth_the_share_of_rows_that_bear_it_out(tmp_path: Path) -> None:
+    """By Laplace's rule of succession, of rows that people labelled; and of no risk above what it states."""
+    said = "I want to kill myself."
+    write(
+        tmp_path,
+        risk_cssrs=[
+            {"text": f"{said} {at}", "label": label} for at, label in enumerate(["ideation"] * 2 + ["indicator"])
+        ],
+        severity4=[{"text": f"{said} {at}.", "label": "severe"} for at in range(2)],
+        risk_binary=[{"text": f"{said} By a subreddit.", "label": "non_suicide"}],
+    )
+    found = rule_precision(labelled(tmp_path), Rules.load())
+    assert found["ideation"] == {"indicator": 0.8, "ideation": 0.6, "mild": 0.75, "moderate": 0.75, "severe": 0.75}
+    assert found["attempt"]["attempt"] == 0.5
+
+
+@dataclass(frozen=True)
+class Certain:
+    """A judge that says of every post how likely ideation is: the number that it begins with."""
+
+    def assess(self, documents: Sequence[Document]) -> list[Assessment]:
+        """One assessment a document."""
+        likely = [float(document.body.split()[0]) for document in documents]
+        return [
+            Assessment(
+                0.5, dict.fromkeys(Disorder, 0.0), ordinal(Severity, [0] * 3), ordinal(Risk, [p, p, 0, 0]), (), {}
+            )
+            for p in likely
+        ]
+
+
+def test_doubt_is_measured_on_users_and_on_posts_about_suicide(tmp_path: Path) -> None:
+    """Users count by the gravest of their posts, single posts for what is missed; without users there is no band."""
+    users = [{"text": f"0.1 a {at}\n\n0.7 b {at}", "label": "ideation"} for at in range(40)]
+    users += [{"text": f"0.2 c {at}\n\n0.1 d {at}", "label": "supportive"} for at in range(40)]
+    posts = [{"text": f"0.3 e {at}", "label": "suicide"} for at in range(40)]
+    calm = [{"text": f"0.05 f {at}", "label": "non_suicide"} for at in range(40)]
+    write(tmp_path, risk_cssrs=users)
+    assert measured_doubt(Certain(), labelled(tmp_path)) == Band(0.7, 0.7)
+    write(tmp_path, risk_cssrs=users, risk_binary=posts + calm)
+    assert measured_doubt(Certain(), labelled(tmp_path)) == Band(0.3, 0.7)
+    write(tmp_path, risk_binary=posts)
+    assert measured_doubt(Certain(), labelled(tmp_path)) is None
