@@ -183,6 +183,21 @@ async def test_without_modmail_another_channel_hears_of_one_that_is_silent(found
     assert notice.channel == "phone"
 
 
+async def test_a_channel_hears_of_modmail_that_takes_no_alert(found: Found, receiver: Receiver) -> None:
+    """An alert that Reddit refuses for good is told where it still can be, once a day."""
+    team = found()
+    refused = ChatMessenger(Channel.open("modmail", receiver.url()), nobody_gone)
+    modmail = Worker(team.outbox, refused, team.manners, team.keeper, team.notices, Deliver(), team.clock)
+    for post_id in ("p1", "p2"):
+        receiver.answers = [404]
+        await team.alert(post_id, channel="")
+        await modmail.deliver_next()
+    await team.send()
+    (notice,) = receiver.titles[2:]
+    assert "may not have reached modmail" in notice
+    assert [each.post_id for each in await team.outbox.find(DeliveryState.DEAD)] == ["p1", "p2"]
+
+
 async def test_an_unclear_crisis_is_repeated_once_and_says_so(found: Found, receiver: Receiver) -> None:
     """Twice is better than never."""
     team = found(escalate_minutes=0)
