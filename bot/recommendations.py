@@ -54,6 +54,7 @@ _AUDIENCE_WORDS: Mapping[Audience, str] = {
 
 # Where staying safe is the task. One of them is named beside the line.
 _FOR_SAFETY = ("make-it-safer", "plan-for-hard-hours", "tell-one-person")
+_FOR_CALM_DAYS = ("plan-for-hard-hours",)
 _THERAPIES_FOR_SAFETY = ("safety-planning", "self-harm-therapy", "dbt-skills")
 
 # For nights without sleep, whatever the topic; but who is in a high may hardly need any.
@@ -143,7 +144,8 @@ def general_counsel(level: Level, catalogue: Catalogue, today: date) -> Counsel:
         return Counsel(card=card)
     why = "A person who answers now comes first."
     first = [Recommendation(each.id, Kind.LINE, why, Span(0, 0)) for each in catalogue.directories(today)[:1]]
-    steps = [step for step in _FOR_SAFETY if (record := catalogue.find(step)) and record.printable(today)]
+    safe = (step for step in _FOR_SAFETY if step not in _FOR_CALM_DAYS)
+    steps = [step for step in safe if (record := catalogue.find(step)) and record.printable(today)]
     then = [Recommendation(step, Kind.STEP, "Staying safe comes first.", Span(0, 0)) for step in steps]
     return Counsel(tuple([*first, *then][:MOST]), card)
 
@@ -173,7 +175,8 @@ class _Reading:
         self.assessment = assessment
         self.level = level
         self.stated: Statements = statements(self.text)
-        self.severity = _severity(assessment)
+        # Only the entries for severe distress name care for today, which whoever may not be safe needs.
+        self.severity = Severity.SEVERE if self.is_crisis else assessment.severity.level
         self.topics = _topics(assessment)
         self._catalogue = catalogue
         self._today = today
@@ -191,6 +194,13 @@ class _Reading:
         friend_in_danger = Ask.HELPER in asks and risk > Risk.NONE
         danger = self.level is Level.URGENT and (Ask.DANGER in asks or friend_in_danger)
         return self.level is Level.CRISIS or risk >= Risk.IDEATION or danger
+
+    @property
+    def is_emergency(self) -> bool:
+        """Whether it is too late for what is best done on a calm day: a plan, an attempt, a crisis of unknown kind."""
+        risk = self.assessment.risk.level
+        is_unknown = self.level is Level.CRISIS and risk < Risk.IDEATION
+        return self.is_crisis and (risk >= Risk.BEHAVIOR or Ask.DANGER in self.stated.asks or is_unknown)
 
     @property
     def in_danger(self) -> bool:
@@ -263,7 +273,8 @@ class _Reading:
     def _first_aid(self) -> Collection[str]:
         if Ask.HELPER in self.stated.asks:
             return _ANSWERS[Ask.HELPER]
-        return (*_FOR_SAFETY, *self._for_audience())
+        safety = [step for step in _FOR_SAFETY if not (self.is_emergency and step in _FOR_CALM_DAYS)]
+        return (*safety, *self._for_audience())
 
     def _for_audience(self) -> dict[str, Audience]:
         return {step: audience for audience, step in _FIRST_FOR.items() if audience in self.stated.audiences}
@@ -276,7 +287,10 @@ class _Reading:
         yield from (*seen, *therapy) if wanted else (*therapy, *seen)
 
     def _professional(self, help_: Help) -> Recommendation:
-        reason = f"The post seems to be about {self._topic(help_)}, with {SEVERITY_WORDS[help_.severity]}."
+        judged = self.assessment.severity.level
+        reason = f"The post seems to be about {self._topic(help_)}, with {SEVERITY_WORDS[judged]}."
+        if help_.severity > judged:
+            reason += f" To be on the safe side, this is for {SEVERITY_WORDS[help_.severity]}."
         if Ask.HELPER in self.stated.asks:
             reason += " This is for whom it is about."
         return Recommendation(help_.id, Kind.PROFESSIONAL, reason, self._place_of(help_.disorder))
@@ -389,12 +403,6 @@ class _Reading:
     def _within(self, start: int, end: int) -> Span:
         start = max(0, min(start, len(self.text)))
         return Span(start, max(start, min(end, len(self.text))))
-
-
-def _severity(assessment: Assessment) -> Severity:
-    """The decided one; whoever thinks of dying is at least in marked distress."""
-    level = assessment.severity.level
-    return max(level, Severity.MODERATE) if assessment.risk.level >= Risk.IDEATION else level
 
 
 def _topics(assessment: Assessment) -> tuple[Disorder, ...]:

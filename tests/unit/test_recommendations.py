@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bot.recommendations import MOST, OFFERED, Counsel, Kind, counsel, reordered
+from bot.recommendations import MOST, OFFERED, Counsel, Kind, counsel, general_counsel, reordered
 from bot.resources import Catalogue, Cued, Line, Record, Situation, Therapy
 from bot.statements import statements
 from models.assessment import Assessment, Evidence, Ordinal
@@ -136,6 +136,27 @@ def test_a_crisis_gets_the_line_of_the_country_it_states() -> None:
     assert ids(advise("I live in Ireland. I want to die", danger, Level.CRISIS))[0] == "ie-samaritans"
     assert ids(advise("I want to die", danger, Level.CRISIS))[0] == "findahelpline"
     assert ids(advise("I live in Kenya. I want to die", danger, Level.CRISIS))[0] == "findahelpline"
+
+
+@pytest.mark.parametrize("disorder", Disorder)
+@pytest.mark.parametrize(
+    ("risk", "level"), [(Risk.IDEATION, Level.URGENT), (Risk.ATTEMPT, Level.CRISIS), (Risk.NONE, Level.CRISIS)]
+)
+def test_whoever_may_not_be_safe_is_never_told_to_wait_for_weeks(disorder: Disorder, risk: Risk, level: Level) -> None:
+    """However little distress the model sees, whom to see names care for today; a plan is for calmer days than that."""
+    for text in ("I took all my pills an hour ago", "so.", "worried about my sister, how do I help her"):
+        found = advise(text, assessment(disorder, severity=Severity.MINIMAL, risk=risk), level)
+        professional = next(each for each in found.recommendations if each.kind is Kind.PROFESSIONAL)
+        assert professional.id == f"{disorder}-severe"
+        assert "with little distress. To be on the safe side" in professional.reason
+        if risk is not Risk.IDEATION:
+            assert "plan-for-hard-hours" not in ids(found)
+
+
+def test_without_the_words_of_a_post_a_crisis_gets_a_line_and_what_needs_no_calm_day() -> None:
+    """Nothing is known of it but its level."""
+    known = general_counsel(Level.CRISIS, CATALOGUE, TODAY)
+    assert ids(known) == ["findahelpline", "make-it-safer", "tell-one-person"]
 
 
 def test_a_stated_language_and_audience_choose_among_the_lines_of_a_country() -> None:
