@@ -16,6 +16,7 @@ from bot.policy import RISK_WORDS, SEVERITY_WORDS
 from bot.resources import Audience, Card, Catalogue, Cued, Directory, Help, Line, Situation, Step
 from bot.statements import Ask, Span, Statements, statements
 from models.assessment import Assessment
+from models.crisis_terms import SOURCE
 from models.document import LONGEST_TEXT, Document
 from models.labels import Disorder, Level, Risk, Severity
 from models.languages import NAMES, TRAINED
@@ -175,6 +176,7 @@ class _Reading:
         self.assessment = assessment
         self.level = level
         self.stated: Statements = statements(self.text)
+        self.risk = _risk(assessment)
         # Only the entries for severe distress name care for today, which whoever may not be safe needs.
         self.severity = Severity.SEVERE if self.is_crisis else assessment.severity.level
         self.topics = _topics(assessment)
@@ -190,22 +192,21 @@ class _Reading:
     @property
     def is_crisis(self) -> bool:
         """Whether reaching a person comes before anything else, for the author or for whom the post is about."""
-        risk, asks = self.assessment.risk.level, self.stated.asks
-        friend_in_danger = Ask.HELPER in asks and risk > Risk.NONE
+        asks = self.stated.asks
+        friend_in_danger = Ask.HELPER in asks and self.risk > Risk.NONE
         danger = self.level is Level.URGENT and (Ask.DANGER in asks or friend_in_danger)
-        return self.level is Level.CRISIS or risk >= Risk.IDEATION or danger
+        return self.level is Level.CRISIS or self.risk >= Risk.IDEATION or danger
 
     @property
     def is_emergency(self) -> bool:
         """Whether it is too late for what is best done on a calm day: a plan, an attempt, a crisis of unknown kind."""
-        risk = self.assessment.risk.level
-        is_unknown = self.level is Level.CRISIS and risk < Risk.IDEATION
-        return self.is_crisis and (risk >= Risk.BEHAVIOR or Ask.DANGER in self.stated.asks or is_unknown)
+        is_unknown = self.level is Level.CRISIS and self.risk < Risk.IDEATION
+        return self.is_crisis and (self.risk >= Risk.BEHAVIOR or Ask.DANGER in self.stated.asks or is_unknown)
 
     @property
     def in_danger(self) -> bool:
         """Whether there is any sign that somebody may not be safe."""
-        return self.is_crisis or self.assessment.risk.level > Risk.NONE
+        return self.is_crisis or self.risk > Risk.NONE
 
     def situation(self) -> Situation:
         """The situation whose card fits, the most pressing one."""
@@ -247,8 +248,7 @@ class _Reading:
         if not lines:
             lines = list(self._catalogue.directories(self._today))
             where += ", so this lists lines everywhere"
-        risk = self.assessment.risk.level
-        what = f"The post speaks of {RISK_WORDS[risk]}, or may: a" if risk > Risk.NONE else "A"
+        what = f"The post speaks of {RISK_WORDS[self.risk]}, or may: a" if self.risk > Risk.NONE else "A"
         why = f"{what} person who answers now comes first. {where}."
         return [Recommendation(line.id, Kind.LINE, why, self.stated.country_at or self._riskiest()) for line in lines]
 
@@ -403,6 +403,12 @@ class _Reading:
     def _within(self, start: int, end: int) -> Span:
         start = max(0, min(start, len(self.text)))
         return Span(start, max(start, min(end, len(self.text))))
+
+
+def _risk(assessment: Assessment) -> Risk:
+    """The decided one, or what a crisis term says where that is graver: in its language the model decides nothing."""
+    of_terms = (Risk(each.label) for each in assessment.evidence if each.source == SOURCE and each.label in list(Risk))
+    return max(assessment.risk.level, *of_terms, Risk.NONE)
 
 
 def _topics(assessment: Assessment) -> tuple[Disorder, ...]:

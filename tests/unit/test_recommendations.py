@@ -16,10 +16,13 @@ from bot.recommendations import MOST, OFFERED, Counsel, Kind, counsel, general_c
 from bot.resources import Catalogue, Cued, Line, Record, Situation, Therapy
 from bot.statements import statements
 from models.assessment import Assessment, Evidence, Ordinal
+from models.crisis_terms import CrisisTerms
 from models.document import Document
 from models.labels import Disorder, Level, Risk, Severity
+from tests.unit.test_multilingual import IN_DANGER
 
 CATALOGUE = Catalogue.load()
+TERMS = CrisisTerms.load()
 TODAY = date(2026, 12, 1)
 LINES = {record.id for record in (*CATALOGUE.line, *CATALOGUE.directory)}
 
@@ -151,6 +154,16 @@ def test_whoever_may_not_be_safe_is_never_told_to_wait_for_weeks(disorder: Disor
         assert "with little distress. To be on the safe side" in professional.reason
         if risk is not Risk.IDEATION:
             assert "plan-for-hard-hours" not in ids(found)
+
+
+@pytest.mark.parametrize(
+    ("language", "text"), [(language, text) for language, texts in IN_DANGER.items() for text in texts]
+)
+def test_a_wish_to_die_in_any_language_with_terms_gets_a_line_and_a_step_for_safety(language: str, text: str) -> None:
+    """The model reads no risk in it; what people say of dying in their own language counts as it does in English."""
+    found = advise(text, dataclasses.replace(assessment(evidence=TERMS.find(Document("", text))), language=language))
+    assert found.recommendations[0].kind is Kind.LINE
+    assert found.recommendations[1].id in {"make-it-safer", "plan-for-hard-hours", "tell-one-person"}
 
 
 def test_without_the_words_of_a_post_a_crisis_gets_a_line_and_what_needs_no_calm_day() -> None:
@@ -357,7 +370,7 @@ EVIDENCE = st.builds(
     st.integers(-5, 300),
     st.integers(-5, 300),
     st.sampled_from([*Risk, *Severity, *Disorder, "something new"]),
-    st.sampled_from(["rules", "encoder", "llm"]),
+    st.sampled_from(["rules", "terms", "encoder", "llm"]),
     WEIRD,
 )
 PROBABILITY = st.floats(0, 1)
