@@ -12,8 +12,9 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from enum import StrEnum
 
+from bot.circumstances import circumstances
 from bot.policy import RISK_WORDS, SEVERITY_WORDS
-from bot.resources import Audience, Card, Catalogue, Cued, Directory, Help, Line, Situation, Step
+from bot.resources import Advice, Audience, Card, Catalogue, Cued, Directory, Help, Line, Situation, Step
 from bot.statements import Ask, Span, Statements, statements
 from models.assessment import Assessment
 from models.crisis_terms import SOURCE
@@ -182,12 +183,21 @@ class _Reading:
         self.topics = _topics(assessment)
         self._catalogue = catalogue
         self._today = today
-        helps = (catalogue.help_for(topic, self.severity) for topic in self.topics)
+        self.circumstances = frozenset(circumstances(self.stated))
+        helps = (self._help_for(topic, catalogue) for topic in self.topics)
         self._helps = tuple(help_ for help_ in helps if help_.printable(today))
         self._cues = {
             record: [Span(*place) for place in places.values()]
             for record, places in catalogue.cues_in(self.text[:LONGEST_TEXT]).items()
         }
+
+    def _help_for(self, topic: Disorder, catalogue: Catalogue) -> Help:
+        """The entry for the topic at its severity, or at the next one that is for such circumstances; else the last."""
+        entries = [catalogue.help_for(topic, severity) for severity in Severity if severity >= self.severity]
+        return next((each for each in entries if self._is_for_this(each)), entries[-1])
+
+    def _is_for_this(self, advice: Advice) -> bool:
+        return self.circumstances.isdisjoint(advice.not_with)
 
     @property
     def is_crisis(self) -> bool:
@@ -324,7 +334,7 @@ class _Reading:
 
     def _steps(self, among: Collection[str] = ()) -> list[Recommendation]:
         """The steps that fit, the best one first; of those given, or of all."""
-        listed = {step: help_.disorder for help_ in reversed(self._helps) for step in help_.self_help}
+        listed = {step: help_ for help_ in reversed(self._helps) for step in help_.self_help}
         answers = {step: ask for ask in _ANSWERS if ask in self.stated.asks for step in _ANSWERS[ask]}
         for_audience = self._for_audience()
         if Ask.HELPER in self.stated.asks:
@@ -343,12 +353,12 @@ class _Reading:
             if audience := for_audience.get(step):
                 return Recommendation(step, Kind.STEP, _AUDIENCE_WORDS[audience], self.stated.audiences[audience])
             if step in listed:
-                topic = self._catalogue.topic[listed[step]]
-                fits = f"It fits {topic} with {SEVERITY_WORDS[self.severity]}"
+                help_ = listed[step]
+                fits = f"It fits {self._topic(help_)} with {SEVERITY_WORDS[help_.severity]}"
                 if cues:
                     return Recommendation(step, Kind.STEP, f"{fits}, and the post touches on it.", cues[0])
                 reason = f"{fits}, as others do; they take turns from post to post."
-                return Recommendation(step, Kind.STEP, reason, self._place_of(listed[step]))
+                return Recommendation(step, Kind.STEP, reason, self._place_of(help_.disorder))
             if cues:
                 return Recommendation(step, Kind.STEP, "The post touches on it.", cues[0])
             reason = "Staying safe comes first." if among else "Nothing in the post points to anything more exact."
@@ -369,9 +379,9 @@ class _Reading:
         return {each for each in cued if self._may_be_named(each)}
 
     def _may_be_named(self, cued: str) -> bool:
-        """Whether this step or therapy may be printed today and fits without a cue or has one in the post."""
+        """Whether this step or therapy may be printed today, is right here, and needs no cue or has one in the post."""
         record = self._catalogue.find(cued)
-        if not isinstance(record, Cued) or not record.printable(self._today):
+        if not isinstance(record, Cued) or not record.printable(self._today) or not self._is_for_this(record):
             return False
         return not record.needs_cue or cued in self._cues
 

@@ -59,6 +59,12 @@ class Channel(StrEnum):
     CHAT = "chat"
 
 
+class Circumstance(StrEnum):
+    """What may be so in a post, and makes some advice the wrong one."""
+
+    VIOLENCE = "violence"
+
+
 class Situation(StrEnum):
     """What a guidance card is for."""
 
@@ -158,11 +164,13 @@ class Guideline(Record):
 class Advice(Record):
     """Something that may help: the guidelines (by id) it rests on, what it is not for, and how easy it is to read.
 
-    `reading_age` is the age in years from which its words are easy; `bot.vetting` measures it.
+    `not_for` says it to people; `not_with` is what of that a post can show, and then it is not named. `reading_age` is the
+    age in years from which its words are easy; `bot.vetting` measures it.
     """
 
     guidelines: Annotated[tuple[Identity, ...], Field(min_length=1)]
     not_for: Words
+    not_with: tuple[Circumstance, ...] = ()
     reading_age: ReadingAge
 
 

@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bot.recommendations import MOST, OFFERED, Counsel, Kind, counsel, general_counsel, reordered
-from bot.resources import Catalogue, Cued, Line, Record, Situation, Therapy
+from bot.resources import Advice, Catalogue, Circumstance, Cued, Line, Record, Situation, Therapy
 from bot.statements import statements
 from models.assessment import Assessment, Evidence, Ordinal
 from models.crisis_terms import CrisisTerms
@@ -47,6 +47,15 @@ def assessment(
 
 def advise(text: str, given_: Assessment, level: Level = Level.URGENT, today: date = TODAY) -> Counsel:
     return counsel(Document("", text), given_, level, CATALOGUE, today)
+
+
+def offered(text: str, given_: Assessment, level: Level = Level.URGENT) -> Counsel:
+    return counsel(Document("", text), given_, level, CATALOGUE, TODAY, OFFERED)
+
+
+def not_with(identity: str) -> tuple[Circumstance, ...]:
+    record = CATALOGUE.find(identity)
+    return record.not_with if isinstance(record, Advice) else ()
 
 
 def ids(given_: Counsel) -> list[str]:
@@ -96,6 +105,32 @@ def test_the_words_of_a_post_choose_among_what_fits() -> None:
     assert first.id == "after-a-nightmare"
     assert text[first.evidence.start : first.evidence.end] == "nightmares"
     assert "trauma and its memories" in first.reason
+
+
+AMONG_THOSE_AT_HOME = {
+    "eating-family-therapy", "interpersonal-therapy", "bipolar-family", "psychosis-family", "first-weeks-apart",
+    "prolonged-exposure", "after-a-nightmare",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("disorder", "text"),
+    [
+        (Disorder.EATING_DISORDER, "My dad hits me and my mum too. I purge after dinner"),
+        (Disorder.DEPRESSION, "My husband hits me. We argue and fight with him, a divorce, my ex, no contact"),
+        (Disorder.BIPOLAR, "My husband hits me, my mum and my kids know"),
+        (Disorder.SCHIZOPHRENIA, "My mum hits me, my brother and my sister see it"),
+        (Disorder.PTSD, "My boyfriend chokes me, nightmares, the same dream"),
+    ],
+)
+def test_what_is_not_for_a_violent_home_is_not_named_in_one(disorder: Disorder, text: str) -> None:
+    """Whatever cue of it stands in the post: no session with those at home, and no step back towards them."""
+    for severity in Severity:
+        for level in (Level.WATCH, Level.CRISIS):
+            found = ids(offered(text, assessment(disorder, severity=severity), level))
+            assert not set(found) & AMONG_THOSE_AT_HOME
+            assert not [each for each in found if Circumstance.VIOLENCE in not_with(each)]
+            assert "safe-at-home" in found
 
 
 def test_equals_take_turns() -> None:
