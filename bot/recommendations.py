@@ -14,7 +14,7 @@ from enum import StrEnum
 
 from bot.circumstances import circumstances
 from bot.policy import RISK_WORDS, SEVERITY_WORDS
-from bot.resources import Advice, Audience, Card, Catalogue, Cued, Directory, Help, Line, Situation, Step
+from bot.resources import Advice, Audience, Card, Catalogue, Circumstance, Cued, Directory, Help, Line, Situation, Step
 from bot.statements import Ask, Span, Statements, statements
 from models.assessment import Assessment
 from models.crisis_terms import SOURCE
@@ -56,7 +56,6 @@ _AUDIENCE_WORDS: Mapping[Audience, str] = {
 
 # Where staying safe is the task. One of them is named beside the line.
 _FOR_SAFETY = ("make-it-safer", "plan-for-hard-hours", "tell-one-person")
-_FOR_CALM_DAYS = ("plan-for-hard-hours",)
 _THERAPIES_FOR_SAFETY = ("safety-planning", "self-harm-therapy", "dbt-skills")
 
 # For nights without sleep, whatever the topic; but who is in a high may hardly need any.
@@ -146,9 +145,12 @@ def general_counsel(level: Level, catalogue: Catalogue, today: date) -> Counsel:
         return Counsel(card=card)
     why = "A person who answers now comes first."
     first = [Recommendation(each.id, Kind.LINE, why, Span(0, 0)) for each in catalogue.directories(today)[:1]]
-    safe = (step for step in _FOR_SAFETY if step not in _FOR_CALM_DAYS)
-    steps = [step for step in safe if (record := catalogue.find(step)) and record.printable(today)]
-    then = [Recommendation(step, Kind.STEP, "Staying safe comes first.", Span(0, 0)) for step in steps]
+    steps = [step for step in catalogue.steps(today) if step.id in _FOR_SAFETY]
+    then = [
+        Recommendation(step.id, Kind.STEP, "Staying safe comes first.", Span(0, 0))
+        for step in sorted(steps, key=lambda step: _FOR_SAFETY.index(step.id))
+        if Circumstance.EMERGENCY not in step.not_with
+    ]
     return Counsel(tuple([*first, *then][:MOST]), card)
 
 
@@ -183,13 +185,20 @@ class _Reading:
         self.topics = _topics(assessment)
         self._catalogue = catalogue
         self._today = today
-        self.circumstances = frozenset(circumstances(self.stated))
+        self.circumstances = frozenset(self._circumstances())
         helps = (self._help_for(topic, catalogue) for topic in self.topics)
         self._helps = tuple(help_ for help_ in helps if help_.printable(today))
         self._cues = {
             record: [Span(*place) for place in places.values()]
             for record, places in catalogue.cues_in(self.text[:LONGEST_TEXT]).items()
         }
+
+    def _circumstances(self) -> Iterator[Circumstance]:
+        yield from circumstances(self.stated)
+        if self.in_danger:
+            yield Circumstance.DANGER
+        if self.is_emergency:
+            yield Circumstance.EMERGENCY
 
     def _help_for(self, topic: Disorder, catalogue: Catalogue) -> Help:
         """The entry for the topic at its severity, or at the next one that is for such circumstances; else the last."""
@@ -283,8 +292,7 @@ class _Reading:
     def _first_aid(self) -> Collection[str]:
         if Ask.HELPER in self.stated.asks:
             return _ANSWERS[Ask.HELPER]
-        safety = [step for step in _FOR_SAFETY if not (self.is_emergency and step in _FOR_CALM_DAYS)]
-        return (*safety, *self._for_audience())
+        return (*_FOR_SAFETY, *self._for_audience())
 
     def _for_audience(self) -> dict[str, Audience]:
         return {step: audience for audience, step in _FIRST_FOR.items() if audience in self.stated.audiences}
@@ -320,8 +328,11 @@ class _Reading:
             place = self._riskiest() if therapy in _THERAPIES_FOR_SAFETY else about
             return Recommendation(therapy, Kind.THERAPY, f"{why[therapy]}{more}.", place)
 
-        best_first = sorted(fitting, key=lambda each: (self._weight(each), self._turn(each)), reverse=True)
-        return [named(therapy) for therapy in best_first]
+        def fit(therapy: str) -> tuple[bool, int, bytes]:
+            is_first = self.is_crisis and therapy in _THERAPIES_FOR_SAFETY
+            return (is_first, self._weight(therapy), self._turn(therapy))
+
+        return [named(therapy) for therapy in sorted(fitting, key=fit, reverse=True)]
 
     def _whys(self) -> Iterator[tuple[str, str]]:
         """Every therapy that fits the post, with the reason."""

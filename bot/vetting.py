@@ -255,6 +255,9 @@ def _words(pattern: str) -> re.Pattern[str]:
 
 # Which words of `not_for` want one of which values in `not_with`.
 _RULED_OUT = {
+    (Circumstance.DANGER, Circumstance.EMERGENCY, Circumstance.VIOLENCE): _words(
+        r"danger|dying|(?:not|staying)(?: be)? safe|end(?:ing)? (?:it|one's life)|wish to follow"
+    ),
     (Circumstance.VIOLENCE,): _words(
         r"violen\w+|(?:do|bring) harm|danger (?:in the home|that goes on)|to control|used against|"
         r"(?:home|places?|people)\b[^.]*\bnot safe"

@@ -107,6 +107,11 @@ def test_the_words_of_a_post_choose_among_what_fits() -> None:
     assert "trauma and its memories" in first.reason
 
 
+NOT_IN_DANGER = {
+    "guided-self-help-worry", "guided-self-help-mood", "let-thoughts-be", "one-small-thing", "be-a-friend-to-self",
+    "put-it-into-words", "depression-moderate",
+}  # fmt: skip
+NOT_IN_AN_EMERGENCY = {"plan-for-hard-hours", "ask-before-changing", "first-call-for-therapy", "cbt-worry"}
 AMONG_THOSE_AT_HOME = {
     "eating-family-therapy", "interpersonal-therapy", "bipolar-family", "psychosis-family", "first-weeks-apart",
     "prolonged-exposure", "after-a-nightmare",
@@ -131,6 +136,42 @@ def test_what_is_not_for_a_violent_home_is_not_named_in_one(disorder: Disorder, 
             assert not set(found) & AMONG_THOSE_AT_HOME
             assert not [each for each in found if Circumstance.VIOLENCE in not_with(each)]
             assert "safe-at-home" in found
+
+
+@pytest.mark.parametrize("risk", list(Risk)[1:])
+@pytest.mark.parametrize(
+    ("disorder", "text"),
+    [
+        (
+            Disorder.ANXIETY,
+            "I need to find a therapist. Any workbook or app, self help, an online course? What if, worry",
+        ),
+        (Disorder.OCD, "intrusive, awful thoughts, unwanted thoughts, images in my head"),
+        (
+            Disorder.DEPRESSION,
+            "self help, workbook, no motivation, numb, pointless, hate myself, worthless. Need to vent",
+        ),
+        (Disorder.BIPOLAR, "my exams, he died, I miss him, pills, my meds? Just diagnosed"),
+    ],
+)
+def test_what_is_not_for_thoughts_of_dying_is_not_named_beside_them(risk: Risk, disorder: Disorder, text: str) -> None:
+    """Whatever cue of it stands in the post, at whatever level, on offer or named."""
+    for severity in Severity:
+        for level in (Level.URGENT, Level.CRISIS):
+            found = ids(offered(text, assessment(disorder, severity=severity, risk=risk), level))
+            for each in found:
+                assert Circumstance.DANGER not in not_with(each)
+                assert risk < Risk.BEHAVIOR or Circumstance.EMERGENCY not in not_with(each)
+            assert not set(found) & NOT_IN_DANGER
+            assert risk < Risk.BEHAVIOR or not set(found) & NOT_IN_AN_EMERGENCY
+
+
+def test_a_language_model_is_told_what_a_record_is_not_for() -> None:
+    """It could drop none that does not fit if it saw only what each is good for."""
+    assert CATALOGUE.words("let-thoughts-be").endswith(
+        "Not for: Wishes to end one's life. Those are to be told to someone, today."
+    )
+    assert "Not for: A home where there is violence." in CATALOGUE.words("bipolar-family")
 
 
 def test_equals_take_turns() -> None:
@@ -444,6 +485,7 @@ def test_whatever_is_judged_only_vetted_records_are_named(
         record = CATALOGUE.find(each.id)
         assert record is not None
         assert record.printable(today)
+        assert Circumstance.DANGER not in not_with(each.id) or given_.risk.level is Risk.NONE
         assert 0 <= each.evidence.start <= each.evidence.end <= len(document.text)
         assert re.fullmatch(r"[A-Za-z ,.;:'0-9-]+", each.reason)
         assert "xylophonist" not in each.reason

@@ -62,6 +62,7 @@ def test_the_shipped_catalogue_keeps_every_rule() -> None:
         ("disorders.toml", 'severity = "mild"', 'severity = "severe"', "depression-mild", "one entry of help"),
         ("disorders.toml", '"guided-self-help-mood"', '"snake-oil"', "depression-minimal", "snake-oil"),
         ("steps.toml", 'not_for = "', 'not_for = "A home with violence. ', "sleep-rhythm", "lacks violence"),
+        ("steps.toml", 'not_for = "', 'not_for = "Thoughts of dying. ', "sleep-rhythm", "lacks danger or emergency"),
         ("therapies.toml", 'not_for = "', 'not_for = "A home with violence. ', "behavioural-activation", "violence"),
         ("disorders.toml", 'not_for = "', 'not_for = "It is not for danger that goes on. ', MINIMAL, "lacks violence"),
         ("guidelines.toml", 'number = "NG222"', 'number = "the new one"', "nice-ng222", "number"),
