@@ -194,7 +194,8 @@ class _Reading:
         }
 
     def _circumstances(self) -> Iterator[Circumstance]:
-        yield from circumstances(self.stated)
+        possible = [each for each, chance in self.assessment.disorders.items() if chance >= _POSSIBLE]
+        yield from circumstances(self.text[:LONGEST_TEXT], self.stated, possible)
         if self.in_danger:
             yield Circumstance.DANGER
         if self.is_emergency:

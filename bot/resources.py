@@ -65,6 +65,10 @@ class Circumstance(StrEnum):
     DANGER = "danger"
     EMERGENCY = "emergency"
     VIOLENCE = "violence"
+    FAINTS = "faints"
+    HIGH = "high"
+    EATING = "eating"
+    DRINKS_DAILY = "drinks_daily"
 
 
 class Situation(StrEnum):
@@ -166,8 +170,8 @@ class Guideline(Record):
 class Advice(Record):
     """Something that may help: the guidelines (by id) it rests on, what it is not for, and how easy it is to read.
 
-    `not_for` says it to people; where a post shows one of `not_with`, the advice is not named. `reading_age` is the age in
-    years from which its words are easy; `bot.vetting` measures it.
+    `not_for` says it to people; where a post shows one of `not_with`, the advice is not named. `reading_age` is the age
+    in years from which its words are easy; `bot.vetting` measures it.
     """
 
     guidelines: Annotated[tuple[Identity, ...], Field(min_length=1)]

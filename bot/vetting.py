@@ -262,6 +262,10 @@ _RULED_OUT = {
         r"violen\w+|(?:do|bring) harm|danger (?:in the home|that goes on)|to control|used against|"
         r"(?:home|places?|people)\b[^.]*\bnot safe"
     ),
+    (Circumstance.FAINTS,): _words(r"faint(?:s|ing)|chest"),
+    (Circumstance.HIGH,): _words(r"(?:a|so) high|(?:almost )?no (?:need for )?sleep|episode"),
+    (Circumstance.EATING,): _words(r"exercise|moving"),
+    (Circumstance.DRINKS_DAILY,): _words(r"drinks|drinking"),
 }
 
 _CLINICAL = "sounds clinical or names a condition"

@@ -166,6 +166,52 @@ def test_what_is_not_for_thoughts_of_dying_is_not_named_beside_them(risk: Risk, 
             assert risk < Risk.BEHAVIOR or not set(found) & NOT_IN_AN_EMERGENCY
 
 
+HELD_BACK = [
+    ("No sleep for four days and I feel amazing, so much energy", [Disorder.BIPOLAR], {"sleep-rhythm", "mood-note"}),
+    ("I don't need sleep, I’ve never felt better. no sleep", [], {"sleep-rhythm", "cbt-insomnia"}),
+    ("Manic again, awake for three days, cannot sleep", [Disorder.BIPOLAR], {"sleep-rhythm", "bipolar-low-therapy"}),
+    ("drinking a litre of vodka every day, always drunk", [Disorder.DEPRESSION], {"less-alcohol"}),
+    ("All day there is booze in my coffee", [Disorder.DEPRESSION], {"less-alcohol"}),
+    ("panic attack, heart pounding, chest tight, I fainted twice", [Disorder.ANXIETY],
+     {"slow-breath", "anxiety-minimal", "anxiety-mild", "anxiety-moderate", "applied-relaxation"}),
+    ("I purge and I pass out", [Disorder.EATING_DISORDER], {"eat-by-the-clock", "cbt-ed", "eating_disorder-mild"}),
+    ("running, the gym, exercise, sluggish, stuck inside", [Disorder.EATING_DISORDER, Disorder.DEPRESSION],
+     {"group-exercise", "move-a-little"}),
+    ("I am 45 and I get bullied at work, they laugh at me", [], {"tell-a-grown-up"}),
+    ("I broke down in the car again", [], {"money-talk"}),
+    ("I am in pain, emotionally, since he died", [], {"pace-with-pain"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "topics", "never"), HELD_BACK, ids=[text for text, *_ in HELD_BACK])
+def test_what_a_post_shows_holds_back_what_is_not_for_it(text: str, topics: list[Disorder], never: set[str]) -> None:
+    """A high, daily drinking, fainting, exercise beside trouble with food, an adult: whosever turn it is."""
+    for severity in Severity:
+        for number in range(5):
+            assert not never & set(
+                ids(offered(f"{text} {number}", assessment(*topics, severity=severity), Level.WATCH))
+            )
+
+
+@pytest.mark.parametrize(
+    ("text", "topic", "named"),
+    [
+        ("I am drinking too much wine", Disorder.DEPRESSION, "less-alcohol"),
+        ("every day is grey. I am drinking too much wine", Disorder.DEPRESSION, "less-alcohol"),
+        ("I can't sleep, insomnia", Disorder.DEPRESSION, "sleep-rhythm"),
+        ("it takes so much energy to get up, no motivation, out of bed", Disorder.DEPRESSION, "behavioural-activation"),
+        ("a crash, low again, can't get out of bed", Disorder.BIPOLAR, "bipolar-low-therapy"),
+        ("panic, a wave of panic, heart racing, faint voices outside", Disorder.ANXIETY, "slow-breath"),
+        ("my classmates laugh at me", Disorder.AUTISM, "tell-a-grown-up"),
+        ("i'm broke, and the rent", Disorder.ANXIETY, "money-talk"),
+        ("I relapsed and cut again", Disorder.DEPRESSION, "make-it-safer"),
+    ],
+)
+def test_what_is_right_is_still_named(text: str, topic: Disorder, named: str) -> None:
+    """A word alone holds nothing back."""
+    assert named in ids(offered(text, assessment(topic, severity=Severity.MODERATE)))
+
+
 def test_a_language_model_is_told_what_a_record_is_not_for() -> None:
     """It could drop none that does not fit if it saw only what each is good for."""
     assert CATALOGUE.words("let-thoughts-be").endswith(
