@@ -68,6 +68,12 @@ _WORDS: Mapping[Circumstance, re.Pattern[str]] = {
         r"(?:can't|cant|cannot|not|couldn't) keep (?:\w+ )?down|keep(?:ing)? nothing down",
         r"(?:cough|vomit|throw|spit)\w* (?:up )?blood|threw up blood",
     ),
+    Circumstance.LOSS: _any(
+        r"died|dead|stillb\w+|miscarr\w+|ectopic|no heartbeat|passed away|funeral|buried|terminat\w+|abortion",
+        r"(?:lost|losing|loss of) (?:the |my |our |a |an |her |him |this |another )?(?:\w+ )?"
+        r"(?:bab(?:y|ies)|pregnancy|pregnancies|twins?|child|son|daughter)",
+        r"lost (?:her|him|them|it) at (?:\w+ )?(?:weeks?|\d\d?|birth)",
+    ),
     Circumstance.DRINKS_DAILY: _any(
         rf"(?:{_DRINK}){_NEAR}(?:{_DAILY})",
         rf"(?:{_DAILY}){_NEAR}(?:{_DRINK})",

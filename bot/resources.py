@@ -69,6 +69,7 @@ class Circumstance(StrEnum):
     HIGH = "high"
     EATING = "eating"
     DRINKS_DAILY = "drinks_daily"
+    LOSS = "loss"
 
 
 class Situation(StrEnum):

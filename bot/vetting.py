@@ -265,6 +265,7 @@ _RULED_OUT = {
     (Circumstance.FAINTS,): _words(r"faint(?:s|ing)|chest"),
     (Circumstance.HIGH,): _words(r"(?:a|so) high|(?:almost )?no (?:need for )?sleep|episode"),
     (Circumstance.EATING,): _words(r"exercise|moving"),
+    (Circumstance.LOSS,): _words(r"loss|lost|died"),
     (Circumstance.DRINKS_DAILY,): _words(r"drinks|drinking"),
 }
 

@@ -64,6 +64,7 @@ def test_the_shipped_catalogue_keeps_every_rule() -> None:
         ("steps.toml", 'not_for = "', 'not_for = "A home with violence. ', "sleep-rhythm", "lacks violence"),
         ("steps.toml", 'not_for = "', 'not_for = "Thoughts of dying. ', "sleep-rhythm", "lacks danger or emergency"),
         ("steps.toml", 'not_with = ["faints"]', "", "slow-breath", "not_for says 'chest', and not_with lacks faints"),
+        ("steps.toml", 'not_with = ["high", "loss"]', 'not_with = ["high"]', "share-the-nights", "lacks loss"),
         ("steps.toml", 'not_with = ["high"]', "", "sleep-rhythm", "lacks high"),
         ("steps.toml", 'not_with = ["drinks_daily"]', "", "less-alcohol", "lacks drinks_daily"),
         ("therapies.toml", 'not_with = ["eating"]', "", "group-exercise", "lacks eating"),
