@@ -248,13 +248,13 @@ class _Reading:
     def recommendations(self, most: int) -> tuple[Recommendation, ...]:
         """The choice, the first one first."""
         if self.is_crisis:
-            first = [*self._lines()[:1], *self._lines_for_audience()[:1]]
-            chosen = [*first, *self._steps(self._first_aid())[:1], *self._care(), *self._steps()]
+            lines = [*self._lines()[:1], *self._lines_for_audience()[:1]]
+            first_aid = self._steps(self._first_aid())
+            chosen = [*lines, *first_aid[:1], *self._care_and(first_aid[1:]), *self._steps()]
         else:
             steps = self._steps()
-            care = list(self._care())
             lines = [*self._lines_for_audience()[:1], *self._lines_for_care()[:1]]
-            chosen = [*steps[:1], *lines, *care, *steps[1:]]
+            chosen = [*steps[:1], *lines, *self._care_and(steps[1:])]
         unique = {each.id: each for each in chosen}
         return tuple(unique.values())[:most]
 
@@ -297,6 +297,13 @@ class _Reading:
 
     def _for_audience(self) -> dict[str, Audience]:
         return {step: audience for audience, step in _FIRST_FOR.items() if audience in self.stated.audiences}
+
+    def _care_and(self, steps: Sequence[Recommendation]) -> list[Recommendation]:
+        """Care before further steps; in danger without a topic no care is nearer than a step, and they take turns."""
+        both = [*self._care(), *steps]
+        if self._helps or not self.in_danger:
+            return both
+        return sorted(both, key=lambda each: (self._weight(each.id), self._turn(each.id)), reverse=True)
 
     def _care(self) -> Iterator[Recommendation]:
         """Whom to see, and which therapy to know of, for the topics of the post."""
@@ -352,7 +359,7 @@ class _Reading:
         if Ask.HELPER in self.stated.asks:
             listed = {}  # those would be for the other person
         fitting = self._nameable(among or {*listed, *self._pointed_at(listed), *answers, *for_audience})
-        fitting = fitting or self._nameable(() if among else _FOR_ANYBODY)
+        fitting = fitting or self._nameable(() if among else _FOR_SAFETY if self.in_danger else _FOR_ANYBODY)
 
         def fit(step: str) -> tuple[bool, int, bytes]:
             weight = min(len(self._cues.get(step, ())), _CUES_COUNTED) + (step in listed)
@@ -373,8 +380,9 @@ class _Reading:
                 return Recommendation(step, Kind.STEP, reason, self._place_of(help_.disorder))
             if cues:
                 return Recommendation(step, Kind.STEP, "The post touches on it.", cues[0])
-            reason = "Staying safe comes first." if among else "Nothing in the post points to anything more exact."
-            return Recommendation(step, Kind.STEP, reason, self._whole)
+            if among or self.in_danger:
+                return Recommendation(step, Kind.STEP, "Staying safe comes first.", self._riskiest())
+            return Recommendation(step, Kind.STEP, "Nothing in the post points to anything more exact.", self._whole)
 
         return [named(step) for step in sorted(fitting, key=fit, reverse=True)]
 

@@ -427,6 +427,18 @@ def test_what_is_for_danger_is_named_only_in_danger() -> None:
     assert named.reason.startswith("It is made for times when staying safe is hard")
 
 
+def test_a_sign_of_risk_without_a_topic_gets_a_step_for_safety_and_no_therapy_for_self_harm() -> None:
+    """A programme for those who hurt themselves is for a post that speaks of it; a sign of risk is no such word."""
+    risky = assessment(risk=Risk.INDICATOR)
+    found = [advise(f"so {number}.", risky).recommendations for number in range(20)]
+    steps = {"make-it-safer", "plan-for-hard-hours", "tell-one-person"}
+    assert {step.id for step, *_ in found} == steps
+    assert {step.reason for step, *_ in found} == {"Staying safe comes first."}
+    assert {each.id for _, *others in found for each in others} == {*steps, "safety-planning"}
+    cut = {each for number in range(9) for each in ids(advise(f"I relapsed and cut again {number}", risky))}
+    assert {"make-it-safer", "self-harm-therapy", "dbt-skills"} <= cut
+
+
 def test_nights_without_sleep_get_their_therapy_but_in_a_high() -> None:
     """Its cue is enough, with a topic or without; who hardly needs sleep in a high is not told of it."""
     text = "insomnia, I can't sleep, no sleep"
