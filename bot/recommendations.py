@@ -449,11 +449,13 @@ def _topics(assessment: Assessment) -> tuple[Disorder, ...]:
 
 
 def _doubts(post: _Reading) -> Iterator[str]:
-    """What a moderator should know that the bot does not."""
+    """What a moderator should know that the bot does not, the weightiest first: more than three are not told."""
     assessment = post.assessment
     if assessment.language not in (None, TRAINED):
         name = NAMES.get(assessment.language or "", "another language")
         yield f"What it says: it is in {name}, which the model was not trained on."
+    if Ask.HELPER in post.stated.asks:
+        yield "Whom it is about: it may be somebody else, and both may need care."
     if assessment.disputed:
         yield "Dictionary and model disagree about whether there is any risk."
     dying = assessment.risk.at_least(Risk.IDEATION)
@@ -467,5 +469,3 @@ def _doubts(post: _Reading) -> Iterator[str]:
     sure = assessment.severity.probs.get(assessment.severity.level, 0.0)
     if sure < 0.6:
         yield f"How heavy it is: {SEVERITY_WORDS[assessment.severity.level]} is its best guess."
-    if Ask.HELPER in post.stated.asks:
-        yield "Whom it is about: it may be somebody else, and both may need care."

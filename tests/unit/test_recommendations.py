@@ -466,7 +466,7 @@ def test_every_record_is_named_for_some_post(record: Record) -> None:
 
 
 def test_doubts_say_what_the_bot_does_not_know() -> None:
-    """A dispute, a risk in between, no topic, and a weight it guessed."""
+    """A dispute, a risk in between, no topic, and a weight it guessed; before those, whom it is about."""
     unsure = Assessment(
         relevance=0.6,
         disorders=dict.fromkeys(Disorder, 0.1),
@@ -480,6 +480,10 @@ def test_doubts_say_what_the_bot_does_not_know() -> None:
     assert doubts[0] == "Dictionary and model disagree about whether there is any risk."
     assert "40%" in doubts[1]
     assert len(doubts) == 3
+    about_another = dataclasses.replace(unsure, language="de")
+    doubts = advise("How do I help my brother? He says he wants to die", about_another).doubts
+    assert doubts[1] == "Whom it is about: it may be somebody else, and both may need care."
+    assert doubts[2] == "Dictionary and model disagree about whether there is any risk."
     assert advise("x", assessment(Disorder.OCD)).doubts == ()
 
 
