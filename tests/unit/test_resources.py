@@ -208,6 +208,11 @@ def test_an_expired_record_is_not_printed() -> None:
     assert CATALOGUE.steps(far) == ()
 
 
+def test_a_clock_that_is_behind_silences_no_line() -> None:
+    """A day before anybody looked at a record is no reason to leave a crisis without it; the linter tells of it."""
+    assert CATALOGUE.crisis_lines("GB", date(2020, 1, 1)) == CATALOGUE.crisis_lines("GB", TODAY)
+
+
 def test_a_draft_is_not_printed(folder: Path) -> None:
     """A record that nobody reviewed stays in the file."""
     catalogue = Catalogue.load(add(folder, LINE.replace('"reviewed"', '"draft"')))
