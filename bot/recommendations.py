@@ -100,8 +100,9 @@ class Recommendation:
 
 @dataclass(frozen=True, slots=True)
 class Counsel:
-    """What the moderators of one post are told: at most three recommendations, a guidance card, and doubts in words.
+    """What the moderators of one post are told: recommendations, the best first, a guidance card, and doubts in words.
 
+    There are at most three recommendations, or as many as were asked for where a model is to choose among them.
     `chosen_by` names the language model that put the recommendations in this order, with its reasons by id; both are
     empty when none did.
     """
@@ -327,14 +328,16 @@ class _Reading:
         fitting = [therapy for therapy in why if self._may_be_named(therapy)]
         about = self._place_of(self._helps[0].disorder) if self._helps else self._whole
 
+        of_another = " This is for whom it is about." if Ask.HELPER in self.stated.asks else ""
+
         def named(therapy: str) -> Recommendation:
             if cues := self._cues.get(therapy):
-                reason = f"{why[therapy]}, and the post touches on what it is for."
+                reason = f"{why[therapy]}, and the post touches on what it is for.{of_another}"
                 return Recommendation(therapy, Kind.THERAPY, reason, cues[0])
             others = len(fitting) - 1
             more = f"; {others} more fit as well, and they take turns from post to post" if others else ""
             place = self._riskiest() if therapy in _THERAPIES_FOR_SAFETY else about
-            return Recommendation(therapy, Kind.THERAPY, f"{why[therapy]}{more}.", place)
+            return Recommendation(therapy, Kind.THERAPY, f"{why[therapy]}{more}.{of_another}", place)
 
         def fit(therapy: str) -> tuple[bool, int, bytes]:
             is_first = self.is_crisis and therapy in _THERAPIES_FOR_SAFETY

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from bot.circumstances import circumstances
 from bot.recommendations import MOST, OFFERED, Counsel, Kind, counsel, general_counsel, reordered
 from bot.resources import Advice, Catalogue, Circumstance, Cued, Line, Record, Situation, Therapy
 from bot.statements import statements
@@ -260,6 +261,8 @@ def test_a_helper_is_not_told_to_help_themselves_as_if_they_were_the_other() -> 
     assert set(steps) <= {"listen-first", "helper-rests-too"}
     professional = next(each for each in given_.recommendations if each.kind is Kind.PROFESSIONAL)
     assert professional.reason.endswith("This is for whom it is about.")
+    therapy = next(each for each in given_.recommendations if each.kind is Kind.THERAPY)
+    assert therapy.reason.endswith("This is for whom it is about.")
 
 
 def test_a_crisis_gets_the_line_of_the_country_it_states() -> None:
@@ -506,6 +509,7 @@ WEIRD = st.text(max_size=200) | st.lists(
     st.sampled_from(
         ["i want to die ", "my friend ", "i live in ", "Ireland ", "two tours ", "my meds? ", "vent. ", "nightmares ",
          "I'm in the US. ", "15F, UK ", "I am a veteran. ",
+         "no sleep, I feel amazing ", "I fainted ", "drinking every day ", "we lost the baby, a newborn ",
          "xylophonist ", "\ud800", "\u202e", "’", "İ", "\x00", "calories ", "my wife hits me ", "i'm 15 "]
     ),
     max_size=20,
@@ -548,6 +552,7 @@ def test_whatever_is_judged_only_vetted_records_are_named(
     """At most three, each once, printable today, with a place in the post; a crisis has its line first; no quote."""
     document = Document(title, body)
     found = counsel(document, given_, level, CATALOGUE, today)
+    so = set(circumstances(document.text, statements(document.text), ()))
     assert len(found.recommendations) <= MOST
     assert len(set(ids(found))) == len(found.recommendations)
     for each in found.recommendations:
@@ -555,6 +560,7 @@ def test_whatever_is_judged_only_vetted_records_are_named(
         assert record is not None
         assert record.printable(today)
         assert Circumstance.DANGER not in not_with(each.id) or given_.risk.level is Risk.NONE
+        assert not set(not_with(each.id)) & so
         assert 0 <= each.evidence.start <= each.evidence.end <= len(document.text)
         assert re.fullmatch(r"[A-Za-z ,.;:'0-9-]+", each.reason)
         assert "xylophonist" not in each.reason
