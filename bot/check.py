@@ -150,5 +150,9 @@ def _replies(config: Config, today: date) -> Finding:
 
 
 def _dry_run(config: Config) -> Finding:
-    words = "on: nothing will be sent" if config.deliver.dry_run else "off: alerts and approved replies will be sent"
+    words = (
+        "on: nothing will be sent to Reddit or a chat"
+        if config.deliver.dry_run
+        else "off: alerts and approved replies will be sent"
+    )
     return Finding("dry run", True, words)
