@@ -160,10 +160,15 @@ def _counts(examples: Sequence[Example], passes: float) -> Iterator[Sequence[str
     apart = Counter((example.set_name, example.row.source) for example in examples if example.fold is None)
     for (name, source), count in sorted(total.items()):
         kept = apart[name, source]
-        read = APPETITE.get(source, APPETITE.get(name, 1.0)) * passes
-        yield name, source, f"{count:,}", f"{count - kept:,}", f"{read:g} times", f"{kept:,}"
+        read = _times(APPETITE.get(source, APPETITE.get(name, 1.0)) * passes)
+        yield name, source, f"{count:,}", f"{count - kept:,}", read, f"{kept:,}"
     invented = sum(example.set_name == INVENTED for example in examples)
-    yield INVENTED, "our own", f"{invented:,}", f"{invented:,}", f"{APPETITE[INVENTED] * passes:g} times", "0"
+    yield INVENTED, "our own", f"{invented:,}", f"{invented:,}", _times(APPETITE[INVENTED] * passes), "0"
+
+
+def _times(read: float) -> str:
+    """How often the network reads a row; nothing where there is only an encoder that learns nothing."""
+    return f"{read:g} times" if read else ""
 
 
 def _slices(cards: Sequence[Scorecard]) -> Iterator[tuple[Task, str, Slice]]:
