@@ -162,7 +162,7 @@ def _put_together(
         text = _template(folder, parts.words, language).render(values).strip()
     except Exception as error:  # a team's template may hold any mistake
         raise NoVettedWords(f"the template cannot be used: {_in_a_line(error)}") from error
-    return text, lint(text, language, lines)
+    return text, lint(text, language, lines, _first_url(directories), opt_out)
 
 
 def _in_order(ids: Iterable[str], catalogue: Catalogue, today: date) -> list[Line]:
@@ -199,6 +199,10 @@ def _values(
     }
     parts = {name: part.format_map(filled).strip() for name, part in said.items()}
     return {"say": parts, "lines": lines, "level": level.value, "language": language, **filled}
+
+
+def _first_url(directories: Sequence[Directory]) -> str:
+    return directories[0].url if directories else ""
 
 
 def _opt_out_url(community: str) -> str:
@@ -358,7 +362,7 @@ def _rendered(folder: Path | None, catalogue: Catalogue, today: date) -> Iterato
             for lines in _situations(catalogue, today, language):
                 community = _LONG_NAME if lines else ""
                 values = _values(level, language, community, lines, directories, _opt_out_url(community))
-                for breach in _lint_rendered(template, values, language, lines):
+                for breach in _lint_rendered(template, values, language, lines, _first_url(directories)):
                     yield Refusal(template.name or "", breach)
 
 
@@ -372,10 +376,10 @@ def _situations(catalogue: Catalogue, today: date, language: str) -> Iterable[li
 
 
 def _lint_rendered(
-    template: Template, values: Mapping[str, object], language: str, lines: Iterable[str]
+    template: Template, values: Mapping[str, object], language: str, lines: Collection[str], directory: str
 ) -> list[Breach]:
     try:
-        return lint(template.render(values).strip(), language, lines)
+        return lint(template.render(values).strip(), language, lines, directory, str(values["opt_out"]))
     except Exception as error:
         return [Breach(Rule.TEMPLATE, _in_a_line(error))]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
@@ -59,11 +59,13 @@ class Breach:
         return f"breaks the rule “{self.rule}”" + (f": “{self.found}”" if self.found else "")
 
 
-def lint(text: str, language: str = ENGLISH, lines: Iterable[str] = ()) -> list[Breach]:
+def lint(
+    text: str, language: str = ENGLISH, lines: Collection[str] = (), directory: str = "", opt_out: str = ""
+) -> list[Breach]:
     """What a whole reply breaks; empty when it keeps every rule.
 
     `lines` are the crisis lines in it, as they were put into words from the catalogue: what stands in those is vetted
-    there.
+    there. `directory` and `opt_out` are the addresses that it may name as help, beside a line, and as the way out.
     """
     own = text
     for line in lines:
@@ -73,7 +75,8 @@ def lint(text: str, language: str = ENGLISH, lines: Iterable[str] = ()) -> list[
         breaches.append(Breach(Rule.LENGTH, f"{len(text):,}"))
     if (hard := _hard_to_read(own, language)) is not None:
         breaches.append(Breach(Rule.READING, hard))
-    return breaches + [Breach(rule) for rule in _missing(text, language)]
+    shown = _SHOWN_TO_NOBODY.sub("", text)
+    return breaches + [Breach(rule) for rule in _missing(shown, language, lines, directory, opt_out)]
 
 
 def lint_words(text: str, language: str = ENGLISH) -> list[Breach]:
@@ -174,18 +177,41 @@ def _spaced(words: str) -> str:
     return " ".join(_EDGE_QUOTES.sub("", _PAUSES.sub(" ", words)).split())
 
 
-def _missing(text: str, language: str) -> Iterator[Rule]:
-    needed = wording(language).needed
-    links = re.findall(r"\[([^\]]*)\]\(https://([^\s()/]+)[^\s()]*\)", text)
-    if needed.bot not in text:
+# Spoilers, words struck out, comments, code (where no link works), and where a link is defined with its title.
+_SHOWN_TO_NOBODY = re.compile(
+    r">!.*?!<|~~.*?~~|<!--.*?-->|(`+).*?\1|(?:\A|(?<=\n\n))(?: {4}|\t)[^\n]*|^ {0,3}\[[^\]]+\]:.*?(?=\n[ \t]*\n|\Z)",
+    re.DOTALL | re.MULTILINE,
+)
+_WORKING_LINK = re.compile(r"(?<![\\!])\[([^\[\]\\]*\w[^\[\]\\]*)\]\((https://[^\s()]+)\)")
+_END_OF_PARAGRAPH = re.compile(r"\n[ \t]*\n|\n(?=[ \t]*(?:[-*+>#]|\d+[.)])[ \t])")
+_END_OF_CLAUSE = re.compile(r"[.,:;!](?: |$)| - ")
+
+
+def _missing(shown: str, language: str, lines: Iterable[str], directory: str, opt_out: str) -> Iterator[Rule]:
+    needed, links = wording(language).needed, _WORKING_LINK.findall(shown)
+    ways_out = [words for words, address in links if needed.opt_out in words and address == opt_out]
+    if not _says(shown, needed.bot, language):
         yield Rule.BOT
-    if not any(needed.opt_out in words for words, _ in links):
+    if not ways_out or not _says(shown, needed.opt_out, language):
         yield Rule.OPT_OUT
-    if needed.emergency not in text:
+    if not _says(shown, needed.emergency, language):
         yield Rule.EMERGENCY
-    elsewhere = [host for words, host in links if needed.opt_out not in words and not host.endswith("reddit.com")]
-    if not elsewhere and not re.search(r"^- \*\*.+: ", text, re.MULTILINE):
+    if not any(line in shown for line in lines) and all(address != directory for _, address in links):
         yield Rule.HELP
+
+
+def _says(shown: str, needed: str, language: str) -> bool:
+    """Whether the words stand in a clause in which nothing before them, or right after, turns them round."""
+    turns_round = re.compile(rf"\b(?:{'|'.join(wording(language).needed.negation)})\b", re.IGNORECASE)
+    words = _as_read(_plain(needed))
+    for paragraph in _END_OF_PARAGRAPH.split(html.unescape(shown)):
+        before, *rest = _as_read(_plain(paragraph)).split(words)
+        for after in rest:
+            beside = (_END_OF_CLAUSE.split(before)[-1], *after.split(maxsplit=1)[:1])
+            if not turns_round.search(" … ".join(beside)):
+                return True
+            before = after
+    return False
 
 
 def prose(text: str) -> str:

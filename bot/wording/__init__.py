@@ -80,11 +80,15 @@ class Never(_Part):
 
 
 class Needed(_Part):
-    """What every reply says somewhere, letter for letter; `opt_out` stands in the text of a link."""
+    """What every reply says somewhere, letter for letter; `opt_out` stands in the text of a link.
+
+    `negation` holds regular expressions of whole words that may not stand before it in the same clause, or right after.
+    """
 
     bot: str
     emergency: str
     opt_out: str
+    negation: Patterns
 
 
 class Wording(Vetted):
