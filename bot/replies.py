@@ -92,14 +92,25 @@ def out_of_date(body: str, catalogue: Catalogue, today: date) -> str:
     for line in catalogue.line:
         if line.printable(today):
             left = left.replace(in_words(line, language), "")
-    for directory in catalogue.directories(today):
-        left = left.replace(directory.url, "")
-    urls = [url for line in catalogue.line for url in (line.chat, line.url) if url]
-    urls += [directory.url for directory in catalogue.directory]
     has_number = any(breach.rule is Rule.NUMBER for breach in lint_words(left, language))
-    if has_number or any(url in left for url in urls) or not wording(language).printable(today):
+    if has_number or _links_to_expired(left, catalogue, today) or not wording(language).printable(today):
         return "something in it may not be printed any more, so it has to be put together again"
     return ""
+
+
+def _links_to_expired(text: str, catalogue: Catalogue, today: date) -> bool:
+    """Whether an address in it belongs to records of the catalogue none of which may be printed today."""
+    printable: dict[str, bool] = {}
+    for line in catalogue.line:
+        for url in filter(None, (line.chat, line.url)):
+            printable[url] = printable.get(url, False) or line.printable(today)
+    for directory in catalogue.directory:
+        printable[directory.url] = printable.get(directory.url, False) or directory.printable(today)
+    for url in sorted(printable, key=len, reverse=True):  # one address may begin with another
+        if url in text and not printable[url]:
+            return True
+        text = text.replace(url, "")
+    return False
 
 
 def out_of_date_by(clock: Clock, catalogue: Catalogue) -> Callable[[str], str]:
@@ -362,7 +373,7 @@ def _rendered(folder: Path | None, catalogue: Catalogue, today: date) -> Iterato
             for lines in _situations(catalogue, today, language):
                 community = _LONG_NAME if lines else ""
                 values = _values(level, language, community, lines, directories, _opt_out_url(community))
-                for breach in _lint_rendered(template, values, language, lines, _first_url(directories)):
+                for breach in _lint_rendered(template, values, language, lines, catalogue, today):
                     yield Refusal(template.name or "", breach)
 
 
@@ -376,12 +387,22 @@ def _situations(catalogue: Catalogue, today: date, language: str) -> Iterable[li
 
 
 def _lint_rendered(
-    template: Template, values: Mapping[str, object], language: str, lines: Collection[str], directory: str
+    template: Template,
+    values: Mapping[str, object],
+    language: str,
+    lines: Collection[str],
+    catalogue: Catalogue,
+    today: date,
 ) -> list[Breach]:
     try:
-        return lint(template.render(values).strip(), language, lines, directory, str(values["opt_out"]))
+        text = template.render(values).strip()
     except Exception as error:
         return [Breach(Rule.TEMPLATE, _in_a_line(error))]
+    broken = lint(text, language, lines, _first_url(catalogue.directories(today)), str(values["opt_out"]))
+    # Words that have expired are not used, so that a file in that language stands idle.
+    if not broken and wording(language).printable(today) and out_of_date(text, catalogue, today):
+        return [Breach(Rule.EXPIRED)]
+    return broken
 
 
 def _in_a_line(error: Exception) -> str:

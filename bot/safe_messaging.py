@@ -44,6 +44,7 @@ class Rule(StrEnum):
     OPT_OUT = "has a link to opt out"
     EMERGENCY = "names the emergency number, in words"
     HELP = "names somewhere to turn"
+    EXPIRED = "nothing of the catalogue that may not be printed today"
     LANGUAGE = "words of your own in a file that names their language"
     TEMPLATE = "a template that can be rendered"
 

@@ -123,6 +123,21 @@ def test_a_reply_is_out_of_date_from_the_day_on_which_something_in_it_expires(la
         assert out_of_date(text, catalogue, TODAY)
 
 
+def test_a_page_of_the_catalogue_may_be_linked_to_until_it_expires(tmp_path: Path) -> None:
+    """A team's own link to it holds no reply back, named or not; from the day on which it expires the check says so."""
+    page = "https://www.supportline.example"
+    (line,) = (each for each in CATALOGUE.line if each.id == "ca-nedic")
+    longer = OWN.replace("Our", f"See [this page]({line.url}) or [that]({page}). Our")
+    folder, expires = folder_of(tmp_path, crisis_en=longer), line.expires_on
+    for country in ("", "GB", "CA"):
+        text = reply(country=country, templates=folder)
+        assert line.url in text
+        assert out_of_date(text, CATALOGUE, TODAY) == ""
+        assert out_of_date(text, CATALOGUE, expires)
+    assert check_templates(folder, CATALOGUE, TODAY) == []
+    assert [each.breach.rule for each in check_templates(folder, CATALOGUE, expires)] == [Rule.EXPIRED]
+
+
 @pytest.mark.parametrize("level", [Level.NONE, Level.UNASSESSED])
 def test_levels_without_vetted_words_get_no_reply(level: Level) -> None:
     """There is no template for a post that is calm or that nobody has read."""
