@@ -317,21 +317,24 @@ _LONG_NAME = "x" * 21  # as long as the name of a subreddit can be
 def check_teams(config: Config, catalogue: Catalogue, today: date) -> list[Refusal]:
     """What is wrong with the templates and links that the watched communities, or all of them, have set."""
     teams = (config.replies, *(config.team(name).replies for name in config.reddit.subreddits))
-    links = [Refusal(url, breach) for url in {team.opt_out_url for team in teams} for breach in lint_words(url)]
-    folders = sorted({team.templates for team in teams if team.templates is not None})
-    return links + [refusal for folder in folders for refusal in check_templates(folder, catalogue, today)]
+    refusals = [Refusal(url, breach) for url in {team.opt_out_url for team in teams} for breach in lint_words(url)]
+    for folder, url in dict.fromkeys((team.templates, team.opt_out_url) for team in teams):
+        if folder is not None:
+            refusals += check_templates(folder, catalogue, today, "" if lint_words(url) else url)
+    return list(dict.fromkeys(refusals))
 
 
-def check_templates(folder: Path | None, catalogue: Catalogue, today: date) -> list[Refusal]:
+def check_templates(folder: Path | None, catalogue: Catalogue, today: date, opt_out_url: str = "") -> list[Refusal]:
     """Every rule that a team's templates break, in any branch, at any level and in any language; empty when none does.
 
-    Each rule once for a file, with the first example. Without a folder, the box's own.
+    Each rule once for a file, with the first example. Without a folder, the box's own; `opt_out_url` is the team's, and
+    empty where it has none.
     """
     if folder is not None and not folder.is_dir():
         return [Refusal(str(folder), Breach(Rule.TEMPLATE, "there is no such folder"))]
     written = (Refusal(path.name, breach) for path in _files(folder) for breach in _source(path))
     refusals: dict[tuple[str, Rule], Refusal] = {}
-    for refusal in (*written, *_rendered(folder, catalogue, today)):
+    for refusal in (*written, *_rendered(folder, catalogue, today, opt_out_url)):
         refusals.setdefault((refusal.file, refusal.breach.rule), refusal)
     return list(refusals.values())
 
@@ -361,7 +364,7 @@ def _source(path: Path) -> Iterator[Breach]:
         yield from lint_words(text, language or ENGLISH)
 
 
-def _rendered(folder: Path | None, catalogue: Catalogue, today: date) -> Iterator[Refusal]:
+def _rendered(folder: Path | None, catalogue: Catalogue, today: date, opt_out_url: str) -> Iterator[Refusal]:
     directories = catalogue.directories(today)
     for level in REPLIED_LEVELS:
         for language in LANGUAGES:
@@ -372,7 +375,7 @@ def _rendered(folder: Path | None, catalogue: Catalogue, today: date) -> Iterato
                 continue
             for lines in _situations(catalogue, today, language):
                 community = _LONG_NAME if lines else ""
-                values = _values(level, language, community, lines, directories, _opt_out_url(community))
+                values = _values(level, language, community, lines, directories, opt_out_url or _opt_out_url(community))
                 for breach in _lint_rendered(template, values, language, lines, catalogue, today):
                     yield Refusal(template.name or "", breach)
 

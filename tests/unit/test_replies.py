@@ -505,6 +505,19 @@ def test_what_the_teams_have_set_is_checked(tmp_path: Path) -> None:
     assert "there is no such folder" in str(refusal)
 
 
+def test_templates_are_put_together_with_the_link_that_the_team_has_set(tmp_path: Path) -> None:
+    """A way out written into a file is right only where it is the one that is set; the longest leaves room for all."""
+    page = "https://example.org/no-thanks"
+    footer = f"I am a bot run by the moderators of {{{{ community }}}}. You can [opt out]({page})."
+    folder = folder_of(tmp_path, crisis_en=OWN.replace("{{ say.footer }}", footer))
+    assert check_teams(Config(replies=Replies(templates=folder, opt_out_url=page)), CATALOGUE, TODAY) == []
+    for url in ("", f"{page}/2"):
+        (refusal,) = check_teams(Config(replies=Replies(templates=folder, opt_out_url=url)), CATALOGUE, TODAY)
+        assert (refusal.file, refusal.breach.rule) == ("crisis.en.md.j2", Rule.OPT_OUT)
+    longest = Replies(opt_out_url=page.ljust(120, "x")).opt_out_url
+    assert check_templates(None, CATALOGUE, TODAY, longest) == []
+
+
 def test_a_long_reply_names_fewer_lines(tmp_path: Path) -> None:
     """Where three lines do not fit, the first ones stay."""
     more = "Our weekly thread is in the sidebar. You can read it when you like. It is made for hard days.\n\n" * 6
