@@ -36,7 +36,7 @@ class Rule(StrEnum):
     QUESTION = "no question"
     USER = "no user named"
     LINK = "links in full, by https, never shortened"
-    HIDDEN = "no hidden characters"
+    HIDDEN = "no hidden characters, no letters of two scripts in a word"
     NUMBER = "no number that is not in the catalogue"
     LENGTH = "fewer than 1,500 characters"
     READING = "easy to read at twelve"
@@ -117,9 +117,14 @@ _REFERENCE = re.compile(r"\]\[([^\]]*)\]")
 _DEFINED = re.compile(r"^ {0,3}\[([^\]]+)\]:", re.MULTILINE)
 _PAUSES = re.compile(r"\.{2,}|[()]")
 _EDGE_QUOTES = re.compile(r"(?<!\w)'|'(?!\w)")
+# Cyrillic and Greek have letters that look like Latin ones.
+_TWO_SCRIPTS = re.compile(
+    r"[^\W\d_]*(?:[a-z\u00c0-\u024f][\u0370-\u052f]|[\u0370-\u052f][a-z\u00c0-\u024f])[^\W\d_]*", re.IGNORECASE
+)
 _ANYWHERE = {
     Rule.QUESTION: re.compile(r"[?¿\u037e\u061f？]"),
     Rule.USER: re.compile(r"(?<!\w)u/\w+", re.IGNORECASE),
+    Rule.HIDDEN: _TWO_SCRIPTS,
     Rule.NUMBER: re.compile(r"\d(?:[ .()-]{0,2}\d){2,}|\d(?: ?[/,:] ?\d){2,}"),
 }
 # A link by any other way than https, or from a service that hides where it goes.
@@ -145,16 +150,17 @@ def _found(text: str, language: str) -> Iterator[tuple[Rule, re.Match[str]]]:
         for rule, pattern in (*_never(language).items(), *_ANYWHERE.items()):
             if match := pattern.search(words):
                 yield rule, match
-    if match := _BAD_LINK.search(plain):
-        yield Rule.LINK, match
+    for rule, pattern in ((Rule.LINK, _BAD_LINK), (Rule.HIDDEN, _TWO_SCRIPTS)):
+        if match := pattern.search(plain):
+            yield rule, match
 
 
 def _plain(text: str) -> str:
     """The text with one character for all that look like it, and none that cannot be seen."""
     seen = "".join(" " if c.isspace() and c != "\n" else c for c in text.translate(_QUOTES) if not _hides(c))
     composed = unicodedata.normalize("NFKC", seen).translate(_DASHES)
-    # Marks that no letter has taken up, such as one that strikes it through.
-    return "".join(c for c in composed if unicodedata.category(c) != "Mn")
+    # Marks that no letter has taken up, such as one that strikes it through or makes a key of a digit.
+    return "".join(c for c in composed if unicodedata.category(c) not in ("Mn", "Me"))
 
 
 def _hides(character: str) -> bool:

@@ -77,6 +77,10 @@ BAD = [
     ("Call 0800 123 456.", Rule.NUMBER),
     ("A \u202eword.", Rule.HIDDEN),
     ("A wo\u3164rd.", Rule.HIDDEN),
+    ("You may feel suicid\u0430l.", Rule.HIDDEN),
+    ("Put the p\u0456lls away.", Rule.HIDDEN),
+    ("You may have d\u03b5pression.", Rule.HIDDEN),
+    ("See https://ex\u0430mple.org for more.", Rule.HIDDEN),
     ("word " * 300, Rule.LENGTH),
     ("Notwithstanding institutional impediments, comprehensive assistance remains available. " * 6, Rule.READING),
 ]
@@ -107,6 +111,7 @@ DISGUISES: dict[str, Callable[[str], str]] = {
     "typographic quotes": lambda text: text.replace("'", "’"),
     "quoted words": lambda text: re.sub(r"\S+", r"“\g<0>”", text),
     "zero width": lambda text: "\u200b".join(text),
+    "circles": lambda text: re.sub(r"[a-z]", "\\g<0>\u20dd", text),
     "struck through": lambda text: re.sub(r"[a-z]", "\\g<0>\u0336", text),
     "full width": lambda text: text.translate(FULL_WIDTH),
 }
