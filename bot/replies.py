@@ -355,13 +355,30 @@ def _source(path: Path) -> Iterator[Breach]:
         yield Breach(Rule.TEMPLATE, _in_a_line(error))
         return
     language = name.groupdict()["language"]
-    shown = [data.data for data in tree.find_all(nodes.TemplateData)]
-    if language is None and (word := re.search(r"[^\W\d_]+", " ".join(shown))):
+    if language is None and (word := re.search(r"[^\W\d_]+", " ".join(_said_by(tree)))):
         yield Breach(Rule.LANGUAGE, word.group())
+    shown = [data.data for data in tree.find_all(nodes.TemplateData)]
     quoted = [const.value for const in tree.find_all(nodes.Const) if isinstance(const.value, str)]
     # What an expression gives is seen when it is put together; in its place stands an address, as in ]({{ opt_out }}).
     for text in ("https://expression ".join(shown), *quoted):
         yield from lint_words(text, language or ENGLISH)
+
+
+# What stands in these is compared, asked for or names a file, and is not said.
+_NOT_SAID = (nodes.Compare, nodes.Test, nodes.Include, nodes.Extends, nodes.Import, nodes.FromImport)
+
+
+def _said_by(node: nodes.Node) -> Iterator[str]:
+    """Every text that may be shown, also where it is quoted in an expression."""
+    if isinstance(node, nodes.TemplateData):
+        yield node.data
+    elif isinstance(node, nodes.Const) and isinstance(node.value, str):
+        yield node.value
+    elif isinstance(node, nodes.Getitem):
+        yield from _said_by(node.node)
+    elif not isinstance(node, _NOT_SAID):
+        for child in node.iter_child_nodes():
+            yield from _said_by(child)
 
 
 def _rendered(folder: Path | None, catalogue: Catalogue, today: date, opt_out_url: str) -> Iterator[Refusal]:

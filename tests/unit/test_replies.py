@@ -418,6 +418,7 @@ Our weekly thread for hard days is in the sidebar.
 
 {{ say.footer }}
 """
+ANY = OWN.replace("Our weekly thread for hard days is in the sidebar.\n\n", "")  # for all languages
 
 
 def test_a_team_may_have_words_of_its_own(tmp_path: Path) -> None:
@@ -425,7 +426,7 @@ def test_a_team_may_have_words_of_its_own(tmp_path: Path) -> None:
     folder = folder_of(
         tmp_path,
         crisis_en=OWN,
-        urgent="{{ say.opening }}\n\n{{ say.safety }}\n\n{% include 'help.md.j2' %}\n\n{{ say.footer }}",
+        urgent=ANY.replace("{{ say.opening }}", "{% if level == 'urgent' %}{{ say['opening'] }}{% endif %}"),
     )
     assert check_templates(folder, CATALOGUE, TODAY) == []
     assert "weekly thread" in reply(templates=folder)
@@ -452,6 +453,10 @@ def test_a_team_may_have_words_of_its_own(tmp_path: Path) -> None:
             Rule.PROMISE,
         ),
         ("crisis", OWN, Rule.LANGUAGE),
+        ("crisis", ANY.replace("{{ say.opening }}", "{{ 'Hello there.' }}"), Rule.LANGUAGE),
+        ("crisis", ANY.replace("{{ say.opening }}", "{% set w = 'Bonjour' %}{{ w }}."), Rule.LANGUAGE),
+        ("crisis", ANY.replace("{{ say.opening }}", "{{ 'So' if level == 'crisis' else '' }}"), Rule.LANGUAGE),
+        ("crisis", ANY.replace("{{ say.opening }}", "{% for w in ['Ja'] %}{{ w }}{% endfor %}"), Rule.LANGUAGE),
         ("crisis_en", OWN.replace("Our", "{{ post.title }} Our"), Rule.TEMPLATE),
         ("crisis_en", OWN.replace("Our", "{{ say.__class__.__mro__ }} Our"), Rule.TEMPLATE),
         ("crisis_en", OWN.replace("Our", "{{ say.update(opening='x') }} Our"), Rule.TEMPLATE),
