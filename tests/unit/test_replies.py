@@ -373,6 +373,12 @@ def test_a_subreddit_that_is_none_is_not_named(name: str) -> None:
     assert name in text if re.fullmatch(r"[A-Za-z0-9_]{2,21}", name) else "the moderators of this community." in text
 
 
+def test_what_stands_for_a_name_fits_the_sentence() -> None:
+    """In German the case of a noun depends on what stands before it."""
+    text = reply(post=Post("abc", "-", None, "", "", None, ""), language="de")
+    assert "betrieben vom Moderationsteam von der Community hier." in text
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_post_is_answered_in_its_language(language: str) -> None:
     """With the parts of that language, and lines that speak it before those that do not."""
