@@ -255,8 +255,8 @@ def _lines(
 def in_words(line: Line, language: str = ENGLISH) -> str:
     """A crisis line as a reply names it, in Markdown. `language` is one that there is a wording for."""
     words = wording(language)
-    ways = f", {words.line.or_} ".join(_ways(line, words))
-    return " ".join(filter(None, (f"**{line.name}**{_languages(line, words)}: {ways}.", *_hours_and_note(line, words))))
+    name, ways = f"**{line.name}**{_languages(line, words)}", f", {words.line.or_} ".join(_ways(line, words))
+    return " ".join(filter(None, (f"{name}{words.line.colon}{ways}.", *_hours_and_note(line, words))))
 
 
 def _languages(line: Line, words: Wording) -> str:

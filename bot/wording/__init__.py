@@ -45,6 +45,7 @@ class Every(_Part):
 class LineWords(_Part):
     """How a crisis line is put into words; `hours` where the catalogue's own words for them can be read."""
 
+    colon: str
     both: str
     call: str
     text: str
