@@ -590,6 +590,26 @@ async def test_the_check_says_which_channels_can_be_used(receiver: Receiver) -> 
     assert receiver.arrived == []
 
 
+@pytest.mark.parametrize(
+    ("review", "secrets", "fine", "words"),
+    [
+        ({}, Secrets(), True, "off"),
+        ({"enabled": True, "sign_in": "link"}, Secrets(), True, "port 8765"),
+        ({"enabled": True}, Secrets(), True, "NIGHTLIGHT_REDDIT_WEB_CLIENT_ID is not set"),
+        ({"enabled": True}, Secrets(web_client_id="id"), True, "port 8765"),
+        ({"enabled": True, "tls_certificate": "gone.pem", "tls_key": "gone.key"}, Secrets(), False, "gone.pem"),
+    ],
+)
+async def test_the_check_says_whether_the_page_can_be_used(
+    review: dict[str, Any], secrets: Secrets, fine: bool, words: str
+) -> None:
+    """A certificate that cannot be read is found before moderators look for the page."""
+    config = Config.model_validate({"review": review})
+    findings = [each async for each in check(config, secrets, KeywordClassifier, datetime.now(UTC).date())]
+    (found,) = [each for each in findings if each.name == "moderators' page"]
+    assert (found.fine, words in found.words) == (fine, True)
+
+
 async def test_a_test_message_on_command(receiver: Receiver, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """`nightlight channels test` sends one message, and fails in one line when it did not arrive."""
     path = tmp_path / "config.toml"
