@@ -186,7 +186,8 @@ def _spaced(words: str) -> str:
 
 # Spoilers, words struck out, comments, code (where no link works), and where a link is defined with its title.
 _SHOWN_TO_NOBODY = re.compile(
-    r">!.*?!<|~~.*?~~|<!--.*?-->|(`+).*?\1|(?:\A|(?<=\n\n))(?: {4}|\t)[^\n]*|^ {0,3}\[[^\]]+\]:.*?(?=\n[ \t]*\n|\Z)",
+    r">!.*?!<|~~.*?~~|<!--.*?-->|(?<!`)(`+)(?!`).*?(?<!`)\1(?!`)"
+    r"|(?:\A|(?<=\n\n))(?: {4}|\t)[^\n]*|^ {0,3}\[[^\]]+\]:.*?(?=\n[ \t]*\n|\Z)",
     re.DOTALL | re.MULTILINE,
 )
 _WORKING_LINK = re.compile(r"(?<![\\!])\[([^\[\]\\]*\w[^\[\]\\]*)\]\((https://[^\s()]+)\)")
