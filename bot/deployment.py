@@ -169,7 +169,11 @@ def curve(policy: Policy, stream: Stream, share: float) -> list[Point]:
 
 @dataclass(frozen=True, slots=True)
 class Benefit:
-    """Net benefit per 1,000 posts at one threshold: of acting on P(ideation or more), on every post, on the policy."""
+    """Net benefit per 1,000 posts at one threshold: of acting on P(ideation or more), on every post, on the policy.
+
+    The threshold is a probability in the stream; the model's, which is one among the labelled rows, is held against it
+    as what it would be there.
+    """
 
     threshold: float
     model: Figure
@@ -215,12 +219,27 @@ def _benefits(policy: Policy, stream: Stream, share: float, seed: int) -> list[B
     _, alerted = _truth(stream, alerts(policy, stream.scores))
     asked: dict[tuple[str, float], Asked] = {}
     for threshold in _THRESHOLDS:
-        decided = {"model": likely >= threshold, "everything": np.ones(len(truth)), "policy": alerted}
+        acted = likely >= _among_labelled(threshold, share, truth.mean())
+        decided = {"model": acted, "everything": np.ones(len(truth)), "policy": alerted}
         asked |= {(of, threshold): (net_benefit(share, threshold), truth, each) for of, each in decided.items()}
     measured = figures(asked, seed=seed)
     return [
         Benefit(at, *(scaled(measured[of, at], 1000) for of in ("model", "everything", "policy"))) for at in _THRESHOLDS
     ]
+
+
+def _among_labelled(threshold: float, share: float, labelled: float) -> float:
+    """The probability among labelled rows, of which the share `labelled` is at risk, that is `threshold` in the stream.
+
+    A post of either kind reads alike in both, so that odds differ by those of the two shares alone.
+    Source: Saerens, Latinne and Decaestecker 2002, Neural Computation 14(1), 21-41.
+    """
+    odds = _odds(threshold) * _odds(labelled) / _odds(share)
+    return odds / (1 + odds)
+
+
+def _odds(probability: float) -> float:
+    return probability / (1 - probability)
 
 
 def _share_of(alerted: Mask, seed: int) -> Figure:

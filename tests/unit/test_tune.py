@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from dataclasses import replace
 from pathlib import Path
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -96,6 +98,32 @@ def test_the_view_counts_a_stream() -> None:
     expected = 1000 * (0.1 * found.now.recall.value + 0.9 * found.false_alarms["ordinary, here"].value)
     assert found.now.alerts_per_1000.value == pytest.approx(expected)
     assert found.benefits[0].everything.value == pytest.approx(1000 * (0.1 - 0.9 * 0.01 / 0.99))
+
+
+@pytest.mark.parametrize(("labelled", "share"), [(300, 0.02), (450, 0.3), (100, 0.5)])
+def test_net_benefit_of_a_calibrated_model_is_that_of_the_stream(labelled: int, share: float) -> None:
+    """However many labelled rows are at risk, who knows the true odds of each post gains what they would in the stream.
+
+    Signs of danger are normal, one higher where there is some and one lower where there is none: odds are known.
+    """
+    ordinary = 1000 - labelled
+    normal = NormalDist()
+    signs = np.array([normal.inv_cdf((at + 0.5) / count) for count in (labelled, ordinary) for at in range(count)])
+    at_risk = np.arange(1000) < labelled
+    signs += np.where(at_risk, 1, -1)
+    likely = 1 / (1 + np.exp(-2 * signs) * ordinary / labelled)
+    risk = np.stack([np.ones(1000), likely, likely, 0 * likely, 0 * likely], axis=1)
+    whole = stream(1000)
+    found = view(
+        Policy(), replace(whole, scores=replace(whole.scores, risk=risk), at_risk=at_risk, ordinary=~at_risk), share
+    )
+    for each in found.benefits:
+        weight = each.threshold / (1 - each.threshold)
+        least = (math.log(weight) - math.log(share / (1 - share))) / 2
+        expected = share * normal.cdf(1 - least) - (1 - share) * weight * normal.cdf(-1 - least)
+        one_row = 1000 * (share / labelled + (1 - share) * weight / ordinary)
+        assert each.model.value == pytest.approx(1000 * expected, abs=one_row)
+        assert each.model.value >= max(each.everything.value, each.policy.value, 0) - one_row
 
 
 def test_a_budget_takes_the_lowest_bound_within_it() -> None:
