@@ -25,6 +25,7 @@ from models.labelled import Row, posts
 from models.labels import Level, Risk, Task
 from models.scorecard import Part, Scorecard, Slice, is_user, judge_rows, read, score, score_marked, score_stress
 from models.sensitivity import Sensitivity, Shift, measure
+from models.train.data import load as load_examples
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -47,7 +48,10 @@ WORDS: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """All that one run found out. `rounds` is the number of resamplings behind every interval."""
+    """All that one run found out. `rounds` is the number of resamplings behind every interval.
+
+    `apart` says that only rows were used that a training keeps apart; None where no labelled files were read.
+    """
 
     task: Task
     annotator: str
@@ -55,6 +59,7 @@ class Evaluation:
     data: str
     rows: int
     limit: int | None
+    apart: bool | None
     seed: int
     rounds: int
     scorecard: Scorecard
@@ -64,7 +69,10 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to evaluate: `limit` rows of each file at most; `share` of the stream is at risk (task `risk`)."""
+    """What to evaluate: `limit` rows of each file at most; `share` of the stream is at risk (task `risk`).
+
+    With `apart` only the rows that a training with the same seed keeps apart.
+    """
 
     data: Path
     task: Task
@@ -73,11 +81,15 @@ class Plan:
     seed: int
     share: float
     robustness: bool
+    apart: bool = False
 
 
 def evaluate(plan: Plan, load: Callable[[], Classifier], policy: Policy, console: Console) -> Evaluation:
-    """Judges the rows and measures. Raises DataError when no row is of use, and ModelError as the classifier does."""
-    rows = read(plan.task, plan.data, plan.limit, plan.seed)
+    """Judges the rows and measures.
+
+    Raises DataError when no row is of use, UsageError as `read_labelled` does, and ModelError as the classifier does.
+    """
+    rows = read_labelled(plan.task, plan.data, plan.limit, plan.seed, plan.apart)
     classifier = load()
     deployment = None
     with progress(console, "judging", len(rows)) as (_, on_done):
@@ -101,6 +113,7 @@ def evaluate(plan: Plan, load: Callable[[], Classifier], policy: Policy, console
         str(plan.data),
         len(rows),
         plan.limit,
+        plan.apart,
         plan.seed,
         ROUNDS,
         card,
@@ -131,12 +144,35 @@ def evaluate_marks(judged: Judged, data: str, policy: Policy, seed: int) -> Eval
         data=data,
         rows=int(marked.sum()),
         limit=None,
+        apart=None,
         seed=seed,
         rounds=ROUNDS,
         scorecard=card,
         deployment=view(policy, stream, judged.share, seed) if stream.is_whole else None,
         robustness=None,
     )
+
+
+def read_labelled(task: Task, data: Path, limit: int | None, seed: int, apart: bool) -> list[Row]:
+    """The rows labelled for the task, at most `limit` of each file.
+
+    With `apart` only those that `nightlight train` on this folder with this seed neither learns nor calibrates from; a
+    training that also had posts of an archive may have split their copies otherwise. Raises DataError when there is
+    none or a file is unsound, and UsageError when the rows kept apart are asked for of one file, which does not tell.
+    """
+    if not apart:
+        return read(task, data, limit, seed)
+    if not data.is_dir():
+        raise UsageError(f"--apart needs the whole folder that the model was trained on, and {data} is one file")
+    kept = frozenset(example.row for example in load_examples(data, seed) if example.fold is None)
+    return read(task, data, limit, seed, kept)
+
+
+def said_of_training(apart: bool, seed: int) -> str:
+    """One sentence on whether the rows may be those that the model learned from."""
+    if apart:
+        return f"Only posts that `nightlight train --seed {seed}` on this folder keeps apart."
+    return "Posts that the model was trained on flatter it; --apart takes only those that its training kept apart."
 
 
 def _robustness(classifier: Classifier, rows: Sequence[Row], seed: int, console: Console) -> Sensitivity:
@@ -210,6 +246,8 @@ def show(evaluation: Evaluation, console: Console) -> None:
     if evaluation.robustness:
         for table in _robustness_tables(evaluation.robustness):
             console.print(table)
+    if evaluation.apart is not None:
+        console.print(said_of_training(evaluation.apart, evaluation.seed), highlight=False, markup=False)
 
 
 def brief(figure: Figure | None, digits: int = 2) -> str:

@@ -6,7 +6,17 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from bot.deployment import Deployment
-from bot.evaluation import BURDEN_HEAD, SHIFT_HEAD, WORDS, Evaluation, brief, burden_row, by_closeness, shift_rows
+from bot.evaluation import (
+    BURDEN_HEAD,
+    SHIFT_HEAD,
+    WORDS,
+    Evaluation,
+    brief,
+    burden_row,
+    by_closeness,
+    said_of_training,
+    shift_rows,
+)
 from bot.pictures import NARROW, WIDE, heat, picture
 from bot.record import nightlight_version
 from bot.templates import pages
@@ -25,6 +35,7 @@ def render(evaluation: Evaluation) -> str:
     deployment = evaluation.deployment
     return page.get_template("evaluation.html.j2").render(
         found=evaluation,
+        training="" if evaluation.apart is None else said_of_training(evaluation.apart, evaluation.seed),
         words=WORDS,
         parts=[(part, *by_closeness(part)) for part in evaluation.scorecard.parts],
         confusion=_confusion,

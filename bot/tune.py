@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from bot.config import Config, Policy, Rule
 from bot.deployment import ALERTING, Burden, Point, Stream, burden, curve, scaled, with_bound
 from bot.errors import SetupError, UsageError
-from bot.evaluation import brief
+from bot.evaluation import brief, read_labelled
 from bot.files import write_whole
 from models.labelled import Row
 from models.labels import Task
-from models.scorecard import AMBIGUOUS, is_user, read
+from models.scorecard import AMBIGUOUS, is_user
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -116,9 +116,9 @@ def halve(keys: Sequence[str], seed: int) -> NDArray[np.bool_]:
     return np.array([digest[0] < 128 for digest in digests])
 
 
-def read_stream(data: Path, limit: int | None, seed: int) -> list[Row]:
-    """The labelled posts to tune on, at most `limit` of each file. Raises DataError when there is none."""
-    rows = read(Task.RISK, data, limit, seed)
+def read_stream(data: Path, limit: int | None, seed: int, apart: bool) -> list[Row]:
+    """The labelled posts to tune on, as `read_labelled` reads those of risk. Raises as it does."""
+    rows = read_labelled(Task.RISK, data, limit, seed, apart)
     return [row for row in rows if not is_user(row) and AMBIGUOUS not in row.labels]
 
 

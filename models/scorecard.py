@@ -5,7 +5,7 @@ The labels are those of the data files that Nightlight is trained on; `TASKS` na
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,16 +79,21 @@ TASKS: Mapping[Task, Mapping[str, frozenset[str]]] = {
 }
 
 
-def read(task: Task, data: Path, limit: int | None = None, seed: int = 0) -> list[Row]:
+def read(
+    task: Task, data: Path, limit: int | None = None, seed: int = 0, among: Collection[Row] | None = None
+) -> list[Row]:
     """The rows of a data folder, or of one file, that are labelled for the task; at most `limit` of each file.
 
-    Which ones depends on the seed. Raises DataError when there is none, or when a file cannot be read.
+    Which ones depends on the seed; only those `among` others count, where some are named. Raises DataError when there
+    is none, or when a file cannot be read.
     """
     files = TASKS[task]
     if data.is_dir():
         rows = [row for row in read_folder(data, tuple(files)) if files[row.set_name].issuperset(row.labels)]
     else:
         rows = [row for row in read_file(data) if frozenset().union(*files.values()).issuperset(row.labels)]
+    if among is not None:
+        rows = [row for row in rows if row in among]
     if not rows:
         wanted = f"expected {', '.join(f'{name}.jsonl.gz' for name in files)} in it" if data.is_dir() else ""
         raise DataError(f"{data}: no row is labelled for {task}" + (f"; {wanted}" if wanted else ""))

@@ -11,11 +11,13 @@ import pytest
 from rich.console import Console
 
 from bot.config import Policy
-from bot.evaluation import Plan, brief, evaluate, show, to_json
+from bot.errors import UsageError
+from bot.evaluation import Plan, brief, evaluate, read_labelled, show, to_json
 from bot.evaluation_page import render
 from models.evaluate import Figure
 from models.labels import Task
 from models.scorecard import TASKS
+from models.train.data import FILES, load
 from tests.conftest import KeywordClassifier
 
 
@@ -31,6 +33,29 @@ def test_any_rows_can_be_shown(tmp_path: Path, task: Task) -> None:
         assert json.loads(to_json(found))["task"] == task
         assert render(found).startswith("<!doctype html>")
         show(found, Console(file=io.StringIO(), width=80))
+
+
+def test_rows_kept_apart_are_those_that_training_does_not_learn_from(tmp_path: Path) -> None:
+    """With the seed of the training: all of those and no other, as the tables and the page say."""
+    for name in FILES:
+        (tmp_path / f"{name}.jsonl").touch()
+    rows = [
+        {"text": f"made-up {label} {at}", "label": label} for at in range(60) for label in ("suicide", "non_suicide")
+    ]
+    (tmp_path / "risk_binary.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    for seed in (3, 20):
+        expected = {example.row.document for example in load(tmp_path, seed) if example.fold is None}
+        assert {row.document for row in read_labelled(Task.RISK, tmp_path, None, seed, apart=True)} == expected
+    with pytest.raises(UsageError, match="whole folder"):
+        read_labelled(Task.RISK, tmp_path / "risk_binary.jsonl", None, 20, apart=True)
+    for apart, words in ((True, "nightlight train --seed 20"), (False, "flatter it; --apart")):
+        plan = Plan(tmp_path, Task.RISK, "hybrid", None, 20, 0.02, False, apart)
+        found = evaluate(plan, KeywordClassifier, Policy(), Console(file=io.StringIO()))
+        assert found.rows == (len(expected) if apart else 120)
+        shown = io.StringIO()
+        show(found, Console(file=shown, width=200))
+        assert words in shown.getvalue()
+    assert words in render(found)
 
 
 def test_a_figure_in_brief() -> None:
