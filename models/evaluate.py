@@ -342,16 +342,25 @@ def _average_precision(ranks: _Ranks) -> Floats:
 def expected_calibration_error(truth: Array, probabilities: Array, counts: Floats) -> Floats:
     """Mean distance between what was forecast and what happened, weighted by the rows of each of ten equal-width bins.
 
-    `truth` is 0/1 and `probabilities` the forecasts of 1, of equal shapes; columns are thrown together. In [0, 1].
-    Source: Guo et al. 2017, arXiv 1706.04599, with the binary forecast itself as the confidence.
+    `truth` is 0/1 and `probabilities` the forecasts of 1, of equal shapes; over several columns, the mean of theirs, so
+    that one forecast too high makes up for none too low. In [0, 1].
+    Source: Guo et al. 2017, arXiv 1706.04599, with the binary forecast itself as the confidence; over columns Kull et
+    al. 2019, arXiv 1910.12656, class-wise.
     """
-    happened, forecast = (np.atleast_2d(each.T).T for each in (truth, probabilities))
+    return _mean_of_known(np.abs(_gaps(truth, probabilities, counts)).sum(axis=2))
+
+
+def _gaps(truth: Array, probabilities: Array, counts: Floats) -> Floats:
+    """What was forecast less what happened in each bin, per row of the column, (columns, resamplings, bins)."""
+    happened, forecast = (np.atleast_2d(each.T) for each in (truth, probabilities))
     bins, known = _bins(forecast), happened >= 0
-    gaps = np.zeros((len(happened), BINS))
-    for column in range(happened.shape[1]):
-        rows = np.flatnonzero(known[:, column])
-        gaps[rows, bins[rows, column]] += forecast[rows, column] - happened[rows, column]
-    return _shares(np.abs(counts @ gaps).sum(axis=1), counts @ known.sum(axis=1).astype(np.float64))
+    found = np.full((len(happened), len(counts), BINS), math.nan)
+    for column, rows in enumerate(map(np.flatnonzero, known)):
+        cells = np.zeros((len(rows), BINS))
+        cells[np.arange(len(rows)), bins[column, rows]] = forecast[column, rows] - happened[column, rows]
+        drawn = counts[:, rows]
+        found[column] = _shares(drawn @ cells, np.broadcast_to(drawn.sum(axis=1, keepdims=True), (len(counts), BINS)))
+    return found
 
 
 def _bins(forecast: Array) -> NDArray[np.int64]:
@@ -368,7 +377,7 @@ class Bin:
 
 
 def reliability(truth: ArrayLike, probabilities: ArrayLike) -> tuple[Bin, ...]:
-    """The bins of `expected_calibration_error` that hold a forecast, from low to high."""
+    """The bins of `expected_calibration_error` that hold a forecast, from low to high; columns are thrown together."""
     happened, forecast = (np.asarray(each, dtype=np.float64).ravel() for each in (truth, probabilities))
     happened, forecast = happened[happened >= 0], forecast[happened >= 0]
     at = _bins(forecast)

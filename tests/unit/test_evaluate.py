@@ -75,6 +75,14 @@ def test_a_forecast_that_comes_true_has_no_calibration_error() -> None:
     assert expected_calibration_error([1], [1.0]) == pytest.approx(0.0)
 
 
+def test_one_label_forecast_too_high_makes_up_for_none_too_low() -> None:
+    """The calibration error of several columns is the mean of theirs, each over the rows whose truth is known."""
+    truth, forecast = np.array([[1, 0], [1, 0], [1, -1]]), np.array([[0.5, 0.5], [0.5, 0.5], [0.8, 0.5]])
+    assert expected_calibration_error(truth[:2], forecast[:2]) == pytest.approx(0.5)
+    assert expected_calibration_error(truth, forecast) == pytest.approx((1.2 / 3 + 0.5) / 2)
+    assert expected_calibration_error(truth[2:], forecast[2:]) == pytest.approx(0.2)
+
+
 def test_the_interval_holds_the_figure_and_narrows_with_rows() -> None:
     """More rows, surer figure; the same seed, the same interval."""
     rng = np.random.default_rng(1)
