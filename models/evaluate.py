@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
-from functools import update_wrapper
+from functools import partial, update_wrapper
 from typing import Any, TypeVar
 
 import numpy as np
@@ -18,6 +18,9 @@ from numpy.typing import ArrayLike, NDArray
 Floats = NDArray[np.float64]
 Array = NDArray[Any]
 Name = TypeVar("Name", bound=Hashable)
+
+Weighted = Callable[[Array, Array, Floats], Floats]
+Bounds = Callable[[Array, Array, Floats], tuple[Floats, Floats]]
 
 ROUNDS = 1000
 BINS = 10
@@ -43,11 +46,13 @@ class Metric:
     """A figure of (truth, answer), for the rows as they are or for many resamplings of them at once.
 
     `weighted(truth, answer, counts)` gives one value for each of the resamplings in `counts` (resamplings, rows), which
-    say how often each row was drawn.
+    say how often each row was drawn. `bounds(truth, answer, counts)` gives two: what the 2.5 percentile is taken of for
+    the lower end of an interval, and the 97.5 percentile for the upper end; both are `weighted` where not stated.
     """
 
-    def __init__(self, weighted: Callable[[Array, Array, Floats], Floats]) -> None:
+    def __init__(self, weighted: Weighted, bounds: Bounds | None = None) -> None:
         self.weighted = weighted
+        self.bounds = bounds or (lambda truth, answer, counts: (weighted(truth, answer, counts),) * 2)
         update_wrapper(self, weighted)
 
     def __call__(self, truth: ArrayLike, answer: ArrayLike) -> float:
@@ -62,7 +67,8 @@ Asked = tuple[Metric, ArrayLike, ArrayLike]
 def figures(asked: Mapping[Name, Asked], *, rounds: int = ROUNDS, seed: int = 0) -> dict[Name, Figure]:
     """Each (metric, truth, answer) with the 2.5 and 97.5 percentiles over `rounds` resamplings of the rows.
 
-    All are of the same rows, which are resampled alike for all. Raises ValueError when there is no row.
+    All are of the same rows, which are resampled alike for all. An interval always holds its own value. Raises
+    ValueError when there is no row.
     """
     arrays = {name: (metric, np.asarray(truth), np.asarray(answer)) for name, (metric, truth, answer) in asked.items()}
     rows = {len(array) for _, *pair in arrays.values() for array in pair}
@@ -70,13 +76,13 @@ def figures(asked: Mapping[Name, Asked], *, rounds: int = ROUNDS, seed: int = 0)
         raise ValueError("no rows to measure")
     (count,) = rows
     rng = np.random.default_rng(seed)
-    values: dict[Name, list[Floats]] = {name: [] for name in arrays}
+    values: dict[Name, list[tuple[Floats, Floats]]] = {name: [] for name in arrays}
     for start in range(0, rounds, _AT_ONCE):
         counts = _resamplings(min(_AT_ONCE, rounds - start), count, rng)
         for name, (metric, truth, answer) in arrays.items():
-            values[name].append(metric.weighted(truth, answer, counts))
+            values[name].append(metric.bounds(truth, answer, counts))
     return {
-        name: _figure(metric(truth, answer), np.concatenate(values[name]), count)
+        name: _figure(metric(truth, answer), np.concatenate(values[name], axis=1), count)
         for name, (metric, truth, answer) in arrays.items()
     }
 
@@ -91,13 +97,14 @@ def _resamplings(rounds: int, rows: int, rng: np.random.Generator) -> Floats:
     return np.bincount(drawn.ravel(), minlength=rounds * rows).reshape(rounds, rows).astype(np.float64)
 
 
-def _figure(value: float, resampled: Floats, rows: int) -> Figure:
+def _figure(value: float, bounds: Floats, rows: int) -> Figure:
+    """From the lower and the upper bound of every resampling, (2, resamplings)."""
     # A resampling may have drawn no row of a rare class; the others still tell how sure the figure is.
-    known = resampled[~np.isnan(resampled)]
-    if math.isnan(value) or not len(known):
+    known = bounds[:, ~np.isnan(bounds[0])]
+    if math.isnan(value) or not known.size:
         return Figure(math.nan, math.nan, math.nan, rows)
-    low, high = np.percentile(known, [2.5, 97.5])
-    return Figure(value, float(low), float(high), rows)
+    low, high = np.percentile(known[0], 2.5), np.percentile(known[1], 97.5)
+    return Figure(value, min(value, float(low)), max(value, float(high)), rows)
 
 
 # What was decided
@@ -338,12 +345,27 @@ def _average_precision(ranks: _Ranks) -> Floats:
     return _shares((ranks.hits * precisions).sum(axis=1), ranks.hits.sum(axis=1))
 
 
-@Metric
+def _calibration_bounds(truth: Array, probabilities: Array, counts: Floats) -> tuple[Floats, Floats]:
+    """Bounds that chance moves up and down alike, unlike the error, to which a resampling adds a chance of its own.
+
+    With g a true gap and g + e the one found, |g + e| is at most |g| + |e|, and at least |g| + e * sign(g). So the true
+    error is no lower than the one found less the sum of |e|, and no higher than that less the sum of e * sign(g).
+    """
+    gaps = _gaps(truth, probabilities, np.ones((1, len(truth))))
+    moved = _gaps(truth, probabilities, counts) - gaps
+    found = _mean_of_known(np.abs(gaps).sum(axis=2))
+    lowest = found - _mean_of_known(np.abs(moved).sum(axis=2))
+    # A gap whose sign was found wrong is about nothing, and its e as likely to be above nothing as below.
+    highest = found - _mean_of_known((moved * np.where(gaps < 0, -1, 1)).sum(axis=2))
+    return lowest.clip(min=0), highest.clip(max=1)
+
+
+@partial(Metric, bounds=_calibration_bounds)
 def expected_calibration_error(truth: Array, probabilities: Array, counts: Floats) -> Floats:
     """Mean distance between what was forecast and what happened, weighted by the rows of each of ten equal-width bins.
 
     `truth` is 0/1 and `probabilities` the forecasts of 1, of equal shapes; over several columns, the mean of theirs, so
-    that one forecast too high makes up for none too low. In [0, 1].
+    that one forecast too high makes up for none too low. In [0, 1]; too high over few rows, where chance makes gaps.
     Source: Guo et al. 2017, arXiv 1706.04599, with the binary forecast itself as the confidence; over columns Kull et
     al. 2019, arXiv 1910.12656, class-wise.
     """

@@ -13,6 +13,7 @@ from sklearn import metrics
 
 from models.evaluate import (
     Asked,
+    Metric,
     alerts_per_1000,
     auroc,
     average_precision,
@@ -177,6 +178,33 @@ def test_a_row_drawn_twice_is_a_row_that_stands_there_twice(
         whole, drawn = metric.weighted(first, second, both)
         assert whole == pytest.approx(metric(first, second), nan_ok=True)
         assert drawn == pytest.approx(metric(np.repeat(first, counts), np.repeat(second, counts)), nan_ok=True)
+
+
+@given(truths)
+def test_an_interval_holds_its_value(rows: list[tuple[int, int, int]]) -> None:
+    """Whatever the rows: of a figure that chance makes too large as well, and of several columns as of one."""
+    truth, decided, ranks = (np.array(column) for column in zip(*rows, strict=True))
+    several = (truth[:, np.newaxis] == range(3)).astype(int), ranks[:, np.newaxis] / (20, 30, 40)
+    asked: dict[Metric, Asked] = {metric: (metric, truth, decided) for metric in ALL}
+    asked |= {metric: (metric, *several) for metric in (auroc, average_precision, expected_calibration_error)}
+    for figure in figures(asked, rounds=20).values():
+        assert math.isnan(figure.value) or figure.low <= figure.value <= figure.high
+
+
+@pytest.mark.parametrize(("rows", "error"), [(60, 0.0), (60, 0.04), (400, 0.0), (400, 0.04)])
+def test_the_interval_of_a_calibration_error_holds_the_truth(rows: int, error: float) -> None:
+    """Of forecasts that are off by so much, nine in ten intervals say so, also where chance makes them look worse."""
+    rng = np.random.default_rng(3)
+    held = []
+    for _ in range(30):
+        forecast = rng.beta(0.5, 1.5, rows) * 0.9
+        truth = (rng.random(rows) < forecast + error).astype(int)
+        found = bootstrap(expected_calibration_error, truth, forecast, rounds=200)
+        held.append(found.low <= error <= found.high < 0.6)
+    assert sum(held) >= 27
+    right = bootstrap(expected_calibration_error, [1, 0] * 10, [0.5] * 20)
+    assert (right.value, right.low) == (0, 0)
+    assert 0.1 < right.high < 0.4
 
 
 def test_figures_share_their_resamplings() -> None:
