@@ -44,6 +44,13 @@ class Budget:
             )
         return min(point.bound for point in within)
 
+    def missed_by(self, found: Burden) -> str:
+        """What is to be said of a policy with these figures if it takes more than the budget; else nothing."""
+        a_day = scaled(found.alerts_per_1000, self.posts_per_day / 1000)
+        if a_day.value <= self.max_alerts_per_day:
+            return ""
+        return f"there are {brief(a_day, 1)} alerts a day, more than {self.max_alerts_per_day:g}"
+
     def _a_day(self, point: Point) -> float:
         return point.alerts_per_1000 * self.posts_per_day / 1000
 
@@ -62,6 +69,12 @@ class Recall:
             raise UsageError(f"a recall of {self.at_least:g} cannot be reached: the most any bound finds is {most:.2f}")
         return max(reaching)
 
+    def missed_by(self, found: Burden) -> str:
+        """What is to be said of a policy with these figures if it finds less than that; else nothing."""
+        if found.recall.value >= self.at_least:
+            return ""
+        return f"it finds {brief(found.recall)} of the posts at risk, less than {self.at_least:g}"
+
 
 def stated_goal(
     max_alerts_per_day: float | None, posts_per_day: float | None, min_recall: float | None
@@ -78,7 +91,10 @@ def stated_goal(
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """The policy chosen on one half of the rows, and what the old and the new one do on the other half."""
+    """The policy chosen on one half of the rows, and what the old and the new one do on the other half.
+
+    `missed` says in words how the new one misses the goal there, and is empty where it does not.
+    """
 
     policy: Policy
     bound: float
@@ -86,6 +102,7 @@ class Tuning:
     reported_on: int
     before: Burden
     after: Burden
+    missed: str
 
 
 def tune(
@@ -100,13 +117,15 @@ def tune(
         raise UsageError("too few labelled rows: each half needs posts at risk and other ones")
     bound = goal.choose(curve(policy, ours, share))
     tuned = with_bound(policy, bound)
+    after = burden(tuned, others, share, seed)
     return Tuning(
         policy=tuned,
         bound=bound,
         chosen_on=len(ours.at_risk),
         reported_on=len(others.at_risk),
         before=burden(policy, others, share, seed),
-        after=burden(tuned, others, share, seed),
+        after=after,
+        missed=goal.missed_by(after),
     )
 
 
@@ -143,6 +162,8 @@ def show(tuning: Tuning, share: float | None, posts_per_day: float | None, conso
         + (f" Assumed: {share:.1%} of the posts are at risk (--share)." if share is not None else ""),
         highlight=False,
     )
+    if tuning.missed:
+        console.print(f"It misses what you asked for: on the others {tuning.missed}.", highlight=False)
 
 
 def lines_of(policy: Policy) -> str:

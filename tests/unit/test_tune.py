@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import math
+import re
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -12,12 +14,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from bot.config import Config, Policy, Rule, Team
 from bot.deployment import ALERTING, BOUNDS, Point, Stream, alerts, bound_of, curve, view, with_bound
 from bot.errors import UsageError
 from bot.policy import decide
-from bot.tune import Budget, Recall, halve, lines_of, rewrite, save, stated_goal, tune
+from bot.tune import Budget, Recall, halve, lines_of, rewrite, save, show, stated_goal, tune
 from bot.types import Post
 from models.assessment import Assessment, Ordinal
 from models.document import Document
@@ -173,6 +176,25 @@ def test_what_is_reported_was_not_chosen_on() -> None:
     assert found.before == other.before
     with pytest.raises(UsageError, match="too few labelled rows"):
         tune(Policy(), whole, np.ones(400, dtype=bool), Recall(0.8), 0.1, 1)
+
+
+@pytest.mark.parametrize(
+    ("goal", "words"),
+    [(Recall(0.8), r"it finds 0\.\d\d .* of the posts at risk, less than 0\.8"), (Budget(40, 100), "more than 40")],
+)
+def test_a_goal_that_is_missed_on_the_others_is_said(goal: Budget | Recall, words: str) -> None:
+    """One line, where the half that a bound was not chosen on is harder; nothing where the goal is kept there too."""
+    whole = stream()
+    halves = np.arange(400) % 4 < 2
+    harder = whole.scores.risk.copy()
+    harder[~halves, 2] = np.where(whole.at_risk, 0.5, 1.2)[~halves] * harder[~halves, 2]
+    changed = replace(whole, scores=replace(whole.scores, risk=harder.clip(0, 1)))
+    for posts, expected in ((whole, ""), (changed, words)):
+        shown = io.StringIO()
+        show(tune(Policy(), posts, halves, goal, 0.1, 1), 0.1, 400, Console(file=shown, width=200))
+        said = [line for line in shown.getvalue().splitlines() if "misses what you asked for" in line]
+        assert bool(said) == bool(expected)
+        assert all(re.search(expected, line) for line in said)
 
 
 def test_an_author_is_in_one_half() -> None:
