@@ -15,7 +15,8 @@ from models.robustness import IDENTITIES, SPELLINGS, Pairs, add_emojis, mistype,
 from models.sensitivity import POSTS, measure
 
 ALL_PAIRS = (*IDENTITIES, SPELLINGS)
-words = st.sampled_from([*ALL_PAIRS[0].to_second, *ALL_PAIRS[0].to_first, *SPELLINGS.to_second, "and", "Xyz", "éa"])
+OF_PAIRS = sorted(word for pairs in ALL_PAIRS for words in (pairs.to_first, pairs.to_second) for word in words)
+words = st.sampled_from([*OF_PAIRS, "straight", "gay", "and", "Xyz", "éa"])
 styled = st.tuples(words, st.sampled_from([str.lower, str.upper, str.capitalize, str.swapcase])).map(
     lambda p: p[1](p[0])
 )
@@ -44,6 +45,20 @@ def test_capitals_stay() -> None:
     gender = IDENTITIES[0]
     assert gender.swap("My MOM told Him: the Boy and the mankind") == "My DAD told Him: the Girl and the mankind"
     assert gender.swap("my father-in-law") == "my mother-in-law"
+
+
+@pytest.mark.parametrize(
+    "text", ["three days straight and I cannot think straight", "my senior year", "a youth of ten winters", "old news"]
+)
+def test_a_word_that_is_mostly_about_something_else_is_no_identity(text: str) -> None:
+    """Such posts would measure what the words mean, and not who is named."""
+    assert not any(pairs.speaks_of(text) for pairs in IDENTITIES)
+
+
+def test_two_words_are_one() -> None:
+    """Beside who is meant, such a word names somebody."""
+    (orientation,) = (pairs for pairs in IDENTITIES if pairs.name == "orientation")
+    assert orientation.swap("Gay men and a straight friend") == "Straight men and a gay friend"
 
 
 def test_a_word_in_two_pairs_is_refused() -> None:
