@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -129,7 +129,7 @@ def tune(
     )
 
 
-def halve(keys: Sequence[str], seed: int) -> NDArray[np.bool_]:
+def halve(keys: Iterable[str], seed: int) -> NDArray[np.bool_]:
     """A half of the rows to choose on, (rows,). Rows of one key are always in the same half."""
     digests = [hashlib.sha256(f"{seed}:{key}".encode()).digest() for key in keys]
     return np.array([digest[0] < 128 for digest in digests])

@@ -7,7 +7,7 @@ nobody knows, and does not count. What cannot be measured, such as the recall of
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial, update_wrapper
 from typing import Any, TypeVar
@@ -64,21 +64,26 @@ class Metric:
 Asked = tuple[Metric, ArrayLike, ArrayLike]
 
 
-def figures(asked: Mapping[Name, Asked], *, rounds: int = ROUNDS, seed: int = 0) -> dict[Name, Figure]:
+def figures(
+    asked: Mapping[Name, Asked], *, groups: Sequence[str] | None = None, rounds: int = ROUNDS, seed: int = 0
+) -> dict[Name, Figure]:
     """Each (metric, truth, answer) with the 2.5 and 97.5 percentiles over `rounds` resamplings of the rows.
 
-    All are of the same rows, which are resampled alike for all. An interval always holds its own value. Raises
-    ValueError when there is no row.
+    All are of the same rows, which are resampled alike for all. Rows of one of `groups`, which names that of each row,
+    are drawn together, as a hundred posts of one author tell less than those of a hundred; of one group alone, its rows
+    are. An interval always holds its
+    own value. Raises ValueError when there is no row.
     """
     arrays = {name: (metric, np.asarray(truth), np.asarray(answer)) for name, (metric, truth, answer) in asked.items()}
     rows = {len(array) for _, *pair in arrays.values() for array in pair}
     if rows == {0}:
         raise ValueError("no rows to measure")
     (count,) = rows
+    group_of = _places(groups, count)
     rng = np.random.default_rng(seed)
     values: dict[Name, list[tuple[Floats, Floats]]] = {name: [] for name in arrays}
     for start in range(0, rounds, _AT_ONCE):
-        counts = _resamplings(min(_AT_ONCE, rounds - start), count, rng)
+        counts = _resamplings(min(_AT_ONCE, rounds - start), group_of, rng)
         for name, (metric, truth, answer) in arrays.items():
             values[name].append(metric.bounds(truth, answer, counts))
     return {
@@ -87,14 +92,33 @@ def figures(asked: Mapping[Name, Asked], *, rounds: int = ROUNDS, seed: int = 0)
     }
 
 
-def bootstrap(metric: Metric, truth: ArrayLike, answer: ArrayLike, *, rounds: int = ROUNDS, seed: int = 0) -> Figure:
+def bootstrap(
+    metric: Metric,
+    truth: ArrayLike,
+    answer: ArrayLike,
+    *,
+    groups: Sequence[str] | None = None,
+    rounds: int = ROUNDS,
+    seed: int = 0,
+) -> Figure:
     """One metric, as `figures` measures it."""
-    return figures({"": (metric, truth, answer)}, rounds=rounds, seed=seed)[""]
+    return figures({"": (metric, truth, answer)}, groups=groups, rounds=rounds, seed=seed)[""]
 
 
-def _resamplings(rounds: int, rows: int, rng: np.random.Generator) -> Floats:
-    drawn = rng.integers(0, rows, (rounds, rows)) + rows * np.arange(rounds)[:, np.newaxis]
-    return np.bincount(drawn.ravel(), minlength=rounds * rows).reshape(rounds, rows).astype(np.float64)
+def _places(groups: Sequence[str] | None, rows: int) -> NDArray[np.int64]:
+    """The number of each row's group, from 0 on as they appear; each row is one by itself where there are not two."""
+    numbers = {group: number for number, group in enumerate(dict.fromkeys(groups or ()))}
+    if groups is None or len(numbers) < 2:
+        return np.arange(rows)
+    return np.array([numbers[group] for group in groups])
+
+
+def _resamplings(rounds: int, group_of: NDArray[np.int64], rng: np.random.Generator) -> Floats:
+    """How often each row is drawn, with its group, (rounds, rows)."""
+    groups = int(group_of.max()) + 1
+    drawn = rng.integers(0, groups, (rounds, groups)) + groups * np.arange(rounds)[:, np.newaxis]
+    counts = np.bincount(drawn.ravel(), minlength=rounds * groups).reshape(rounds, groups)
+    return counts.astype(np.float64)[:, group_of]
 
 
 def _figure(value: float, bounds: Floats, rows: int) -> Figure:

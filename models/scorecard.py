@@ -176,7 +176,7 @@ def score(task: Task, rows: Sequence[Row], scores: Scores, seed: int = 0) -> Sco
     if task is Task.RELEVANCE:
         own = np.isin(labels, [RELEVANT, NOT_RELEVANT])
         parts += _binary("relevance", rows, own, labels == RELEVANT, scores.relevance, (NOT_RELEVANT, RELEVANT), seed)
-        others |= _flagged("ambiguous posts called relevant", scores.relevance[ambiguous], seed)
+        others |= _flagged("ambiguous posts called relevant", rows, ambiguous, scores.relevance, seed)
     elif task is Task.DISORDERS:
         parts += _disorders(rows, scores.disorders, seed)
     elif task is Task.SEVERITY:
@@ -190,7 +190,7 @@ def score(task: Task, rows: Sequence[Row], scores: Scores, seed: int = 0) -> Sco
         parts += _binary("suicide or not", rows, binary, labels == SUICIDE, at_ideation, names, seed)
         truth = np.array([CSSRS[label].rank if label in CSSRS else -1 for label in labels])
         parts += _ordinal("C-SSRS, five levels, by user", rows, truth >= 0, truth, scores.risk, list(CSSRS), seed)
-        others |= _flagged("ambiguous posts at ideation or above", at_ideation[ambiguous], seed)
+        others |= _flagged("ambiguous posts at ideation or above", rows, ambiguous, at_ideation, seed)
     return Scorecard(task, tuple(parts), others)
 
 
@@ -211,7 +211,10 @@ def score_marked(
     `said` and `decided` are places in `names`, (rows,); who is at `today` or above needs somebody today, which
     `at_ideation`, P(thoughts of dying or more), is held against.
     """
-    rows = [Row(str(at), "marked", "moderators", Document("", ""), (names[level],)) for at, level in enumerate(said)]
+    rows = [
+        Row(str(at), "marked", "moderators", Document("", ""), (names[level],), str(at))
+        for at, level in enumerate(said)
+    ]
     everything = np.ones(len(rows), dtype=bool)
     parts: list[Part] = []
     if len(np.unique(said)) > 1:
@@ -223,9 +226,13 @@ def score_marked(
     return Scorecard(Task.RISK, tuple(parts), {})
 
 
-def _flagged(name: str, probabilities: Floats, seed: int) -> dict[str, Figure]:
-    decided = probabilities >= 0.5
-    return {name: bootstrap(flagged, decided, decided, seed=seed)} if len(decided) else {}
+def _flagged(name: str, rows: Sequence[Row], own: Mask, probabilities: Floats, seed: int) -> dict[str, Figure]:
+    decided = probabilities[own] >= 0.5
+    return {name: bootstrap(flagged, decided, decided, groups=_keys(rows, own), seed=seed)} if own.any() else {}
+
+
+def _keys(rows: Sequence[Row], own: Mask) -> list[str]:
+    return [row.key for row, is_own in zip(rows, own, strict=True) if is_own]
 
 
 def _slices(rows: Sequence[Row], own: Mask) -> Iterator[tuple[str, Mask, bool]]:
@@ -259,7 +266,7 @@ def _binary(
         }
         by_label = _by_label(y, decided, probabilities[chosen], names) if closely else {}
         table = Confusion(names, names, confusion(y, decided, 2))
-        slices.append(_slice(words, asked, by_label, table, reliability(y, forecast), seed))
+        slices.append(_slice(words, asked, by_label, table, reliability(y, forecast), _keys(rows, chosen), seed))
     return [Part(name, tuple(slices))]
 
 
@@ -289,7 +296,7 @@ def _ordinal(
         by_label = _by_label(y, decided, at_level[chosen], names, known) if closely else {}
         matrix = confusion(y, decided, len(names))[known]
         table = Confusion(tuple(names[level] for level in known), tuple(names), matrix)
-        slices.append(_slice(words, asked, by_label, table, reliability(happened, forecast), seed))
+        slices.append(_slice(words, asked, by_label, table, reliability(happened, forecast), _keys(rows, chosen), seed))
     return [Part(name, tuple(slices))]
 
 
@@ -312,7 +319,11 @@ def _disorders(rows: Sequence[Row], p: Floats, seed: int) -> list[Part]:
         shown, said = ((np.column_stack([each == 1, (each != 1).all(axis=1)])) for each in (y, decided))
         names = (*(disorder.value for disorder in Disorder), NO_DISORDER)
         table = Confusion(names, names, shown.astype(np.int64).T @ said.astype(np.int64))
-        slices.append(_slice(words, asked, by_label if closely else {}, table, reliability(y, forecast), seed))
+        slices.append(
+            _slice(
+                words, asked, by_label if closely else {}, table, reliability(y, forecast), _keys(rows, chosen), seed
+            )
+        )
     return [Part("disorders", tuple(slices))]
 
 
@@ -358,11 +369,12 @@ def _slice(
     by_label: Mapping[str, Mapping[str, Asked]],
     table: Confusion,
     bins: tuple[Bin, ...],
+    keys: Sequence[str],
     seed: int,
 ) -> Slice:
     asked = {("", figure): each for figure, each in overall.items()}
     asked |= {(label, figure): each for label, of_label in by_label.items() for figure, each in of_label.items()}
-    measured = figures(asked, seed=seed)
+    measured = figures(asked, groups=keys, seed=seed)
     found = {label: {figure: measured[label, figure] for figure in of_label} for label, of_label in by_label.items()}
     rows = next(iter(measured.values())).rows
     return Slice(name, rows, {figure: measured["", figure] for figure in overall}, found, table, bins)

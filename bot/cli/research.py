@@ -394,7 +394,7 @@ def tune(
         _refuse_beside_reviews(context)
         judged = _what_moderators_said(data, config)
         posts_per_day = posts_per_day or judged.a_day
-        stream, keys, share = judged.stream(), judged.ids, judged.share
+        stream, share = judged.stream(), judged.share
     goal = stated_goal(max_alerts_per_day, posts_per_day, min_recall)
     if not from_reviews:
         if data is None:
@@ -405,8 +405,7 @@ def tune(
             classifier = classifier_of(settings)
             with progress(console, "judging", len(rows)) as (_, on_done):
                 stream = Stream.of(rows, judge_rows(classifier, rows, on_done))
-        keys = tuple(row.key for row in rows)
-    tuning = choose(settings.policy, stream, halve(keys, seed), goal, share, seed)
+    tuning = choose(settings.policy, stream, halve(stream.keys, seed), goal, share, seed)
     show(tuning, None if from_reviews else share, posts_per_day, Console())
     if not from_reviews:
         typer.echo(said_of_training(apart, seed))

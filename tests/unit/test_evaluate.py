@@ -214,6 +214,19 @@ def test_figures_share_their_resamplings() -> None:
     assert figures(asked, rounds=70)["recall"] == bootstrap(recall, truth, decided, rounds=70)
 
 
+def test_rows_of_one_author_are_drawn_together() -> None:
+    """Five rows alike tell as much as one; rows of as many authors are drawn one by one, and so are those of one."""
+    truth, decided = np.array([0, 1, 1, 0, 1] * 9), np.array([0, 1, 0, 0, 1] * 9)
+    once = bootstrap(binary_f1, truth, decided, rounds=70)
+    authors = [f"author {number}" for number in range(45)]
+    assert bootstrap(binary_f1, truth, decided, groups=authors, rounds=70) == once
+    assert bootstrap(binary_f1, truth, decided, groups=["the only one"] * 45, rounds=70) == once
+    rows = np.repeat(truth, 5), np.repeat(decided, 5)
+    five = bootstrap(binary_f1, *rows, groups=[author for author in authors for _ in range(5)], rounds=70)
+    assert (five.value, five.low, five.high, five.rows) == (once.value, once.low, once.high, 225)
+    assert bootstrap(binary_f1, *rows, rounds=70).low > once.low
+
+
 def test_confusion_counts_rows() -> None:
     """Truth goes down and decisions across; the unknown is in no cell."""
     assert confusion([0, 0, 1, -1], [0, 1, 1, 1], 2).tolist() == [[1, 1], [0, 1]]

@@ -86,7 +86,8 @@ def stream(rows: int = 400) -> Stream:
     nothing = np.zeros(rows)
     scores = Scores(nothing + 1, np.zeros((rows, len(Disorder))), np.eye(4)[np.zeros(rows, dtype=int)], risk)
     none = np.zeros(rows, dtype=bool)
-    return Stream(scores, np.array(["ordinary, here"] * rows), at_risk, ~at_risk, none, none, none)
+    keys = np.array([f"author {at}" for at in range(rows)])
+    return Stream(scores, keys, np.array(["ordinary, here"] * rows), at_risk, ~at_risk, none, none, none)
 
 
 def test_the_view_counts_a_stream() -> None:
@@ -101,6 +102,18 @@ def test_the_view_counts_a_stream() -> None:
     expected = 1000 * (0.1 * found.now.recall.value + 0.9 * found.false_alarms["ordinary, here"].value)
     assert found.now.alerts_per_1000.value == pytest.approx(expected)
     assert found.benefits[0].everything.value == pytest.approx(1000 * (0.1 - 0.9 * 0.01 / 0.99))
+
+
+def test_posts_of_one_author_make_no_figure_surer() -> None:
+    """Who wrote five posts alike counts as who wrote one, in what a policy finds and in what it costs."""
+    whole = replace(stream(80), severe=np.arange(80) % 3 == 0)
+    once, five = (view(Policy(), each, 0.1) for each in (whole, whole[np.repeat(np.arange(80), 5)]))
+    for of in (lambda found: found.now.recall, lambda found: found.now.alerts_per_1000):
+        assert replace(of(five), rows=80) == of(once)
+    assert replace(five.false_alarms["ordinary, here"], rows=40) == once.false_alarms["ordinary, here"]
+    assert five.now.severe_recall and once.now.severe_recall
+    assert five.now.severe_recall.low == once.now.severe_recall.low
+    assert five.benefits[2].model.low == pytest.approx(once.benefits[2].model.low)
 
 
 @pytest.mark.parametrize(("labelled", "share"), [(300, 0.02), (450, 0.3), (100, 0.5)])
