@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial, update_wrapper
 from typing import Any, TypeVar
 
@@ -24,6 +24,8 @@ Bounds = Callable[[Array, Array, Floats], tuple[Floats, Floats]]
 
 ROUNDS = 1000
 BINS = 10
+# Standard deviations either way that hold 95 % of a normal distribution.
+_Z = 1.96
 
 # Resamplings worked on together: enough to keep the processor busy, few enough for any number of rows.
 _AT_ONCE = 50
@@ -31,7 +33,7 @@ _AT_ONCE = 50
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A measured `value` with its 95 % bootstrap interval `low` to `high`, over `rows` rows; NaN when undefined."""
+    """A measured `value` with its 95 % interval `low` to `high`, over `rows` rows; NaN when undefined."""
 
     value: float
     low: float
@@ -47,11 +49,15 @@ class Metric:
 
     `weighted(truth, answer, counts)` gives one value for each of the resamplings in `counts` (resamplings, rows), which
     say how often each row was drawn. `bounds(truth, answer, counts)` gives two: what the 2.5 percentile is taken of for
-    the lower end of an interval, and the 97.5 percentile for the upper end; both are `weighted` where not stated.
+    the lower end of an interval, and the 97.5 percentile for the upper end; both are `weighted` where not stated. A
+    figure that is a share of rows has `counted(truth, answer)`, which ones it is a share of, (rows,).
     """
 
-    def __init__(self, weighted: Weighted, bounds: Bounds | None = None) -> None:
+    def __init__(
+        self, weighted: Weighted, bounds: Bounds | None = None, counted: Callable[[Array, Array], Array] | None = None
+    ) -> None:
         self.weighted = weighted
+        self.counted = counted
         self.bounds = bounds or (lambda truth, answer, counts: (weighted(truth, answer, counts),) * 2)
         update_wrapper(self, weighted)
 
@@ -71,8 +77,8 @@ def figures(
 
     All are of the same rows, which are resampled alike for all. Rows of one of `groups`, which names that of each row,
     are drawn together, as a hundred posts of one author tell less than those of a hundred; of one group alone, its rows
-    are. An interval always holds its
-    own value. Raises ValueError when there is no row.
+    are. An interval always holds its own value; that of a share of none or all, which every resampling repeats, is
+    Wilson's, with as many trials as there are groups. Raises ValueError when there is no row.
     """
     arrays = {name: (metric, np.asarray(truth), np.asarray(answer)) for name, (metric, truth, answer) in asked.items()}
     rows = {len(array) for _, *pair in arrays.values() for array in pair}
@@ -86,10 +92,13 @@ def figures(
         counts = _resamplings(min(_AT_ONCE, rounds - start), group_of, rng)
         for name, (metric, truth, answer) in arrays.items():
             values[name].append(metric.bounds(truth, answer, counts))
-    return {
-        name: _figure(metric(truth, answer), np.concatenate(values[name], axis=1), count)
-        for name, (metric, truth, answer) in arrays.items()
-    }
+    found = {}
+    for name, (metric, truth, answer) in arrays.items():
+        found[name] = _figure(metric(truth, answer), np.concatenate(values[name], axis=1), count)
+        if metric.counted is not None and found[name].value in (0, 1):
+            trials = len(np.unique(group_of[metric.counted(truth, answer)]))
+            found[name] = _none_or_all(found[name], trials)
+    return found
 
 
 def bootstrap(
@@ -129,6 +138,12 @@ def _figure(value: float, bounds: Floats, rows: int) -> Figure:
         return Figure(math.nan, math.nan, math.nan, rows)
     low, high = np.percentile(known[0], 2.5), np.percentile(known[1], 97.5)
     return Figure(value, min(value, float(low)), max(value, float(high)), rows)
+
+
+def _none_or_all(figure: Figure, trials: int) -> Figure:
+    """A share of 0 or 1, with its interval by Wilson 1927, Journal of the American Statistical Association 22, 209."""
+    doubt = _Z**2 / (trials + _Z**2)
+    return replace(figure, low=figure.value and 1 - doubt, high=figure.value or doubt)
 
 
 # What was decided
@@ -205,7 +220,11 @@ def mean_ordinal_error(truth: Array, decided: Array, counts: Floats) -> Floats:
     return _shares(known @ np.abs(truth - decided).astype(np.float64), known.sum(axis=1))
 
 
-@Metric
+def _any(truth: Array, answer: Array) -> Array:
+    return np.ones(len(truth), dtype=bool)
+
+
+@partial(Metric, counted=_any)
 def flagged(truth: Array, decided: Array, counts: Floats) -> Floats:
     """The share of rows decided as 1, in [0, 1], whatever is true."""
     return _shares(counts @ (decided == 1).astype(np.float64), counts.sum(axis=1))
@@ -226,7 +245,7 @@ def mean_absolute_change(before: Array, after: Array, counts: Floats) -> Floats:
     return _shares(counts @ np.abs(after - before).astype(np.float64), counts.sum(axis=1))
 
 
-@Metric
+@partial(Metric, counted=_any)
 def share_changed(before: Array, after: Array, counts: Floats) -> Floats:
     """The share of decisions that are others than before, in [0, 1]."""
     return _shares(counts @ (before != after).astype(np.float64), counts.sum(axis=1))
@@ -244,14 +263,14 @@ def _pairs(truth: Array, decided: Array, counts: Floats) -> tuple[Floats, Floats
     return hits, decisions, support
 
 
-@Metric
+@partial(Metric, counted=lambda truth, decided: (truth >= 0) & (decided == 1))
 def precision(truth: Array, decided: Array, counts: Floats) -> Floats:
     """The share of what was decided as 1 that is 1, in [0, 1]; 0 when nothing was."""
     hits, decisions, _ = _pairs(truth, decided, counts)
     return _shares(hits, decisions, 0)[:, 0]
 
 
-@Metric
+@partial(Metric, counted=lambda truth, decided: truth == 1)
 def recall(truth: Array, decided: Array, counts: Floats) -> Floats:
     """The share of what is 1 that was decided as 1, in [0, 1]."""
     hits, _, support = _pairs(truth, decided, counts)

@@ -227,6 +227,28 @@ def test_rows_of_one_author_are_drawn_together() -> None:
     assert bootstrap(binary_f1, *rows, rounds=70).low > once.low
 
 
+@pytest.mark.parametrize(
+    ("metric", "truth", "answer", "low", "high"),
+    [
+        (recall, [1] * 5 + [0] * 9, [1] * 14, 0.566, 1),
+        (recall, [1] * 5 + [0] * 9, [0] * 14, 0, 0.434),
+        (precision, [1] * 5 + [0] * 9, [1] * 5 + [0] * 9, 0.566, 1),
+        (precision, [1] * 5 + [0] * 9, [0] * 14, 0, 1),
+        (precision, [1] * 5 + [-1] * 9, [1] * 14, 0.566, 1),
+        (flagged, [0] * 5, [0] * 5, 0, 0.434),
+        (share_changed, [1] * 5, [1] * 5, 0, 0.434),
+    ],
+)
+def test_none_or_all_of_few_is_not_sure(
+    metric: Metric, truth: list[int], answer: list[int], low: float, high: float
+) -> None:
+    """Five of five found leaves room for four in ten missed: by Wilson, over those that count, or their authors."""
+    found = bootstrap(metric, truth, answer, rounds=20)
+    assert (found.low, found.high) == pytest.approx((low, high), abs=1e-3)
+    authors = [str(number) for number in range(len(truth)) for _ in range(3)]
+    assert bootstrap(metric, np.repeat(truth, 3), np.repeat(answer, 3), groups=authors, rounds=20).low == found.low
+
+
 def test_confusion_counts_rows() -> None:
     """Truth goes down and decisions across; the unknown is in no cell."""
     assert confusion([0, 0, 1, -1], [0, 1, 1, 1], 2).tolist() == [[1, 1], [0, 1]]
