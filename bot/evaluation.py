@@ -50,7 +50,8 @@ WORDS: Mapping[str, str] = {
 class Evaluation:
     """All that one run found out. `rounds` is the number of resamplings behind every interval.
 
-    `apart` says that only rows were used that a training keeps apart; None where no labelled files were read.
+    `unknown_labels` is how many rows were left out because no task knows their label. `apart` says that only rows were
+    used that a training keeps apart; None where no labelled files were read.
     """
 
     task: Task
@@ -58,6 +59,7 @@ class Evaluation:
     versions: Mapping[str, str]
     data: str
     rows: int
+    unknown_labels: int
     limit: int | None
     apart: bool | None
     seed: int
@@ -89,7 +91,7 @@ def evaluate(plan: Plan, load: Callable[[], Classifier], policy: Policy, console
 
     Raises DataError when no row is of use, UsageError as `read_labelled` does, and ModelError as the classifier does.
     """
-    rows = read_labelled(plan.task, plan.data, plan.limit, plan.seed, plan.apart)
+    rows, unknown = read_labelled(plan.task, plan.data, plan.limit, plan.seed, plan.apart)
     classifier = load()
     deployment = None
     with progress(console, "judging", len(rows)) as (_, on_done):
@@ -112,6 +114,7 @@ def evaluate(plan: Plan, load: Callable[[], Classifier], policy: Policy, console
         versions,
         str(plan.data),
         len(rows),
+        unknown,
         plan.limit,
         plan.apart,
         plan.seed,
@@ -143,6 +146,7 @@ def evaluate_marks(judged: Judged, data: str, policy: Policy, seed: int) -> Eval
         versions={"nightlight": nightlight_version()},
         data=data,
         rows=int(marked.sum()),
+        unknown_labels=0,
         limit=None,
         apart=None,
         seed=seed,
@@ -153,26 +157,28 @@ def evaluate_marks(judged: Judged, data: str, policy: Policy, seed: int) -> Eval
     )
 
 
-def read_labelled(task: Task, data: Path, limit: int | None, seed: int, apart: bool) -> list[Row]:
-    """The rows labelled for the task, at most `limit` of each file.
+def read_labelled(task: Task, data: Path, limit: int | None, seed: int, apart: bool) -> tuple[list[Row], int]:
+    """The rows labelled for the task, at most `limit` of each file, and how many have a label that no task knows.
 
     With `apart` only those that `nightlight train` on this folder with this seed neither learns nor calibrates from; a
     training that also had posts of an archive may have split their copies otherwise. Raises DataError when there is
     none or a file is unsound, and UsageError when the rows kept apart are asked for of one file, which does not tell.
     """
-    if not apart:
-        return read(task, data, limit, seed)
-    if not data.is_dir():
-        raise UsageError(f"--apart needs the whole folder that the model was trained on, and {data} is one file")
-    kept = frozenset(example.row for example in load_examples(data, seed) if example.fold is None)
-    return read(task, data, limit, seed, kept)
-
-
-def said_of_training(apart: bool, seed: int) -> str:
-    """One sentence on whether the rows may be those that the model learned from."""
+    kept = None
     if apart:
-        return f"Only posts that `nightlight train --seed {seed}` on this folder keeps apart."
-    return "Posts that the model was trained on flatter it; --apart takes only those that its training kept apart."
+        if not data.is_dir():
+            raise UsageError(f"--apart needs the whole folder that the model was trained on, and {data} is one file")
+        kept = frozenset(example.row for example in load_examples(data, seed) if example.fold is None)
+    unknown: list[int] = []
+    return read(task, data, limit, seed, kept, unknown.append), sum(unknown)
+
+
+def said_of_rows(apart: bool, seed: int, unknown: int) -> str:
+    """A sentence on whether the model may have learned from the rows, and one on those left out, where there are."""
+    left_out = f" Left out: {unknown:,} rows whose label is not known." if unknown else ""
+    if apart:
+        return f"Only posts that `nightlight train --seed {seed}` on this folder keeps apart.{left_out}"
+    return f"Posts that the model was trained on flatter it; --apart takes only those kept apart from it.{left_out}"
 
 
 def _robustness(classifier: Classifier, rows: Sequence[Row], seed: int, console: Console) -> Sensitivity:
@@ -247,7 +253,8 @@ def show(evaluation: Evaluation, console: Console) -> None:
         for table in _robustness_tables(evaluation.robustness):
             console.print(table)
     if evaluation.apart is not None:
-        console.print(said_of_training(evaluation.apart, evaluation.seed), highlight=False, markup=False)
+        said = said_of_rows(evaluation.apart, evaluation.seed, evaluation.unknown_labels)
+        console.print(said, highlight=False, markup=False)
 
 
 def brief(figure: Figure | None, digits: int = 2) -> str:

@@ -14,7 +14,7 @@ from bot.evaluation import (
     brief,
     burden_row,
     by_closeness,
-    said_of_training,
+    said_of_rows,
     shift_rows,
 )
 from bot.pictures import NARROW, WIDE, heat, picture
@@ -35,7 +35,9 @@ def render(evaluation: Evaluation) -> str:
     deployment = evaluation.deployment
     return page.get_template("evaluation.html.j2").render(
         found=evaluation,
-        training="" if evaluation.apart is None else said_of_training(evaluation.apart, evaluation.seed),
+        of_rows=""
+        if evaluation.apart is None
+        else said_of_rows(evaluation.apart, evaluation.seed, evaluation.unknown_labels),
         words=WORDS,
         parts=[(part, *by_closeness(part)) for part in evaluation.scorecard.parts],
         confusion=_confusion,

@@ -135,10 +135,10 @@ def halve(keys: Iterable[str], seed: int) -> NDArray[np.bool_]:
     return np.array([digest[0] < 128 for digest in digests])
 
 
-def read_stream(data: Path, limit: int | None, seed: int, apart: bool) -> list[Row]:
+def read_stream(data: Path, limit: int | None, seed: int, apart: bool) -> tuple[list[Row], int]:
     """The labelled posts to tune on, as `read_labelled` reads those of risk. Raises as it does."""
-    rows = read_labelled(Task.RISK, data, limit, seed, apart)
-    return [row for row in rows if not is_user(row) and AMBIGUOUS not in row.labels]
+    rows, unknown = read_labelled(Task.RISK, data, limit, seed, apart)
+    return [row for row in rows if not is_user(row) and AMBIGUOUS not in row.labels], unknown
 
 
 def show(tuning: Tuning, share: float | None, posts_per_day: float | None, console: Console) -> None:

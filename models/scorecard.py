@@ -77,24 +77,32 @@ TASKS: Mapping[Task, Mapping[str, frozenset[str]]] = {
     },
     Task.STRESS: {"stress": frozenset({STRESSED, NOT_STRESSED})},
 }
+# These say nothing of risk itself.
+_STREAM_ALONE = frozenset({Severity.SEVERE, NOT_RELEVANT})
 
 
 def read(
-    task: Task, data: Path, limit: int | None = None, seed: int = 0, among: Collection[Row] | None = None
+    task: Task,
+    data: Path,
+    limit: int | None = None,
+    seed: int = 0,
+    among: Collection[Row] | None = None,
+    on_unknown: OnDone = lambda count: None,
 ) -> list[Row]:
     """The rows of a data folder, or of one file, that are labelled for the task; at most `limit` of each file.
 
-    Which ones depends on the seed; only those `among` others count, where some are named. Raises DataError when there
-    is none, or when a file cannot be read.
+    Which ones depends on the seed; only those `among` others count, where some are named. `on_unknown` hears how many
+    rows have a label that is none of any task, such as a misspelt one. Raises DataError when no row is labelled for the
+    task, or when a file cannot be read.
     """
     files = TASKS[task]
-    if data.is_dir():
-        rows = [row for row in read_folder(data, tuple(files)) if files[row.set_name].issuperset(row.labels)]
-    else:
-        rows = [row for row in read_file(data) if frozenset().union(*files.values()).issuperset(row.labels)]
+    found = read_folder(data, tuple(files)) if data.is_dir() else read_file(data)
+    labels = files if data.is_dir() else dict.fromkeys((row.set_name for row in found), _together(files))
+    rows = [row for row in found if labels[row.set_name].issuperset(row.labels)]
+    on_unknown(sum(not _known(row.set_name).issuperset(row.labels) for row in found))
     if among is not None:
         rows = [row for row in rows if row in among]
-    if not rows:
+    if not rows or (task is Task.RISK and _STREAM_ALONE.issuperset(row.labels[0] for row in rows)):
         wanted = f"expected {', '.join(f'{name}.jsonl.gz' for name in files)} in it" if data.is_dir() else ""
         raise DataError(f"{data}: no row is labelled for {task}" + (f"; {wanted}" if wanted else ""))
     if limit is None:
@@ -105,6 +113,16 @@ def read(
         own = [at for at, row in enumerate(rows) if row.set_name == name]
         chosen += sorted(rng.permutation(own)[:limit])
     return [rows[at] for at in chosen]
+
+
+def _together(files: Mapping[str, frozenset[str]]) -> frozenset[str]:
+    return frozenset().union(*files.values())
+
+
+def _known(name: str) -> frozenset[str]:
+    """The labels that any task has in the file of this name; for a file of another name those of all files."""
+    of_file = [files[name] for files in TASKS.values() if name in files]
+    return frozenset().union(*(of_file or map(_together, TASKS.values())))
 
 
 def is_user(row: Row) -> bool:

@@ -384,7 +384,7 @@ def tune(
 
     from bot.deployment import Stream
     from bot.errors import UsageError
-    from bot.evaluation import progress, said_of_training
+    from bot.evaluation import progress, said_of_rows
     from bot.tune import halve, lines_of, read_stream, save, show, stated_goal
     from bot.tune import tune as choose
     from models.scorecard import judge_rows
@@ -401,14 +401,14 @@ def tune(
             raise UsageError("say what to tune on: DATA, or --from-reviews")
         console = Console(stderr=True)
         with model_errors_as_ours():
-            rows = read_stream(data, limit, seed, apart)
+            rows, unknown_labels = read_stream(data, limit, seed, apart)
             classifier = classifier_of(settings)
             with progress(console, "judging", len(rows)) as (_, on_done):
                 stream = Stream.of(rows, judge_rows(classifier, rows, on_done))
     tuning = choose(settings.policy, stream, halve(stream.keys, seed), goal, share, seed)
     show(tuning, None if from_reviews else share, posts_per_day, Console())
     if not from_reviews:
-        typer.echo(said_of_training(apart, seed))
+        typer.echo(said_of_rows(apart, seed, unknown_labels))
     if from_reviews and (unknown := int(judged.unknown.sum())):
         typer.echo(
             f"Of {unknown:,} cases no moderator said what they are: each counts as an alert where the bound would make "

@@ -171,6 +171,13 @@ def test_rows_are_read_for_the_task(tmp_path: Path) -> None:
     assert len(read(Task.RISK, tmp_path, limit=1)) == 3
     assert read(Task.RISK, tmp_path, limit=1, seed=4) == read(Task.RISK, tmp_path, limit=1, seed=4)
     assert len(read(Task.SEVERITY, tmp_path / "severity4.jsonl")) == 2
+    counts: list[int] = []
+    read(Task.RISK, tmp_path, on_unknown=counts.append)
+    (tmp_path / "risk_binary.jsonl").write_text('{"text": "a", "label": "none"}\n{"text": "b", "label": "suicide"}')
+    read(Task.RISK, tmp_path, on_unknown=counts.append)
+    assert counts == [0, 1]
+    with pytest.raises(DataError, match="no row is labelled for risk"):
+        read(Task.RISK, tmp_path / "severity4.jsonl")
     for data in (tmp_path, tmp_path / "relevance.jsonl"):
         with pytest.raises(DataError, match="no row is labelled for stress"):
             read(Task.STRESS, data)
