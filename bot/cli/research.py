@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 # Two posts of a hundred: an assumption, for a team that has not counted its own.
 _ASSUMED_SHARE = 0.02
+_MAX_SEED = 2**32 - 1
 
 app = typer.Typer()
 
@@ -299,7 +300,10 @@ def evaluate(
     limit: Limit = None,
     apart: Apart = False,
     seed: Annotated[
-        int, typer.Option(help="Fixes the rows drawn and the intervals; with --apart that of the training.")
+        int,
+        typer.Option(
+            min=0, max=_MAX_SEED, help="Fixes the rows drawn and the intervals; with --apart that of the training."
+        ),
     ] = 20,
 ) -> None:
     """Holds the model against labelled posts: what it gets right, how sure that is, and what its alerts would cost.
@@ -364,7 +368,12 @@ def tune(
     limit: Limit = None,
     apart: Apart = False,
     seed: Annotated[
-        int, typer.Option(help="Fixes the rows drawn, the halves and the intervals; with --apart that of the training.")
+        int,
+        typer.Option(
+            min=0,
+            max=_MAX_SEED,
+            help="Fixes the rows drawn, the halves and the intervals; with --apart that of the training.",
+        ),
     ] = 20,
 ) -> None:
     """Chooses how likely danger must be for an alert, for so many alerts a day or for so much found.

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
+from bot.cli import app
 from bot.config import Policy
 from bot.errors import UsageError
 from bot.evaluation import Plan, brief, evaluate, read_labelled, show, to_json
@@ -73,6 +75,14 @@ def test_rows_left_out_are_said(tmp_path: Path) -> None:
     show(found, Console(file=shown, width=200))
     assert (found.rows, found.unknown_labels) == (2, 2)
     assert "Left out: 2 rows whose label is not known." in shown.getvalue()
+
+
+@pytest.mark.parametrize("command", [("evaluate", "--task", "risk"), ("tune", "--min-recall", "0.5")])
+@pytest.mark.parametrize("seed", ["-1", str(2**32)])
+def test_a_seed_that_is_none_is_refused(tmp_path: Path, command: tuple[str, ...], seed: str) -> None:
+    """As a wrong option, before anything is read."""
+    done = CliRunner().invoke(app, [command[0], str(tmp_path), *command[1:], "--seed", seed])
+    assert (done.exit_code, "Invalid value for '--seed'" in done.output) == (2, True)
 
 
 def test_a_figure_in_brief() -> None:
