@@ -18,6 +18,7 @@ from models.evaluate import (
     auroc,
     average_precision,
     balanced_accuracy,
+    balanced_binary_accuracy,
     binary_f1,
     bootstrap,
     confusion,
@@ -35,6 +36,7 @@ from models.evaluate import (
     recall,
     reliability,
     share_changed,
+    weighted_binary_f1,
     weighted_f1,
 )
 
@@ -159,7 +161,36 @@ def test_metrics_agree_with_scikit_learn(rows: list[tuple[int, int, int]]) -> No
         assert -1e-9 <= ours <= 1 + 1e-9
 
 
+columns = st.lists(
+    st.tuples(
+        st.lists(st.integers(0, 1), min_size=3, max_size=3), st.lists(st.integers(0, 20), min_size=3, max_size=3)
+    ),
+    min_size=1,
+    max_size=20,
+)
+
+
+@given(columns)
+def test_metrics_of_several_labels_agree_with_scikit_learn(rows: list[tuple[list[int], list[int]]]) -> None:
+    """Figures of several labels are the means of its figures of each that is true somewhere."""
+    truth, scores = np.array([y for y, _ in rows]), np.array([p for _, p in rows]) / 20
+    decided = (scores >= 0.5).astype(int)
+    there = np.flatnonzero(truth.any(axis=0))
+    if not len(there):
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        f1s = [metrics.f1_score(truth[:, at], decided[:, at], zero_division=0) for at in there]
+        accuracies = [metrics.balanced_accuracy_score(truth[:, at], decided[:, at]) for at in there]
+    precisions = [metrics.average_precision_score(truth[:, at], scores[:, at]) for at in there]
+    assert macro_binary_f1(truth, decided) == pytest.approx(np.mean(f1s))
+    assert weighted_binary_f1(truth, decided) == pytest.approx(np.average(f1s, weights=truth[:, there].sum(axis=0)))
+    assert balanced_binary_accuracy(truth, decided) == pytest.approx(np.mean(accuracies))
+    assert average_precision(truth, scores) == pytest.approx(np.mean(precisions))
+
+
 ALL = (macro_f1, weighted_f1, balanced_accuracy, mean_ordinal_error, precision, recall, binary_f1, flagged)
+OF_LABELS = (macro_binary_f1, weighted_binary_f1, balanced_binary_accuracy)
 OF_SCORES = (auroc, average_precision, expected_calibration_error, mean_change, mean_absolute_change, share_changed)
 
 
@@ -171,13 +202,18 @@ def test_a_row_drawn_twice_is_a_row_that_stands_there_twice(
     counts = data.draw(st.lists(st.integers(0, 3), min_size=len(rows), max_size=len(rows)).filter(any))
     truth, decided, ranks = (np.array(column) for column in zip(*rows, strict=True))
     both = np.stack([np.ones(len(rows)), counts])
+    labels, of_labels = (truth[:, np.newaxis] == range(4)).astype(int), ranks[:, np.newaxis] / (20, 30, 40, 50)
     for metric, first, second in [
         *((metric, truth, decided) for metric in ALL),
         *((metric, (truth == 1).astype(int), ranks / 20) for metric in OF_SCORES),
+        *((metric, labels, of_labels >= 0.5) for metric in OF_LABELS),
+        *((metric, labels, of_labels) for metric in OF_SCORES[:3]),
     ]:
         whole, drawn = metric.weighted(first, second, both)
         assert whole == pytest.approx(metric(first, second), nan_ok=True)
-        assert drawn == pytest.approx(metric(np.repeat(first, counts), np.repeat(second, counts)), nan_ok=True)
+        assert drawn == pytest.approx(
+            metric(np.repeat(first, counts, axis=0), np.repeat(second, counts, axis=0)), nan_ok=True
+        )
 
 
 @given(truths)
