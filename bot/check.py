@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -50,6 +51,7 @@ async def check(
     yield _replies(config, today)
     for name in config.channels:
         yield _channel(name, secrets)
+    yield _page(config, secrets)
     yield _dry_run(config)
 
 
@@ -149,6 +151,23 @@ def _replies(config: Config, today: date) -> Finding:
     return Finding("replies", True, "the templates keep every rule")
 
 
+def _page(config: Config, secrets: Secrets) -> Finding:
+    review = config.review
+    if not review.enabled:
+        return Finding("moderators' page", True, "off")
+    for file in (review.tls_certificate, review.tls_key):
+        if file is not None and not os.access(file, os.R_OK):
+            return Finding("moderators' page", False, f"cannot read {file}")
+    if review.sign_in == "reddit" and not secrets.web_client_id:
+        words = "NIGHTLIGHT_REDDIT_WEB_CLIENT_ID is not set: only developers of the bot's own application can sign in"
+        return Finding("moderators' page", True, words)
+    return Finding("moderators' page", True, review.public_url or f"on this machine, port {review.port}")
+
+
 def _dry_run(config: Config) -> Finding:
-    words = "on: nothing will be sent" if config.deliver.dry_run else "off: alerts and approved replies will be sent"
+    words = (
+        "on: nothing will be sent to Reddit or a chat"
+        if config.deliver.dry_run
+        else "off: alerts and approved replies will be sent"
+    )
     return Finding("dry run", True, words)

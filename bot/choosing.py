@@ -68,7 +68,7 @@ class Chooser:
         self._waiting = 0
 
     def wants(self, judgement: Judgement) -> bool:
-        """Whether the second reader wants it, or there is an alert whose advice may be chosen."""
+        """Whether the second reader wants it, or there is an urgent alert whose advice may be chosen."""
         return self._second.wants(judgement) or self._has_a_choice(judgement)
 
     async def read(self, judgement: Judgement) -> Judgement:
@@ -84,8 +84,8 @@ class Chooser:
     def _has_a_choice(self, judgement: Judgement) -> bool:
         decision, post = judgement.decision, judgement.post
         alerts = any(planned.kind is DeliveryKind.ALERT for planned in decision.deliveries)
-        judged = judgement.assessment is not None and decision.level not in (Level.CRISIS, Level.UNASSESSED)
-        return alerts and judged and not post.is_gone and self._config.may_read(post.subreddit)
+        urgent = alerts and decision.level is Level.URGENT and judgement.assessment is not None
+        return urgent and not post.is_gone and self._config.may_read(post.subreddit)
 
     async def _chosen(self, judgement: Judgement, until: float) -> Judgement:
         post, level = judgement.post, judgement.decision.level

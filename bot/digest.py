@@ -8,17 +8,17 @@ from datetime import date
 from itertools import accumulate
 
 from bot.inert import REASON_LENGTH, TITLE_LENGTH, inert, plain_name
-from bot.links import link_to
+from bot.links import REDDIT, link_to
 from bot.templates import MARKDOWN
 from bot.types import LONGEST_BODY, Decision, Message, Post
 
 
-def compose_digest_line(post: Post, decision: Decision, day: date) -> Message:
+def compose_digest_line(post: Post, decision: Decision, day: date, base_url: str = REDDIT) -> Message:
     """One post's line in the digest of a day, under the subject that all lines of that digest share."""
     why = f": {inert(decision.reasons[0].words, REASON_LENGTH)}" if decision.reasons else ""
     return Message(
         f"[Nightlight] posts to look at in r/{plain_name(post.subreddit)}, {day.isoformat()}",
-        f"- “{inert(post.title, TITLE_LENGTH) or 'no title'}”{why}. {link_to(post)}",
+        f"- “{inert(post.title, TITLE_LENGTH) or 'no title'}”{why}. {link_to(post, base_url)}",
     )
 
 

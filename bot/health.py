@@ -58,7 +58,9 @@ class Health:
         )
         self._queue = Gauge("nightlight_queue_depth", "Posts fetched and not judged yet", registry=registry)
         self._outbox = Gauge("nightlight_outbox", "Deliveries by state", ["kind", "state"], registry=registry)
-        self._dead = Gauge("nightlight_dead_letters", "Deliveries that could not be sent", registry=registry)
+        self._dead = Gauge(
+            "nightlight_dead_letters", "Deliveries that could not be sent, and can be sent again", registry=registry
+        )
         self._gaps = Gauge("nightlight_gaps", "Times of missing posts that nobody looked through", registry=registry)
         self._used = Gauge("nightlight_budget_used", "Calls to Reddit in the last minute", registry=registry)
         self._per_minute = Gauge("nightlight_budget_per_minute", "Calls to Reddit allowed a minute", registry=registry)
@@ -105,17 +107,18 @@ class Health:
         self,
         queue_depth: int,
         outbox: Mapping[tuple[str, str], int],
+        dead: int,
         gaps: int,
         used: int,
         per_minute: int,
         remaining: float | None,
     ) -> None:
-        """How things stand: posts that wait, deliveries by kind and state, gaps, and the budget of calls."""
+        """How things stand: posts that wait, deliveries by kind and state, dead letters, gaps, the budget of calls."""
         self._queue.set(queue_depth)
         self._outbox.clear()
         for (kind, state), count in outbox.items():
             self._outbox.labels(kind, state).set(count)
-        self._dead.set(sum(count for (_, state), count in outbox.items() if state == "dead"))
+        self._dead.set(dead)
         self._gaps.set(gaps)
         self._used.set(used)
         self._per_minute.set(per_minute)

@@ -44,7 +44,7 @@ def _only_known_keys(_logger: Any, _name: str, line: MutableMapping[str, Any]) -
 def set_up(config: Log, *, stream: Any = None) -> None:
     """Lines go to stderr: pretty on a terminal, JSON elsewhere, unless the configuration names a format.
 
-    The libraries' own loggers stay silent below WARNING: at DEBUG asyncprawcore prints tokens and whole replies.
+    The libraries' own loggers stay silent below CRITICAL: at DEBUG asyncprawcore prints tokens and whole replies.
     """
     out = stream or sys.stderr
     pretty = config.format == "pretty" or (config.format == "auto" and out.isatty())

@@ -82,10 +82,10 @@ class Notices:
         await self._store.execute("drop_question", values)
 
     async def silent_channel(self, message: Delivery, why: str) -> None:
-        """An alert did not reach a chat channel, or nobody knows; once a day for a channel.
+        """An alert did not arrive where it went, or nobody knows; once a day for modmail and for each chat channel.
 
-        Told in modmail alone, or, by a team that has none, in the first other channel that hears of urgent alerts;
-        inside the caller's transaction.
+        Told in modmail alone, or, when that is what failed or by a team that has none, in the first other channel that
+        hears of urgent alerts; inside the caller's transaction.
         """
         day = date_of(self._clock.now())
         notice = silent_channel_notice(message, why, self._clock.now())
@@ -99,12 +99,12 @@ class Notices:
         message: Message,
         level: Level = Level.URGENT,
         *,
-        silent: str = "",
+        silent: str | None = None,
         due_utc: float | None = None,
         step: int = 0,
     ) -> None:
         alerts, due = self._config.team(subreddit).alerts, self._clock.now() if due_utc is None else due_utc
-        places = [""] if alerts.modmail else []
+        places = [""] if alerts.modmail and silent != "" else []
         if not (silent and alerts.modmail):
             hearing = alerts.channels_for(level)
             if not places and not hearing:
@@ -172,13 +172,15 @@ def dead_reply_notice(reply: Delivery, why: str, at_utc: float) -> Message:
 
 
 def silent_channel_notice(message: Delivery, why: str, at_utc: float) -> Message:
-    """That an alert did not reach a chat channel, or may not have."""
+    """That an alert did not reach modmail or a chat channel, or may not have."""
+    place = f"the chat channel {message.channel}" if message.channel else "modmail"
+    test = f", and `nightlight channels test {message.channel}` tries the channel" if message.channel else ""
     return _notice(
         message.subreddit,
-        f"an alert may not have reached {message.channel} ({timestamp(at_utc)})",
-        f"The chat channel {message.channel} does not work as it should.",
+        f"an alert may not have reached {message.channel or 'modmail'} ({timestamp(at_utc)})",
+        f"Alerts through {place} do not arrive as they should.",
         f"What happened: {inert(why, _ERROR_LENGTH)}. Please look at the post below if nobody has; `nightlight status` "
-        f"lists all that did not arrive, and `nightlight channels test {message.channel}` tries the channel.",
+        f"lists all that did not arrive{test}.",
         at_utc,
         link=plain_link(message.post_id) if message.about_post else "",
     )

@@ -242,7 +242,7 @@ class Pipeline:
                 return Message("", body), now
             case DeliveryKind.DIGEST:
                 due = next_digest(now, team.alerts.digest_hour_utc)
-                return compose_digest_line(post, decision, due.date()), due.timestamp()
+                return compose_digest_line(post, decision, due.date(), base_url), due.timestamp()
 
     def _today(self) -> date:
         return date_of(self._clock.now())

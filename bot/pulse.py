@@ -61,11 +61,13 @@ class Pulse:
         """Takes the figures once, and tells the moderators of a subreddit that has fallen silent."""
         allowance = self._budget.standing()
         depth = await self._inbox.depth()
-        outbox = {(row["kind"], row["state"]): row["n"] for row in await self._store.fetch("count_deliveries")}
+        deliveries = await self._store.fetch("count_deliveries")
+        outbox = {(row["kind"], row["state"]): row["n"] for row in deliveries}
+        dead = sum(row["dead"] for row in deliveries)
         messages = await self._store.fetch("count_messages")
         self._health.channels_stood({(row["channel"], row["state"]): row["n"] for row in messages})
         (gaps,) = await self._store.fetch("count_gaps")
-        self._health.stood(depth, outbox, gaps["n"], allowance.used, allowance.per_minute, allowance.remaining)
+        self._health.stood(depth, outbox, dead, gaps["n"], allowance.used, allowance.per_minute, allowance.remaining)
         vitals: dict[str, float] = {
             "queue_depth": depth,
             "budget_used": allowance.used,

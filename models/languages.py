@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Collection
 
 TRAINED = "en"  # what the encoder and the dictionary were made for
@@ -52,6 +53,9 @@ NAMES = {
 # Below this many letters a guess is no better than a coin: "Help", "lol same" and many a title.
 _FEWEST_LETTERS = 40
 _CERTAIN = 0.9
+# Other letters than Latin ones are no English, whichever language they are.
+_FEWEST_OTHER_LETTERS = 4
+_CERTAIN_OF_OTHERS = 0.3
 _LONGEST_READ = 1000  # characters; the rest would not change the answer and costs time
 
 # Addresses, code, names of subreddits and users say nothing of the language.
@@ -75,8 +79,16 @@ class Languages:
         """
         prose = _NOT_PROSE.sub(" ", text[: 2 * _LONGEST_READ])[:_LONGEST_READ]
         language: str
-        language, probability = self._identifier.classify(prose)
+        language, probability = self._identifier.classify(prose.lower())
         if language in supported:
             return language
-        letters = sum(map(str.isalpha, prose))
-        return language if letters >= _FEWEST_LETTERS and probability >= _CERTAIN else None
+        letters = [each for each in prose if each.isalpha()]
+        others = sum(not _is_latin(each) for each in letters)
+        if others >= max(_FEWEST_OTHER_LETTERS, len(letters) / 2) and probability >= _CERTAIN_OF_OTHERS:
+            return language
+        return language if len(letters) >= _FEWEST_LETTERS and probability >= _CERTAIN else None
+
+
+def _is_latin(letter: str) -> bool:
+    # Modifier letters and the signs for ordinals have no script of their own.
+    return unicodedata.name(letter, "").startswith(("LATIN", "MODIFIER", "FEMININE", "MASCULINE"))

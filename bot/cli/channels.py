@@ -14,10 +14,10 @@ app = typer.Typer(no_args_is_help=True, help="The chat channels that alerts go t
 
 @app.command()
 def test(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="As in [alerts] channels.", show_default=False)],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="As in alerts.channels.", show_default=False)],
     config: ConfigFile = Path("config.toml"),
 ) -> None:
-    """Sends a test message through one channel, also while [deliver] dry_run is on.
+    """Sends a test message through one channel, also while deliver.dry_run is on.
 
     The channel's URL, in the form that Apprise gives it, comes from NIGHTLIGHT_CHANNEL_ and the name.
     """

@@ -75,7 +75,7 @@ def review(
 ) -> None:
     """Serves the moderators' page alone, beside a running bot or without one, until it is stopped.
 
-    `nightlight run` serves it too where [review] enabled is true. Moderators sign in with Reddit, or, with sign_in =
+    `nightlight run` serves it too where review.enabled is true. Moderators sign in with Reddit, or, with sign_in =
     "link", whoever sits at this machine by a link that works once.
     """
     import asyncio

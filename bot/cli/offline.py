@@ -85,7 +85,8 @@ def replay(
     Every post goes through the same judgement as in a live run, and comes out as one JSON line (`nightlight schema`
     describes it). A line that holds no post is counted and never ends the run. Ctrl-C stops after the posts at hand.
 
-    Exit code: 0 when everything was read, 1 when an archive breaks off in the middle, 2 when the command is wrong.
+    Exit code: 0 when everything was read, 1 when an archive breaks off in the middle, 2 when the command is wrong, more
+    than 128 when a signal stopped it.
 
     Example: nightlight replay RS_2024-01.zst --subreddit depression --out decisions.jsonl --report report.html
     """

@@ -52,7 +52,7 @@ def label(
     again: a run that was stopped, or whose server went away, goes on when the same command is given again.
 
     Exit code: 0 when every post has an answer, 1 when some have none or the archive breaks off, 2 when the command is
-    wrong.
+    wrong, more than 128 when a signal stopped it.
 
     Example: nightlight label posts.jsonl --annotator llm --name qwen --out qwen.jsonl --config config.toml
     """
@@ -381,7 +381,7 @@ def tune(
     One bound of the policy moves: min_probability of the urgent rule on ideation. Other crisis and urgent rules are
     raised to it where they stand lower. It is chosen on one half of the labelled posts and reported on the other. Posts
     that the model was trained on flatter it, and the bound comes out too high: after `nightlight train`, give --apart.
-    What single subreddits have for themselves under [overrides] stays as it is. With --from-reviews the posts are those
+    What single subreddits have for themselves under overrides stays as it is. With --from-reviews the posts are those
     that the bot judged, as many a day as there were; a case of which no moderator said what it is counts as an
     alert where the bound would make it one, and as nothing else.
 

@@ -147,10 +147,10 @@ class Worker:
 
     async def _bury(self, deliveries: Sequence[Delivery], error: Exception) -> None:
         async def tell() -> None:
-            if deliveries[0].kind is DeliveryKind.REPLY:
-                await self._notices.dead_reply(deliveries[0], str(error))
-            if self._channel:
-                await self._notices.silent_channel(deliveries[0], str(error))
+            told = (
+                self._notices.dead_reply if deliveries[0].kind is DeliveryKind.REPLY else self._notices.silent_channel
+            )
+            await told(deliveries[0], str(error))
 
         await self._settle(self._outbox.bury(deliveries, str(error), tell), deliveries, "dead", error)
 

@@ -356,8 +356,8 @@ class Desk:
         return delivery
 
     async def dead(self) -> list[Delivery]:
-        """Every dead letter, the most pressing first."""
-        return await self._outbox.find(DeliveryState.DEAD)
+        """Every dead letter that can be sent again, the most pressing first: of the others the words are forgotten."""
+        return [each for each in await self._outbox.find(DeliveryState.DEAD) if each.body]
 
     async def gaps(self) -> list[Gap]:
         """Every time of which posts may be missing, in the order in which they were found."""

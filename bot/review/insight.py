@@ -107,7 +107,7 @@ class _Insight:
             raise Problem(404, "not_found")
         width = NARROW if "narrow" in request.query_params else WIDE
         svg = await self._drawn(counted, (name, width, tried if name == "curve" else None), charts[name])
-        return Response(svg, media_type="image/svg+xml", headers={"cache-control": "private, max-age=300"})
+        return Response(svg, media_type="image/svg+xml")
 
     async def _drawn(
         self, counted: _Counted, which: tuple[str, int, float | None], draw: Callable[[Axes], None]

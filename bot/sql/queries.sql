@@ -143,7 +143,8 @@ WHERE :state IS NULL OR state = :state ORDER BY priority DESC, deliveries.create
 SELECT * FROM deliveries WHERE post_id = :post_id ORDER BY id;
 
 -- name: count_deliveries
-SELECT kind, state, count(*) AS n FROM deliveries GROUP BY kind, state;
+-- Of the dead, those that can be sent again still have their words.
+SELECT kind, state, count(*) AS n, sum(state = 'dead' AND body <> '') AS dead FROM deliveries GROUP BY kind, state;
 
 -- name: count_messages
 -- What goes through chat channels, by channel.

@@ -1,4 +1,4 @@
-"""Sixty situations in which the bot may have to say something. Every post is invented."""
+"""Situations in which the bot may have to say something. Every post is invented."""
 
 from __future__ import annotations
 

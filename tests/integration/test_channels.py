@@ -183,6 +183,21 @@ async def test_without_modmail_another_channel_hears_of_one_that_is_silent(found
     assert notice.channel == "phone"
 
 
+async def test_a_channel_hears_of_modmail_that_takes_no_alert(found: Found, receiver: Receiver) -> None:
+    """An alert that Reddit refuses for good is told where it still can be, once a day."""
+    team = found()
+    refused = ChatMessenger(Channel.open("modmail", receiver.url()), nobody_gone)
+    modmail = Worker(team.outbox, refused, team.manners, team.keeper, team.notices, Deliver(), team.clock)
+    for post_id in ("p1", "p2"):
+        receiver.answers = [404]
+        await team.alert(post_id, channel="")
+        await modmail.deliver_next()
+    await team.send()
+    (notice,) = receiver.titles[2:]
+    assert "may not have reached modmail" in notice
+    assert [each.post_id for each in await team.outbox.find(DeliveryState.DEAD)] == ["p1", "p2"]
+
+
 async def test_an_unclear_crisis_is_repeated_once_and_says_so(found: Found, receiver: Receiver) -> None:
     """Twice is better than never."""
     team = found(escalate_minutes=0)
@@ -573,6 +588,26 @@ async def test_the_check_says_which_channels_can_be_used(receiver: Receiver) -> 
     assert of_channels == {"channel discord": True, "channel phone": False, "channel mail": False}
     assert TOKEN not in repr(findings)
     assert receiver.arrived == []
+
+
+@pytest.mark.parametrize(
+    ("review", "secrets", "fine", "words"),
+    [
+        ({}, Secrets(), True, "off"),
+        ({"enabled": True, "sign_in": "link"}, Secrets(), True, "port 8765"),
+        ({"enabled": True}, Secrets(), True, "NIGHTLIGHT_REDDIT_WEB_CLIENT_ID is not set"),
+        ({"enabled": True}, Secrets(web_client_id="id"), True, "port 8765"),
+        ({"enabled": True, "tls_certificate": "gone.pem", "tls_key": "gone.key"}, Secrets(), False, "gone.pem"),
+    ],
+)
+async def test_the_check_says_whether_the_page_can_be_used(
+    review: dict[str, Any], secrets: Secrets, fine: bool, words: str
+) -> None:
+    """A certificate that cannot be read is found before moderators look for the page."""
+    config = Config.model_validate({"review": review})
+    findings = [each async for each in check(config, secrets, KeywordClassifier, datetime.now(UTC).date())]
+    (found,) = [each for each in findings if each.name == "moderators' page"]
+    assert (found.fine, words in found.words) == (fine, True)
 
 
 async def test_a_test_message_on_command(receiver: Receiver, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:

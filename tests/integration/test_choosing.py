@@ -240,7 +240,7 @@ async def test_what_is_sent_is_redacted_and_short(clock: HandClock) -> None:
 
 
 async def test_only_alerts_that_may_leave_the_machine_and_may_wait(clock: HandClock) -> None:
-    """Not in a community that did not opt in, not in a crisis, not for a post that is gone, unread or calm."""
+    """Not in a community that did not opt in, not in a crisis, not for a post that is gone, unread or below urgent."""
     async with FakeLlm(picks(lambda ids: ids[:1])) as server, choosing(server, clock) as chooser:
         assert chooser.wants(judged())
         crisis = judged(replace(POST, text="ideation"))
@@ -249,7 +249,8 @@ async def test_only_alerts_that_may_leave_the_machine_and_may_wait(clock: HandCl
         gone = judged(replace(POST, title="severe", text="[removed]"))
         calm = judged(replace(POST, text="flour and eggs"))
         unread = replace(judged(), assessment=None)
-        for other in (crisis, elsewhere, gone, calm, unread):
+        watched = replace(judged(), decision=replace(judged().decision, level=Level.WATCH))
+        for other in (crisis, elsewhere, gone, calm, unread, watched):
             assert not chooser.wants(other)
             assert await chooser.read(other) == other
         assert server.calls == []

@@ -522,6 +522,19 @@ async def test_a_dead_letter_is_tried_again_in_somebodys_name(
         await desk.retry(claimed[0].id, "mod_anna")
 
 
+async def test_a_dead_letter_whose_words_are_forgotten_is_no_work_for_anybody(
+    desk: Desk, file: File, outbox: Outbox, manners: Manners, keeper: Keeper, clock: HandClock
+) -> None:
+    """It cannot be sent again, so nobody is asked to; that it was not sent stays counted."""
+    await file("p1")
+    await outbox.bury(await outbox.claim(manners), "403")
+    assert [each.post_id for each in await desk.dead()] == ["p1"]
+    clock.advance(48 * 3600 + 1)
+    await keeper.forget()
+    assert await desk.dead() == []
+    assert (await desk.standing()).deliveries[DeliveryKind.ALERT, DeliveryState.DEAD] == 1
+
+
 async def a_gap(store: Store, desk: Desk, subreddit: str = "testsub") -> Gap:
     """A time of which posts may be missing, found now."""
     async with store.transaction():

@@ -297,6 +297,7 @@ def test_a_digest_names_each_post_with_its_link() -> None:
     assert f"- “{TITLE}”: The post shows marked distress or more (possible). https://www.reddit.com/r/" in body
     assert "- “no title”: " in body
     assert body.splitlines()[-1] == "nightlight digest testsub"
+    assert " http://127.0.0.1:1/" in compose_digest_line(post(), WATCH, DAY, "http://127.0.0.1:1").body
 
 
 def test_all_lines_of_a_day_share_their_subject() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,16 @@ def test_every_command_teaches(command: tuple[str, ...]) -> None:
     result = CliRunner().invoke(cli.app, [*command, "--help"])
     assert result.exit_code == 0
     assert len(result.output.split("Usage:")[1].splitlines()[2].split()) >= 4
+
+
+@pytest.mark.parametrize("command", [*commands(typer.main.get_command(cli.app))], ids=" ".join)
+def test_no_word_of_the_help_is_taken_for_markup(command: tuple[str, ...]) -> None:
+    """What stands in square brackets would vanish from the help, as a colour or a style does."""
+    found: Any = typer.main.get_command(cli.app)
+    for name in command:
+        found = found.commands[name]
+    texts = [found.help or "", *(getattr(each, "help", None) or "" for each in found.params)]
+    assert [word for text in texts for word in re.findall(r"\[[a-z/][^\]]*\]", text)] == []
 
 
 def test_a_reply_can_be_looked_at_and_its_template_checked(tmp_path: Path) -> None:

@@ -45,15 +45,38 @@ IN_DANGER = {
         "Me quiero matar esta noche",
         "No quiero seguir viviendo así",
         "ayer intenté suicidarme",
+        "quiero dejar de vivir",
+        "me tomé todas las pastillas",
     ],
     "de": [
         "Ich will einfach nur sterben.",
         "Ich möchte nicht mehr leben",
         "ich habe Suizidgedanken",
-        "heute bringe ich mich um, ich bring mich um",
+        "heute bringe ich mich um",
+        "ich bring mich um",
+        "ich wünschte, ich wäre tot",
+        "ich hab keine Lust mehr zu leben",
+        "ich nehme mir das Leben",
     ],
-    "fr": ["J’ai envie de mourir", "Je veux plus vivre", "je pense souvent à me suicider", "je vais me tuer ce soir"],
-    "pt": ["Eu só quero morrer", "não aguento mais viver", "penso em me matar todo dia", "tentei me matar ontem"],
+    "fr": [
+        "J’ai envie de mourir",
+        "Je veux plus vivre",
+        "je pense souvent à me suicider",
+        "je vais me tuer ce soir",
+        "je veux pas vivre",
+        "j'ai pas envie de vivre",
+        "envie d'en finir",
+        "j'ai avalé des cachets",
+    ],
+    "pt": [
+        "Eu só quero morrer",
+        "não aguento mais viver",
+        "penso em me matar todo dia",
+        "tentei me matar ontem",
+        "quero tirar minha própria vida",
+        "vontade de sumir do mundo",
+        "tomei todos os remédios",
+    ],
     "it": ["Voglio solo morire", "non voglio più vivere", "ho deciso di farla finita", "penso spesso di uccidermi"],
     "nl": ["Ik wil gewoon dood", "ik wil niet meer leven", "ik denk vaak aan zelfmoord", "ik ga zelfmoord plegen"],
     "pl": ["Chcę umrzeć", "nie chcę już żyć", "mam myśli samobójcze", "wczoraj próbowałam się zabić"],
@@ -61,8 +84,21 @@ IN_DANGER = {
 
 NOT_IN_DANGER = {
     "es": ["No quiero morir", "me quiero morir de risa", "La película «quiero morir» es malísima"],
-    "de": ["Ich will nicht sterben", "ich will sterben vor Lachen", "ich habe keine Suizidgedanken", "Die Katze"],
-    "fr": ["Je ne veux pas mourir", "je veux mourir de rire", "je n'ai pas envie de mourir"],
+    "de": [
+        "Ich will nicht sterben",
+        "ich will sterben vor Lachen",
+        "ich habe keine Suizidgedanken",
+        "Die Katze",
+        "damit ich mich um meine Familie kümmern kann",
+        "kann ich mich um den Garten kümmern",
+        "weil ich mich um meine Mutter kümmere",
+    ],
+    "fr": [
+        "Je ne veux pas mourir",
+        "je veux mourir de rire",
+        "je n'ai pas envie de mourir",
+        "Je vais me tuer à la tâche",
+    ],
     "pt": ["não quero morrer", "quero morrer de rir", "nunca pensei em me matar kkkk"],
     "it": ["Non voglio morire", "voglio morire dal ridere", "mi taglio i capelli"],
     "nl": ["Ik wil niet dood", "ik wil dood van schaamte", "ik heb geen zelfmoordgedachten"],
@@ -89,6 +125,19 @@ def test_a_long_enough_text_shows_its_language(language: str, text: str) -> None
 
 
 @pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("もう生きていたくない。", "ja"), ("我不想活了,每天都很痛苦", "zh"), ("죽고 싶어요", "ko"),
+        ("أريد أن أموت", "ar"), ("Θέλω να πεθάνω", "el"), ("хочу умереть", "uk"),
+        ("Tokyo 東京 is a nice place", None), ("μ = 3", None),
+    ],
+)  # fmt: skip
+def test_other_letters_are_another_language_however_few(text: str, language: str | None) -> None:
+    """A few words in letters that are not Latin are no English post: somebody is to know that nobody read them."""
+    assert LANGUAGES.of(text) == language
+
+
+@pytest.mark.parametrize(
     "text", ["", "Help", "lol same", "i wanna kms", "Depression", "quero morrer", "🙃" * 80, "42 " * 60]
 )
 def test_a_short_text_is_not_certain(text: str) -> None:
@@ -98,7 +147,7 @@ def test_a_short_text_is_not_certain(text: str) -> None:
 
 def test_a_term_of_a_language_speaks_for_it() -> None:
     """Two signs that agree are enough for a short text; two that do not are not."""
-    assert LANGUAGES.of("quero morrer", {"pt"}) == "pt"
+    assert LANGUAGES.of("quero morrer", {"pt"}) == LANGUAGES.of("Quero morrer", {"pt"}) == "pt"
     assert LANGUAGES.of("quero morrer", {"pl"}) is None
 
 

@@ -34,13 +34,19 @@ COUNTRIES = {
         "29F, Canada, long post", "my mum and I moved to Canada", "I live in Toronto, Canada",
         "I don't go out anymore. I live in Canada", "I can't sleep and I'm in Canada", "I have been stuck in Canada",
     ],
-    "IT": ["vivo en Italia, no en casa", "no sé qué hacer, estoy en Italia", "He said \"go\". I live in Italy"],
+    "TR": ["I LIVE IN TÜRKİYE", "I live in Türkiye", "I live in turkıye"],
+    "ES": ["17F, ſpain", "Ich lebe in Spanien"],
+    "IN": ["I LIVE IN INDIA, IN A SMALL TOWN"],
+    "IT": [
+        "I live in İtaly", "vivo en Italia, no en casa", "no sé qué hacer, estoy en Italia",
+        "He said \"go\". I live in Italy",
+    ],
     "NZ": ["we moved to New Zealand last year"],
     "PL": ["Nonbinary, small town in Poland.", "I live in a small town in Poland"],
     "JP": [
         "I told my sister I'm in Japan", "How do I find help when I'm in Japan?", "I'm an American living in Japan",
     ],
-    "MX": ["Vivo en México", "vivo en mexico y no puedo más"],
+    "MX": ["I live in Mexico City", "Vivo en México", "vivo en mexico y no puedo más"],
     "BE": ["J'habite en Belgique", "je vis en Belgique depuis un an"],
     "BR": ["Moro no Brasil", "Eu moro no Brasil e não aguento mais"],
     "FR": ["J’habite en France", "moro na França"],
@@ -66,7 +72,10 @@ COUNTRIES = {
         "I'm from India studying in Germany", "I'm from India, a student here", "I'm from India, in Germany since May",
         "Imagine: living in Canada", "My dream? Living in Canada.", "Long distance: living in Japan, he can't visit",
         "Living in Canada would be a dream", "I live in states of panic", "I'm in Japan next week",
-        "I'm in Japan for a week", "A girl (16F, Canada) died",
+        "I'm in Japan for a week", "A girl (16F, Canada) died", "I live in Holland, Michigan", "I live in Lebanon, PA.",
+        "I live in Panama City, Florida", "I live in Jamaica, Queens", "I live in Turkey Creek", "from Peru, Indiana",
+        "Ich bin in Spanien im Urlaub", "Ich bin in den USA gewesen", "estoy en Perú de vacaciones",
+        "Vivo en Guadalupe, Nuevo León",
     ],
 }  # fmt: skip
 
@@ -105,6 +114,7 @@ AUDIENCES = {
         "my boyfriend sometimes slaps me in the face", "I'm in an abusive relationship",
         "I am fleeing domestic violence", "my ex tracks my phone", "is it normal that my husband hits me?",
         "what if my boyfriend hits me again", "he checks my phone", "my girlfriend is abusive",
+        "my husband raped me last night", "my dad hit us", "my stepdad touches me at night", "my uncle molests me",
         "my wife is pregnant and when I talk she kicks me", "I'm scared of him hurting me", "my family is abusive",
     ],
     None: [
@@ -288,7 +298,7 @@ def test_what_a_post_only_mentions_is_no_question(text: str) -> None:
 @pytest.mark.parametrize(
     "piece",
     ["my ex he he ", "my ex ", "“", '"', ' "a', "> ", "my ", "my mom said he ", "just took a ", "i think my ex has ",
-     "I'm from India ", "kids 14M, ", "I live ", "meds "],
+     "I'm from India ", "kids 14M, ", "I live ", "I live in Mexico city, ", "meds "],
 )  # fmt: skip
 def test_a_long_text_is_read_in_time(piece: str) -> None:
     """Whatever is repeated to 40,000 characters takes no more than a second of the processor."""
@@ -301,6 +311,7 @@ def test_a_long_text_is_read_in_time(piece: str) -> None:
 @given(
     st.text(max_size=400)
     | st.lists(st.sampled_from(["i'm ", "in ", "the ", "us ", "my ", "? ", "meds ", "’"])).map("".join)
+    | st.from_regex(r"(?i)(i live in |17F, |vivo en )(spain|chile|indonesia|ísland|brasil|türkiye)", fullmatch=True)
 )
 def test_any_text_is_read_and_places_hold(text: str) -> None:
     """Never raises; every place lies in the text and is not empty."""
