@@ -442,8 +442,8 @@ class Bin:
 
 
 def reliability(truth: ArrayLike, probabilities: ArrayLike) -> tuple[Bin, ...]:
-    """The bins of `expected_calibration_error` that hold a forecast, from low to high; columns are thrown together."""
-    happened, forecast = (np.asarray(each, dtype=np.float64).ravel() for each in (truth, probabilities))
+    """The bins of `expected_calibration_error` of one column that hold a forecast, from low to high."""
+    happened, forecast = (np.asarray(each, dtype=np.float64) for each in (truth, probabilities))
     happened, forecast = happened[happened >= 0], forecast[happened >= 0]
     at = _bins(forecast)
     return tuple(

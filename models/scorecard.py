@@ -156,14 +156,17 @@ class Confusion:
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """The figures of some rows. `labels` has those of every label, where there are enough rows to look at it."""
+    """The figures of some rows. `labels` has those of every label, where there are enough rows to look at it.
+
+    `reliability` has the bins of every forecast: of the second of two sides, of a label, or of at least a level.
+    """
 
     name: str
     rows: int
     overall: Mapping[str, Figure]
     labels: Mapping[str, Mapping[str, Figure]]
     confusion: Confusion
-    reliability: tuple[Bin, ...]
+    reliability: Mapping[str, tuple[Bin, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,7 +287,8 @@ def _binary(
         }
         by_label = _by_label(y, decided, probabilities[chosen], names) if closely else {}
         table = Confusion(names, names, confusion(y, decided, 2))
-        slices.append(_slice(words, asked, by_label, table, reliability(y, forecast), _keys(rows, chosen), seed))
+        bins = {names[1]: reliability(y, forecast)}
+        slices.append(_slice(words, asked, by_label, table, bins, _keys(rows, chosen), seed))
     return [Part(name, tuple(slices))]
 
 
@@ -314,7 +318,8 @@ def _ordinal(
         by_label = _by_label(y, decided, at_level[chosen], names, known) if closely else {}
         matrix = confusion(y, decided, len(names))[known]
         table = Confusion(tuple(names[level] for level in known), tuple(names), matrix)
-        slices.append(_slice(words, asked, by_label, table, reliability(happened, forecast), _keys(rows, chosen), seed))
+        bins = {names[level]: reliability(happened[:, at], forecast[:, at]) for at, level in enumerate(known[1:])}
+        slices.append(_slice(words, asked, by_label, table, bins, _keys(rows, chosen), seed))
     return [Part(name, tuple(slices))]
 
 
@@ -337,11 +342,8 @@ def _disorders(rows: Sequence[Row], p: Floats, seed: int) -> list[Part]:
         shown, said = ((np.column_stack([each == 1, (each != 1).all(axis=1)])) for each in (y, decided))
         names = (*(disorder.value for disorder in Disorder), NO_DISORDER)
         table = Confusion(names, names, shown.astype(np.int64).T @ said.astype(np.int64))
-        slices.append(
-            _slice(
-                words, asked, by_label if closely else {}, table, reliability(y, forecast), _keys(rows, chosen), seed
-            )
-        )
+        bins = {disorder.value: reliability(y[:, at], forecast[:, at]) for at, disorder in enumerate(Disorder)}
+        slices.append(_slice(words, asked, by_label if closely else {}, table, bins, _keys(rows, chosen), seed))
     return [Part("disorders", tuple(slices))]
 
 
@@ -386,7 +388,7 @@ def _slice(
     overall: Mapping[str, Asked],
     by_label: Mapping[str, Mapping[str, Asked]],
     table: Confusion,
-    bins: tuple[Bin, ...],
+    bins: Mapping[str, tuple[Bin, ...]],
     keys: Sequence[str],
     seed: int,
 ) -> Slice:

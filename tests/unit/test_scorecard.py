@@ -61,6 +61,10 @@ def test_severity_is_scored_source_by_source_over_the_levels_it_knows() -> None:
     assert first.slices[0].overall["balanced_accuracy"].value == pytest.approx(2 / 3)
     assert first.slices[0].overall["mean_ordinal_error"].value == pytest.approx(1 / 3)
     assert second.slices[0].overall["balanced_accuracy"].value == 1.0
+    assert [list(part.slices[0].reliability) for part in (first, second)] == [
+        ["moderate", "severe"],
+        ["mild", "moderate", "severe"],
+    ]
 
 
 @pytest.mark.parametrize(
@@ -126,6 +130,8 @@ def test_what_an_author_claims_is_unknown() -> None:
     everything = score(Task.DISORDERS, labelled, scores(2, disorders=p)).parts[0].slices[0]
     assert everything.labels["depression"]["f1"].value == 1.0
     assert everything.labels["anxiety"]["precision"].value == 0.0
+    assert [(each.rows, each.happened) for each in everything.reliability["depression"]] == [(2, 1.0)]
+    assert [(each.rows, each.happened) for each in everything.reliability["anxiety"]] == [(1, 0.0)]
     only_claimed = score(Task.DISORDERS, labelled[:1], scores(1, disorders=p[:1])).parts[0].slices[0]
     assert only_claimed.overall["expected_calibration_error"].value == pytest.approx(0.1 / 8)
 
