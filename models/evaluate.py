@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial, update_wrapper
 from typing import Any, TypeVar
 
@@ -17,10 +17,11 @@ from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 Array = NDArray[Any]
+Numbers = NDArray[np.int64]
 Name = TypeVar("Name", bound=Hashable)
 
 Weighted = Callable[[Array, Array, Floats], Floats]
-Bounds = Callable[[Array, Array, Floats], tuple[Floats, Floats]]
+Bounds = Callable[[Array, Array, Floats, Numbers], tuple[Floats, Floats]]
 
 ROUNDS = 1000
 BINS = 10
@@ -48,17 +49,14 @@ class Metric:
     """A figure of (truth, answer), for the rows as they are or for many resamplings of them at once.
 
     `weighted(truth, answer, counts)` gives one value for each of the resamplings in `counts` (resamplings, rows), which
-    say how often each row was drawn. `bounds(truth, answer, counts)` gives two: what the 2.5 percentile is taken of for
-    the lower end of an interval, and the 97.5 percentile for the upper end; both are `weighted` where not stated. A
-    figure that is a share of rows has `counted(truth, answer)`, which ones it is a share of, (rows,).
+    say how often each row was drawn. `bounds(truth, answer, counts, group_of)` gives two: what the 2.5 percentile is
+    taken of for the lower end of an interval, and the 97.5 percentile for the upper end; both are `weighted` where not
+    stated. `group_of` has the number of each row's group, (rows,).
     """
 
-    def __init__(
-        self, weighted: Weighted, bounds: Bounds | None = None, counted: Callable[[Array, Array], Array] | None = None
-    ) -> None:
+    def __init__(self, weighted: Weighted, bounds: Bounds | None = None) -> None:
         self.weighted = weighted
-        self.counted = counted
-        self.bounds = bounds or (lambda truth, answer, counts: (weighted(truth, answer, counts),) * 2)
+        self.bounds = bounds or (lambda truth, answer, counts, group_of: (weighted(truth, answer, counts),) * 2)
         update_wrapper(self, weighted)
 
     def __call__(self, truth: ArrayLike, answer: ArrayLike) -> float:
@@ -91,14 +89,11 @@ def figures(
     for start in range(0, rounds, _AT_ONCE):
         counts = _resamplings(min(_AT_ONCE, rounds - start), group_of, rng)
         for name, (metric, truth, answer) in arrays.items():
-            values[name].append(metric.bounds(truth, answer, counts))
-    found = {}
-    for name, (metric, truth, answer) in arrays.items():
-        found[name] = _figure(metric(truth, answer), np.concatenate(values[name], axis=1), count)
-        if metric.counted is not None and found[name].value in (0, 1):
-            trials = len(np.unique(group_of[metric.counted(truth, answer)]))
-            found[name] = _none_or_all(found[name], trials)
-    return found
+            values[name].append(metric.bounds(truth, answer, counts, group_of))
+    return {
+        name: _figure(metric(truth, answer), np.concatenate(values[name], axis=1), count)
+        for name, (metric, truth, answer) in arrays.items()
+    }
 
 
 def bootstrap(
@@ -114,7 +109,7 @@ def bootstrap(
     return figures({"": (metric, truth, answer)}, groups=groups, rounds=rounds, seed=seed)[""]
 
 
-def _places(groups: Sequence[str] | None, rows: int) -> NDArray[np.int64]:
+def _places(groups: Sequence[str] | None, rows: int) -> Numbers:
     """The number of each row's group, from 0 on as they appear; each row is one by itself where there are not two."""
     numbers = {group: number for number, group in enumerate(dict.fromkeys(groups or ()))}
     if groups is None or len(numbers) < 2:
@@ -122,7 +117,7 @@ def _places(groups: Sequence[str] | None, rows: int) -> NDArray[np.int64]:
     return np.array([numbers[group] for group in groups])
 
 
-def _resamplings(rounds: int, group_of: NDArray[np.int64], rng: np.random.Generator) -> Floats:
+def _resamplings(rounds: int, group_of: Numbers, rng: np.random.Generator) -> Floats:
     """How often each row is drawn, with its group, (rounds, rows)."""
     groups = int(group_of.max()) + 1
     drawn = rng.integers(0, groups, (rounds, groups)) + groups * np.arange(rounds)[:, np.newaxis]
@@ -140,25 +135,38 @@ def _figure(value: float, bounds: Floats, rows: int) -> Figure:
     return Figure(value, min(value, float(low)), max(value, float(high)), rows)
 
 
-def _none_or_all(figure: Figure, trials: int) -> Figure:
-    """A share of 0 or 1, with its interval by Wilson 1927, Journal of the American Statistical Association 22, 209."""
-    doubt = _Z**2 / (trials + _Z**2)
-    return replace(figure, low=figure.value and 1 - doubt, high=figure.value or doubt)
+def _share(counted: Callable[[Array, Array], Array]) -> Callable[[Weighted], Metric]:
+    """A metric that is a share of the rows of 1 in `counted(truth, answer)`.
+
+    None or all of them is what every resampling repeats; its interval is Wilson's, with as many trials as groups.
+    Source: Wilson 1927, Journal of the American Statistical Association 22, 209-212.
+    """
+
+    def metric(weighted: Weighted) -> Metric:
+        def bounds(truth: Array, answer: Array, counts: Floats, group_of: Numbers) -> tuple[Floats, Floats]:
+            drawn = weighted(truth, answer, counts)
+            (value,) = weighted(truth, answer, np.ones((1, len(truth))))
+            doubt = _Z**2 / (len(np.unique(group_of[counted(truth, answer)])) + _Z**2)
+            return drawn - doubt * (value == 1), drawn + doubt * (value == 0)
+
+        return Metric(weighted, bounds)
+
+    return metric
 
 
 # What was decided
 
 
-def levels(reached: ArrayLike) -> NDArray[np.int64]:
+def levels(reached: ArrayLike) -> Numbers:
     """The level decided on an ordinal scale, 0 the lowest, from P(at least that level) of (rows, levels above it).
 
     A level is reached at 0.5 if all below it are. Truths of 0 and 1 are read the same way; NaN is not reached.
     """
-    above: NDArray[np.int64] = np.logical_and.accumulate(np.asarray(reached) >= 0.5, axis=1).sum(axis=1)
+    above: Numbers = np.logical_and.accumulate(np.asarray(reached) >= 0.5, axis=1).sum(axis=1)
     return above
 
 
-def confusion(truth: ArrayLike, decided: ArrayLike, classes: int) -> NDArray[np.int64]:
+def confusion(truth: ArrayLike, decided: ArrayLike, classes: int) -> Numbers:
     """How many rows of each true class (down) were decided as each class (across)."""
     truth, decided = np.asarray(truth, dtype=np.int64), np.asarray(decided, dtype=np.int64)
     known = truth >= 0
@@ -224,7 +232,7 @@ def _any(truth: Array, answer: Array) -> Array:
     return np.ones(len(truth), dtype=bool)
 
 
-@partial(Metric, counted=_any)
+@_share(_any)
 def flagged(truth: Array, decided: Array, counts: Floats) -> Floats:
     """The share of rows decided as 1, in [0, 1], whatever is true."""
     return _shares(counts @ (decided == 1).astype(np.float64), counts.sum(axis=1))
@@ -245,7 +253,7 @@ def mean_absolute_change(before: Array, after: Array, counts: Floats) -> Floats:
     return _shares(counts @ np.abs(after - before).astype(np.float64), counts.sum(axis=1))
 
 
-@partial(Metric, counted=_any)
+@_share(_any)
 def share_changed(before: Array, after: Array, counts: Floats) -> Floats:
     """The share of decisions that are others than before, in [0, 1]."""
     return _shares(counts @ (before != after).astype(np.float64), counts.sum(axis=1))
@@ -263,14 +271,14 @@ def _pairs(truth: Array, decided: Array, counts: Floats) -> tuple[Floats, Floats
     return hits, decisions, support
 
 
-@partial(Metric, counted=lambda truth, decided: (truth >= 0) & (decided == 1))
+@_share(lambda truth, decided: (truth >= 0) & (decided == 1))
 def precision(truth: Array, decided: Array, counts: Floats) -> Floats:
     """The share of what was decided as 1 that is 1, in [0, 1]; 0 when nothing was."""
     hits, decisions, _ = _pairs(truth, decided, counts)
     return _shares(hits, decisions, 0)[:, 0]
 
 
-@partial(Metric, counted=lambda truth, decided: truth == 1)
+@_share(lambda truth, decided: truth == 1)
 def recall(truth: Array, decided: Array, counts: Floats) -> Floats:
     """The share of what is 1 that was decided as 1, in [0, 1]."""
     hits, _, support = _pairs(truth, decided, counts)
@@ -388,7 +396,7 @@ def _average_precision(ranks: _Ranks) -> Floats:
     return _shares((ranks.hits * precisions).sum(axis=1), ranks.hits.sum(axis=1))
 
 
-def _calibration_bounds(truth: Array, probabilities: Array, counts: Floats) -> tuple[Floats, Floats]:
+def _calibration_bounds(truth: Array, probabilities: Array, counts: Floats, group_of: Numbers) -> tuple[Floats, Floats]:
     """Bounds that chance moves up and down alike, unlike the error, to which a resampling adds a chance of its own.
 
     With g a true gap and g + e the one found, |g + e| is at most |g| + |e|, and at least |g| + e * sign(g). So the true
@@ -428,7 +436,7 @@ def _gaps(truth: Array, probabilities: Array, counts: Floats) -> Floats:
     return found
 
 
-def _bins(forecast: Array) -> NDArray[np.int64]:
+def _bins(forecast: Array) -> Numbers:
     return np.minimum((forecast * BINS).astype(np.int64), BINS - 1)
 
 
@@ -459,14 +467,22 @@ def reliability(truth: ArrayLike, probabilities: ArrayLike) -> tuple[Bin, ...]:
 def alerts_per_1000(share: float) -> Metric:
     """Alerts per 1,000 posts of a stream of which `share` is 1, from what is true and what alerts (1) of labelled rows.
 
-    The rows of 1 stand for the high-risk posts, those of 0 for all others, however many there are of each.
+    The rows of 1 stand for the high-risk posts, those of 0 for all others, however many there are of each. That none of
+    few others alerts leaves room for many alerts of a stream that is made of them, as the interval says.
     """
 
-    @Metric
+    def of_stream(found: Floats, false: Floats) -> Floats:
+        return 1000 * (share * found + (1 - share) * false)
+
+    def bounds(truth: Array, alerted: Array, counts: Floats, group_of: Numbers) -> tuple[Floats, Floats]:
+        sides = [recall.bounds(truth == side, alerted, counts, group_of) for side in (1, 0)]
+        lowest, highest = zip(*sides, strict=True)
+        return of_stream(*lowest), of_stream(*highest)
+
+    @partial(Metric, bounds=bounds)
     def expected(truth: Array, alerted: Array, counts: Floats) -> Floats:
         """Alerts per 1,000 posts, 0 to 1,000."""
-        found, false = (recall.weighted(truth == side, alerted, counts) for side in (1, 0))
-        return 1000 * (share * found + (1 - share) * false)
+        return of_stream(*(recall.weighted(truth == side, alerted, counts) for side in (1, 0)))
 
     return expected
 

@@ -305,6 +305,17 @@ def test_rows_are_weighed_as_a_stream() -> None:
     assert net_benefit(0.01, 0.2)(truth, alerted) == pytest.approx(0.01 * 0.5 - 0.99 * 0.25 / 4)
 
 
+def test_no_false_alarm_among_few_leaves_room_for_many() -> None:
+    """None of twenty may be one in six, which of a stream of such posts is 158 of 1,000; of many rows it is not."""
+    few, many = (
+        bootstrap(alerts_per_1000(0.02), [1, 1, 0] * 2 + [0] * others, [1, 0, 0] * 2 + [0] * others, rounds=100)
+        for others in (18, 4998)
+    )
+    assert few.value == many.value == pytest.approx(10)
+    assert few.high == pytest.approx(1000 * 0.98 * 0.161 + 20, abs=1)
+    assert many.high < 21
+
+
 @given(st.floats(0.01, 0.99), st.floats(0.01, 0.9))
 def test_nothing_beats_knowing(share: float, threshold: float) -> None:
     """Net benefit is the share when everything is found and nothing else, and 0 when nobody is alerted."""
