@@ -182,9 +182,9 @@ def said_of_rows(apart: bool, seed: int, unknown: int) -> str:
 
 
 def _robustness(classifier: Classifier, rows: Sequence[Row], seed: int, console: Console) -> Sensitivity:
-    documents = [document for row in rows for document in (posts(row) if is_user(row) else [row.document])]
+    written = {document: row.key for row in rows for document in (posts(row) if is_user(row) else [row.document])}
     with progress(console, "trying changes", None) as (on_total, on_done):
-        return measure(classifier, list(dict.fromkeys(documents)), seed, on_total, on_done)
+        return measure(classifier, written, seed, on_total, on_done)
 
 
 @contextmanager

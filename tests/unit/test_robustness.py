@@ -126,7 +126,8 @@ def test_a_bias_is_measured() -> None:
     totals: list[int] = []
     done: list[int] = []
     classifier = BiasedClassifier()
-    found = measure(classifier, documents, 1, totals.append, done.append)
+    authors = {document: f"author {at}" for at, document in enumerate(documents)}
+    found = measure(classifier, authors, 1, totals.append, done.append)
     (gender,) = found.fairness
     assert (gender.name, gender.first, gender.second, gender.posts) == ("gender", "male", "female", 30)
     assert gender.change["risk"].value == pytest.approx(0.5)
@@ -139,8 +140,16 @@ def test_a_bias_is_measured() -> None:
     assert totals == [sum(done)] == [len(classifier.seen)] == [len(set(classifier.seen))]
 
 
+def test_many_posts_of_two_authors_are_two_voices() -> None:
+    """The interval spans what each of them would show alone, however much they wrote."""
+    written = {Document("", f"A {who} fed {number} ducks"): who for who in ("man", "woman") for number in range(20)}
+    (swapped,) = (each for each in measure(BiasedClassifier(), written, 1).noise if each.name == "gender words swapped")
+    change = swapped.change["risk"]
+    assert (change.value, change.low, change.high) == pytest.approx((0, -0.5, 0.5))
+
+
 def test_no_more_posts_are_tried_than_needed() -> None:
     """However much data there is."""
-    found = measure(BiasedClassifier(), [Document("", f"{number} ducks") for number in range(POSTS + 50)], 1)
+    found = measure(BiasedClassifier(), {Document("", f"{number} ducks"): "" for number in range(POSTS + 50)}, 1)
     assert {shift.posts for shift in found.noise} == {POSTS}
     assert found.fairness == ()
