@@ -12,10 +12,12 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from enum import StrEnum
 
+from bot.circumstances import circumstances
 from bot.policy import RISK_WORDS, SEVERITY_WORDS
-from bot.resources import Audience, Card, Catalogue, Cued, Directory, Help, Line, Situation, Step
+from bot.resources import Advice, Audience, Card, Catalogue, Circumstance, Cued, Directory, Help, Line, Situation, Step
 from bot.statements import Ask, Span, Statements, statements
 from models.assessment import Assessment
+from models.crisis_terms import SOURCE
 from models.document import LONGEST_TEXT, Document
 from models.labels import Disorder, Level, Risk, Severity
 from models.languages import NAMES, TRAINED
@@ -98,8 +100,9 @@ class Recommendation:
 
 @dataclass(frozen=True, slots=True)
 class Counsel:
-    """What the moderators of one post are told: at most three recommendations, a guidance card, and doubts in words.
+    """What the moderators of one post are told: recommendations, the best first, a guidance card, and doubts in words.
 
+    There are at most three recommendations, or as many as were asked for where a model is to choose among them.
     `chosen_by` names the language model that put the recommendations in this order, with its reasons by id; both are
     empty when none did.
     """
@@ -143,8 +146,12 @@ def general_counsel(level: Level, catalogue: Catalogue, today: date) -> Counsel:
         return Counsel(card=card)
     why = "A person who answers now comes first."
     first = [Recommendation(each.id, Kind.LINE, why, Span(0, 0)) for each in catalogue.directories(today)[:1]]
-    steps = [step for step in _FOR_SAFETY if (record := catalogue.find(step)) and record.printable(today)]
-    then = [Recommendation(step, Kind.STEP, "Staying safe comes first.", Span(0, 0)) for step in steps]
+    steps = [step for step in catalogue.steps(today) if step.id in _FOR_SAFETY]
+    then = [
+        Recommendation(step.id, Kind.STEP, "Staying safe comes first.", Span(0, 0))
+        for step in sorted(steps, key=lambda step: _FOR_SAFETY.index(step.id))
+        if Circumstance.EMERGENCY not in step.not_with
+    ]
     return Counsel(tuple([*first, *then][:MOST]), card)
 
 
@@ -173,29 +180,54 @@ class _Reading:
         self.assessment = assessment
         self.level = level
         self.stated: Statements = statements(self.text)
-        self.severity = _severity(assessment)
+        self.risk = _risk(assessment)
+        # Only the entries for severe distress name care for today, which whoever may not be safe needs.
+        self.severity = Severity.SEVERE if self.is_crisis else assessment.severity.level
         self.topics = _topics(assessment)
         self._catalogue = catalogue
         self._today = today
-        helps = (catalogue.help_for(topic, self.severity) for topic in self.topics)
+        self.circumstances = frozenset(self._circumstances())
+        helps = (self._help_for(topic, catalogue) for topic in self.topics)
         self._helps = tuple(help_ for help_ in helps if help_.printable(today))
         self._cues = {
             record: [Span(*place) for place in places.values()]
             for record, places in catalogue.cues_in(self.text[:LONGEST_TEXT]).items()
         }
 
+    def _circumstances(self) -> Iterator[Circumstance]:
+        possible = [each for each, chance in self.assessment.disorders.items() if chance >= _POSSIBLE]
+        yield from circumstances(self.text[:LONGEST_TEXT], self.stated, possible)
+        if self.in_danger:
+            yield Circumstance.DANGER
+        if self.is_emergency:
+            yield Circumstance.EMERGENCY
+
+    def _help_for(self, topic: Disorder, catalogue: Catalogue) -> Help:
+        """The entry for the topic at its severity, or at the next one that is for such circumstances; else the last."""
+        entries = [catalogue.help_for(topic, severity) for severity in Severity if severity >= self.severity]
+        return next((each for each in entries if self._is_for_this(each)), entries[-1])
+
+    def _is_for_this(self, advice: Advice) -> bool:
+        return self.circumstances.isdisjoint(advice.not_with)
+
     @property
     def is_crisis(self) -> bool:
         """Whether reaching a person comes before anything else, for the author or for whom the post is about."""
-        risk, asks = self.assessment.risk.level, self.stated.asks
-        friend_in_danger = Ask.HELPER in asks and risk > Risk.NONE
+        asks = self.stated.asks
+        friend_in_danger = Ask.HELPER in asks and self.risk > Risk.NONE
         danger = self.level is Level.URGENT and (Ask.DANGER in asks or friend_in_danger)
-        return self.level is Level.CRISIS or risk >= Risk.IDEATION or danger
+        return self.level is Level.CRISIS or self.risk >= Risk.IDEATION or danger
+
+    @property
+    def is_emergency(self) -> bool:
+        """Whether it is too late for what is best done on a calm day: a plan, an attempt, a crisis of unknown kind."""
+        is_unknown = self.level is Level.CRISIS and self.risk < Risk.IDEATION
+        return self.is_crisis and (self.risk >= Risk.BEHAVIOR or Ask.DANGER in self.stated.asks or is_unknown)
 
     @property
     def in_danger(self) -> bool:
         """Whether there is any sign that somebody may not be safe."""
-        return self.is_crisis or self.assessment.risk.level > Risk.NONE
+        return self.is_crisis or self.risk > Risk.NONE
 
     def situation(self) -> Situation:
         """The situation whose card fits, the most pressing one."""
@@ -217,13 +249,13 @@ class _Reading:
     def recommendations(self, most: int) -> tuple[Recommendation, ...]:
         """The choice, the first one first."""
         if self.is_crisis:
-            first = [*self._lines()[:1], *self._lines_for_audience()[:1]]
-            chosen = [*first, *self._steps(self._first_aid())[:1], *self._care(), *self._steps()]
+            lines = [*self._lines()[:1], *self._lines_for_audience()[:1]]
+            first_aid = self._steps(self._first_aid())
+            chosen = [*lines, *first_aid[:1], *self._care_and(first_aid[1:]), *self._steps()]
         else:
             steps = self._steps()
-            care = list(self._care())
             lines = [*self._lines_for_audience()[:1], *self._lines_for_care()[:1]]
-            chosen = [*steps[:1], *lines, *care, *steps[1:]]
+            chosen = [*steps[:1], *lines, *self._care_and(steps[1:])]
         unique = {each.id: each for each in chosen}
         return tuple(unique.values())[:most]
 
@@ -237,8 +269,7 @@ class _Reading:
         if not lines:
             lines = list(self._catalogue.directories(self._today))
             where += ", so this lists lines everywhere"
-        risk = self.assessment.risk.level
-        what = f"The post speaks of {RISK_WORDS[risk]}, or may: a" if risk > Risk.NONE else "A"
+        what = f"The post speaks of {RISK_WORDS[self.risk]}, or may: a" if self.risk > Risk.NONE else "A"
         why = f"{what} person who answers now comes first. {where}."
         return [Recommendation(line.id, Kind.LINE, why, self.stated.country_at or self._riskiest()) for line in lines]
 
@@ -268,6 +299,13 @@ class _Reading:
     def _for_audience(self) -> dict[str, Audience]:
         return {step: audience for audience, step in _FIRST_FOR.items() if audience in self.stated.audiences}
 
+    def _care_and(self, steps: Sequence[Recommendation]) -> list[Recommendation]:
+        """Care before further steps; in danger without a topic no care is nearer than a step, and they take turns."""
+        both = [*self._care(), *steps]
+        if self._helps or not self.in_danger:
+            return both
+        return sorted(both, key=lambda each: (self._weight(each.id), self._turn(each.id)), reverse=True)
+
     def _care(self) -> Iterator[Recommendation]:
         """Whom to see, and which therapy to know of, for the topics of the post."""
         seen = [self._professional(help_) for help_ in self._helps[:1]]
@@ -276,7 +314,10 @@ class _Reading:
         yield from (*seen, *therapy) if wanted else (*therapy, *seen)
 
     def _professional(self, help_: Help) -> Recommendation:
-        reason = f"The post seems to be about {self._topic(help_)}, with {SEVERITY_WORDS[help_.severity]}."
+        judged = self.assessment.severity.level
+        reason = f"The post seems to be about {self._topic(help_)}, with {SEVERITY_WORDS[judged]}."
+        if help_.severity > judged:
+            reason += f" To be on the safe side, this is for {SEVERITY_WORDS[help_.severity]}."
         if Ask.HELPER in self.stated.asks:
             reason += " This is for whom it is about."
         return Recommendation(help_.id, Kind.PROFESSIONAL, reason, self._place_of(help_.disorder))
@@ -287,17 +328,22 @@ class _Reading:
         fitting = [therapy for therapy in why if self._may_be_named(therapy)]
         about = self._place_of(self._helps[0].disorder) if self._helps else self._whole
 
+        of_another = " This is for whom it is about." if Ask.HELPER in self.stated.asks else ""
+
         def named(therapy: str) -> Recommendation:
             if cues := self._cues.get(therapy):
-                reason = f"{why[therapy]}, and the post touches on what it is for."
+                reason = f"{why[therapy]}, and the post touches on what it is for.{of_another}"
                 return Recommendation(therapy, Kind.THERAPY, reason, cues[0])
             others = len(fitting) - 1
             more = f"; {others} more fit as well, and they take turns from post to post" if others else ""
             place = self._riskiest() if therapy in _THERAPIES_FOR_SAFETY else about
-            return Recommendation(therapy, Kind.THERAPY, f"{why[therapy]}{more}.", place)
+            return Recommendation(therapy, Kind.THERAPY, f"{why[therapy]}{more}.{of_another}", place)
 
-        best_first = sorted(fitting, key=lambda each: (self._weight(each), self._turn(each)), reverse=True)
-        return [named(therapy) for therapy in best_first]
+        def fit(therapy: str) -> tuple[bool, int, bytes]:
+            is_first = self.is_crisis and therapy in _THERAPIES_FOR_SAFETY
+            return (is_first, self._weight(therapy), self._turn(therapy))
+
+        return [named(therapy) for therapy in sorted(fitting, key=fit, reverse=True)]
 
     def _whys(self) -> Iterator[tuple[str, str]]:
         """Every therapy that fits the post, with the reason."""
@@ -310,13 +356,13 @@ class _Reading:
 
     def _steps(self, among: Collection[str] = ()) -> list[Recommendation]:
         """The steps that fit, the best one first; of those given, or of all."""
-        listed = {step: help_.disorder for help_ in reversed(self._helps) for step in help_.self_help}
+        listed = {step: help_ for help_ in reversed(self._helps) for step in help_.self_help}
         answers = {step: ask for ask in _ANSWERS if ask in self.stated.asks for step in _ANSWERS[ask]}
         for_audience = self._for_audience()
         if Ask.HELPER in self.stated.asks:
             listed = {}  # those would be for the other person
         fitting = self._nameable(among or {*listed, *self._pointed_at(listed), *answers, *for_audience})
-        fitting = fitting or self._nameable(() if among else _FOR_ANYBODY)
+        fitting = fitting or self._nameable(() if among else _FOR_SAFETY if self.in_danger else _FOR_ANYBODY)
 
         def fit(step: str) -> tuple[bool, int, bytes]:
             weight = min(len(self._cues.get(step, ())), _CUES_COUNTED) + (step in listed)
@@ -329,16 +375,17 @@ class _Reading:
             if audience := for_audience.get(step):
                 return Recommendation(step, Kind.STEP, _AUDIENCE_WORDS[audience], self.stated.audiences[audience])
             if step in listed:
-                topic = self._catalogue.topic[listed[step]]
-                fits = f"It fits {topic} with {SEVERITY_WORDS[self.severity]}"
+                help_ = listed[step]
+                fits = f"It fits {self._topic(help_)} with {SEVERITY_WORDS[help_.severity]}"
                 if cues:
                     return Recommendation(step, Kind.STEP, f"{fits}, and the post touches on it.", cues[0])
                 reason = f"{fits}, as others do; they take turns from post to post."
-                return Recommendation(step, Kind.STEP, reason, self._place_of(listed[step]))
+                return Recommendation(step, Kind.STEP, reason, self._place_of(help_.disorder))
             if cues:
                 return Recommendation(step, Kind.STEP, "The post touches on it.", cues[0])
-            reason = "Staying safe comes first." if among else "Nothing in the post points to anything more exact."
-            return Recommendation(step, Kind.STEP, reason, self._whole)
+            if among or self.in_danger:
+                return Recommendation(step, Kind.STEP, "Staying safe comes first.", self._riskiest())
+            return Recommendation(step, Kind.STEP, "Nothing in the post points to anything more exact.", self._whole)
 
         return [named(step) for step in sorted(fitting, key=fit, reverse=True)]
 
@@ -355,9 +402,9 @@ class _Reading:
         return {each for each in cued if self._may_be_named(each)}
 
     def _may_be_named(self, cued: str) -> bool:
-        """Whether this step or therapy may be printed today and fits without a cue or has one in the post."""
+        """Whether this step or therapy may be printed today, is right here, and needs no cue or has one in the post."""
         record = self._catalogue.find(cued)
-        if not isinstance(record, Cued) or not record.printable(self._today):
+        if not isinstance(record, Cued) or not record.printable(self._today) or not self._is_for_this(record):
             return False
         return not record.needs_cue or cued in self._cues
 
@@ -391,10 +438,10 @@ class _Reading:
         return Span(start, max(start, min(end, len(self.text))))
 
 
-def _severity(assessment: Assessment) -> Severity:
-    """The decided one; whoever thinks of dying is at least in marked distress."""
-    level = assessment.severity.level
-    return max(level, Severity.MODERATE) if assessment.risk.level >= Risk.IDEATION else level
+def _risk(assessment: Assessment) -> Risk:
+    """The decided one, or what a crisis term says where that is graver: in its language the model decides nothing."""
+    of_terms = (Risk(each.label) for each in assessment.evidence if each.source == SOURCE and each.label in list(Risk))
+    return max(assessment.risk.level, *of_terms, Risk.NONE)
 
 
 def _topics(assessment: Assessment) -> tuple[Disorder, ...]:
@@ -405,11 +452,13 @@ def _topics(assessment: Assessment) -> tuple[Disorder, ...]:
 
 
 def _doubts(post: _Reading) -> Iterator[str]:
-    """What a moderator should know that the bot does not."""
+    """What a moderator should know that the bot does not, the weightiest first: more than three are not told."""
     assessment = post.assessment
     if assessment.language not in (None, TRAINED):
         name = NAMES.get(assessment.language or "", "another language")
         yield f"What it says: it is in {name}, which the model was not trained on."
+    if Ask.HELPER in post.stated.asks:
+        yield "Whom it is about: it may be somebody else, and both may need care."
     if assessment.disputed:
         yield "Dictionary and model disagree about whether there is any risk."
     dying = assessment.risk.at_least(Risk.IDEATION)
@@ -423,5 +472,3 @@ def _doubts(post: _Reading) -> Iterator[str]:
     sure = assessment.severity.probs.get(assessment.severity.level, 0.0)
     if sure < 0.6:
         yield f"How heavy it is: {SEVERITY_WORDS[assessment.severity.level]} is its best guess."
-    if Ask.HELPER in post.stated.asks:
-        yield "Whom it is about: it may be somebody else, and both may need care."

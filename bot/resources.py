@@ -59,6 +59,19 @@ class Channel(StrEnum):
     CHAT = "chat"
 
 
+class Circumstance(StrEnum):
+    """What may be so in a post, and makes some advice the wrong one."""
+
+    DANGER = "danger"
+    EMERGENCY = "emergency"
+    VIOLENCE = "violence"
+    FAINTS = "faints"
+    HIGH = "high"
+    EATING = "eating"
+    DRINKS_DAILY = "drinks_daily"
+    LOSS = "loss"
+
+
 class Situation(StrEnum):
     """What a guidance card is for."""
 
@@ -158,11 +171,13 @@ class Guideline(Record):
 class Advice(Record):
     """Something that may help: the guidelines (by id) it rests on, what it is not for, and how easy it is to read.
 
-    `reading_age` is the age in years from which its words are easy; `bot.vetting` measures it.
+    `not_for` says it to people; where a post shows one of `not_with`, the advice is not named. `reading_age` is the age
+    in years from which its words are easy; `bot.vetting` measures it.
     """
 
     guidelines: Annotated[tuple[Identity, ...], Field(min_length=1)]
     not_for: Words
+    not_with: tuple[Circumstance, ...] = ()
     reading_age: ReadingAge
 
 
@@ -308,12 +323,12 @@ class Catalogue(BaseModel):
         return self._by_id.get(identity)
 
     def words(self, identity: str) -> str:
-        """What a record recommends, in a sentence or two; empty for one that recommends nothing."""
+        """What a record recommends in a sentence or two, and for whom not; empty for one that recommends nothing."""
         match self.find(identity):
             case Therapy() as therapy:
-                return f"{therapy.name}. {therapy.words}"
+                return f"{therapy.name}. {therapy.words} Not for: {therapy.not_for}"
             case Step() as step:
-                return step.words
+                return f"{step.words} Not for: {step.not_for}"
             case Help() as help_:
                 return help_.seek
         return ""

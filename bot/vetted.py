@@ -34,5 +34,8 @@ class Vetted(BaseModel):
         return self
 
     def printable(self, today: date) -> bool:
-        """Whether a person may be shown this today: reviewed, and not expired."""
+        """Whether a person may be shown this today: reviewed, and not expired.
+
+        A day before `verified_on` hides nothing: a clock that is behind must not silence every line.
+        """
         return self.review == "reviewed" and today < self.expires_on

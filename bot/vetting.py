@@ -19,6 +19,7 @@ from bot.resources import (
     Advice,
     Card,
     Catalogue,
+    Circumstance,
     Directory,
     Guideline,
     Help,
@@ -140,6 +141,7 @@ def _wordings(catalogue: Catalogue, today: date) -> Iterator[tuple[str, str]]:
             yield record.id, f"verified_on {record.verified_on} is in the future"
         if isinstance(record, Advice):
             yield from _rests_on_nothing(record, catalogue)
+            yield from _only_said(record)
         if isinstance(record, Help):
             yield from _unfounded_therapies(record, catalogue)
         if isinstance(record, Advice | Card):
@@ -183,6 +185,13 @@ def _unfounded_therapies(help_: Help, catalogue: Catalogue) -> Iterator[tuple[st
             yield help_.id, f"names {therapy.id}, which rests on none of its guidelines"
     if all(therapy.needs_cue for therapy in therapies):
         yield help_.id, "has no therapy that fits without a cue"
+
+
+def _only_said(advice: Advice) -> Iterator[tuple[str, str]]:
+    """What prose alone rules out is named all the same: nothing reads it before a moderator does."""
+    for circumstances, words in _RULED_OUT.items():
+        if (found := words.search(advice.not_for)) and not set(circumstances) & set(advice.not_with):
+            yield advice.id, f"not_for says {found.group().lower()!r}, and not_with lacks {' or '.join(circumstances)}"
 
 
 def _readable(record: Advice | Card) -> Iterator[tuple[str, str]]:
@@ -243,6 +252,22 @@ _NUMBER = re.compile(r"\d{3,}|\d[\d -]{4,}\d")
 def _words(pattern: str) -> re.Pattern[str]:
     return re.compile(rf"\b(?:{pattern})\b", re.IGNORECASE)
 
+
+# Which words of `not_for` want one of which values in `not_with`.
+_RULED_OUT = {
+    (Circumstance.DANGER, Circumstance.EMERGENCY, Circumstance.VIOLENCE): _words(
+        r"danger|dying|(?:not|staying)(?: be)? safe|end(?:ing)? (?:it|one's life)|wish to follow"
+    ),
+    (Circumstance.VIOLENCE,): _words(
+        r"violen\w+|(?:do|bring) harm|danger (?:in the home|that goes on)|to control|used against|"
+        r"(?:home|places?|people)\b[^.]*\bnot safe"
+    ),
+    (Circumstance.FAINTS,): _words(r"faint(?:s|ing)|chest"),
+    (Circumstance.HIGH,): _words(r"(?:a|so) high|(?:almost )?no (?:need for )?sleep|episode"),
+    (Circumstance.EATING,): _words(r"exercise|moving"),
+    (Circumstance.LOSS,): _words(r"loss|lost|died"),
+    (Circumstance.DRINKS_DAILY,): _words(r"drinks|drinking"),
+}
 
 _CLINICAL = "sounds clinical or names a condition"
 _CONDITION = (

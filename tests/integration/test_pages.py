@@ -578,6 +578,7 @@ async def test_posts_that_could_not_be_read_go_on_where_the_page_ends(anna: Brow
         await file(f"x{number}", "poison")
     page = Page(await anna.get("/aside"))
     assert "Posts the bot could not read (51)" in page.text
+    assert "The other 1" in page.text
     (onward,) = (each for each in page.all("a", "href") if each.startswith("/?level=unassessed&"))
     assert Page(await anna.get(onward)).all("a", "href").count("/case/x50") == 1
 

@@ -16,6 +16,7 @@ ORDER = [
     {"bot.config", "bot.log", "bot.wording", "bot.links"},
     {"bot.store", "bot.policy", "bot.resources", "bot.budget", "bot.templates", "bot.web", "bot.pictures", "bot.files"},
     {"bot.deployment", "bot.calls", "bot.vetting", "bot.statements", "bot.safe_messaging", "bot.advice"},
+    {"bot.circumstances"},
     {"bot.recommendations"},
     {"bot.reddit", "bot.judge", "bot.replies", "bot.alerts", "bot.digest", "bot.manners", "bot.health"},
     {"bot.record", "bot.sources", "bot.inbox", "bot.outbox", "bot.keeper", "bot.second", "bot.choosing"},

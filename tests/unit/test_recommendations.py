@@ -12,14 +12,18 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bot.recommendations import MOST, OFFERED, Counsel, Kind, counsel, reordered
-from bot.resources import Catalogue, Cued, Line, Record, Situation, Therapy
+from bot.circumstances import circumstances
+from bot.recommendations import MOST, OFFERED, Counsel, Kind, counsel, general_counsel, reordered
+from bot.resources import Advice, Catalogue, Circumstance, Cued, Line, Record, Situation, Therapy
 from bot.statements import statements
 from models.assessment import Assessment, Evidence, Ordinal
+from models.crisis_terms import CrisisTerms
 from models.document import Document
 from models.labels import Disorder, Level, Risk, Severity
+from tests.unit.test_multilingual import IN_DANGER
 
 CATALOGUE = Catalogue.load()
+TERMS = CrisisTerms.load()
 TODAY = date(2026, 12, 1)
 LINES = {record.id for record in (*CATALOGUE.line, *CATALOGUE.directory)}
 
@@ -44,6 +48,15 @@ def assessment(
 
 def advise(text: str, given_: Assessment, level: Level = Level.URGENT, today: date = TODAY) -> Counsel:
     return counsel(Document("", text), given_, level, CATALOGUE, today)
+
+
+def offered(text: str, given_: Assessment, level: Level = Level.URGENT) -> Counsel:
+    return counsel(Document("", text), given_, level, CATALOGUE, TODAY, OFFERED)
+
+
+def not_with(identity: str) -> tuple[Circumstance, ...]:
+    record = CATALOGUE.find(identity)
+    return record.not_with if isinstance(record, Advice) else ()
 
 
 def ids(given_: Counsel) -> list[str]:
@@ -95,6 +108,126 @@ def test_the_words_of_a_post_choose_among_what_fits() -> None:
     assert "trauma and its memories" in first.reason
 
 
+NOT_IN_DANGER = {
+    "guided-self-help-worry", "guided-self-help-mood", "let-thoughts-be", "one-small-thing", "be-a-friend-to-self",
+    "put-it-into-words", "depression-moderate",
+}  # fmt: skip
+NOT_IN_AN_EMERGENCY = {"plan-for-hard-hours", "ask-before-changing", "first-call-for-therapy", "cbt-worry"}
+AMONG_THOSE_AT_HOME = {
+    "eating-family-therapy", "interpersonal-therapy", "bipolar-family", "psychosis-family", "first-weeks-apart",
+    "prolonged-exposure", "after-a-nightmare",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("disorder", "text"),
+    [
+        (Disorder.EATING_DISORDER, "My dad hits me and my mum too. I purge after dinner"),
+        (Disorder.DEPRESSION, "My husband hits me. We argue and fight with him, a divorce, my ex, no contact"),
+        (Disorder.BIPOLAR, "My husband hits me, my mum and my kids know"),
+        (Disorder.SCHIZOPHRENIA, "My mum hits me, my brother and my sister see it"),
+        (Disorder.PTSD, "My boyfriend chokes me, nightmares, the same dream"),
+    ],
+)
+def test_what_is_not_for_a_violent_home_is_not_named_in_one(disorder: Disorder, text: str) -> None:
+    """Whatever cue of it stands in the post: no session with those at home, and no step back towards them."""
+    for severity in Severity:
+        for level in (Level.WATCH, Level.CRISIS):
+            found = ids(offered(text, assessment(disorder, severity=severity), level))
+            assert not set(found) & AMONG_THOSE_AT_HOME
+            assert not [each for each in found if Circumstance.VIOLENCE in not_with(each)]
+            assert "safe-at-home" in found
+
+
+@pytest.mark.parametrize("risk", list(Risk)[1:])
+@pytest.mark.parametrize(
+    ("disorder", "text"),
+    [
+        (
+            Disorder.ANXIETY,
+            "I need to find a therapist. Any workbook or app, self help, an online course? What if, worry",
+        ),
+        (Disorder.OCD, "intrusive, awful thoughts, unwanted thoughts, images in my head"),
+        (
+            Disorder.DEPRESSION,
+            "self help, workbook, no motivation, numb, pointless, hate myself, worthless. Need to vent",
+        ),
+        (Disorder.BIPOLAR, "my exams, he died, I miss him, pills, my meds? Just diagnosed"),
+    ],
+)
+def test_what_is_not_for_thoughts_of_dying_is_not_named_beside_them(risk: Risk, disorder: Disorder, text: str) -> None:
+    """Whatever cue of it stands in the post, at whatever level, on offer or named."""
+    for severity in Severity:
+        for level in (Level.URGENT, Level.CRISIS):
+            found = ids(offered(text, assessment(disorder, severity=severity, risk=risk), level))
+            for each in found:
+                assert Circumstance.DANGER not in not_with(each)
+                assert risk < Risk.BEHAVIOR or Circumstance.EMERGENCY not in not_with(each)
+            assert not set(found) & NOT_IN_DANGER
+            assert risk < Risk.BEHAVIOR or not set(found) & NOT_IN_AN_EMERGENCY
+
+
+HELD_BACK = [
+    ("No sleep for four days and I feel amazing, so much energy", [Disorder.BIPOLAR], {"sleep-rhythm", "mood-note"}),
+    ("I don't need sleep, I’ve never felt better. no sleep", [], {"sleep-rhythm", "cbt-insomnia"}),
+    ("Manic again, awake for three days, cannot sleep", [Disorder.BIPOLAR], {"sleep-rhythm", "bipolar-low-therapy"}),
+    ("drinking a litre of vodka every day, always drunk", [Disorder.DEPRESSION], {"less-alcohol"}),
+    ("All day there is booze in my coffee", [Disorder.DEPRESSION], {"less-alcohol"}),
+    ("panic attack, heart pounding, chest tight, I fainted twice", [Disorder.ANXIETY],
+     {"slow-breath", "anxiety-minimal", "anxiety-mild", "anxiety-moderate", "applied-relaxation"}),
+    ("I purge and I pass out", [Disorder.EATING_DISORDER], {"eat-by-the-clock", "cbt-ed", "eating_disorder-mild"}),
+    ("running, the gym, exercise, sluggish, stuck inside", [Disorder.EATING_DISORDER, Disorder.DEPRESSION],
+     {"group-exercise", "move-a-little"}),
+    ("I was pregnant and last week we lost the baby", [Disorder.DEPRESSION], {"share-the-nights"}),
+    ("My newborn died in March, postpartum, our baby", [], {"share-the-nights"}),
+    ("postpartum and stillborn, breastfeeding hurts", [], {"share-the-nights"}),
+    ("we lost our first baby, new mum", [], {"share-the-nights"}),
+    ("I am 45 and I get bullied at work, they laugh at me", [], {"tell-a-grown-up"}),
+    ("I broke down in the car again", [], {"money-talk"}),
+    ("I am in pain, emotionally, since he died", [], {"pace-with-pain"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "topics", "never"), HELD_BACK, ids=[text for text, *_ in HELD_BACK])
+def test_what_a_post_shows_holds_back_what_is_not_for_it(text: str, topics: list[Disorder], never: set[str]) -> None:
+    """A high, daily drinking, fainting, exercise beside trouble with food, an adult: whosever turn it is."""
+    for severity in Severity:
+        for number in range(5):
+            assert not never & set(
+                ids(offered(f"{text} {number}", assessment(*topics, severity=severity), Level.WATCH))
+            )
+
+
+@pytest.mark.parametrize(
+    ("text", "topic", "named"),
+    [
+        ("I am drinking too much wine", Disorder.DEPRESSION, "less-alcohol"),
+        ("every day is grey. I am drinking too much wine", Disorder.DEPRESSION, "less-alcohol"),
+        ("I can't sleep, insomnia", Disorder.DEPRESSION, "sleep-rhythm"),
+        ("it takes so much energy to get up, no motivation, out of bed", Disorder.DEPRESSION, "behavioural-activation"),
+        ("a crash, low again, can't get out of bed", Disorder.BIPOLAR, "bipolar-low-therapy"),
+        ("panic, a wave of panic, heart racing, faint voices outside", Disorder.ANXIETY, "slow-breath"),
+        ("we lost the baby last week", Disorder.DEPRESSION, "grief-has-time"),
+        ("I had a miscarriage", Disorder.ANXIETY, "grief-has-time"),
+        ("a newborn at home", Disorder.ANXIETY, "share-the-nights"),
+        ("my classmates laugh at me", Disorder.AUTISM, "tell-a-grown-up"),
+        ("i'm broke, and the rent", Disorder.ANXIETY, "money-talk"),
+        ("I relapsed and cut again", Disorder.DEPRESSION, "make-it-safer"),
+    ],
+)
+def test_what_is_right_is_still_named(text: str, topic: Disorder, named: str) -> None:
+    """A word alone holds nothing back."""
+    assert named in ids(offered(text, assessment(topic, severity=Severity.MODERATE)))
+
+
+def test_a_language_model_is_told_what_a_record_is_not_for() -> None:
+    """It could drop none that does not fit if it saw only what each is good for."""
+    assert CATALOGUE.words("let-thoughts-be").endswith(
+        "Not for: Wishes to end one's life. Those are to be told to someone, today."
+    )
+    assert "Not for: A home where there is violence." in CATALOGUE.words("bipolar-family")
+
+
 def test_equals_take_turns() -> None:
     """Where nothing points anywhere, posts differ in what is named first, and one post always gets the same."""
     first = {ids(advise(f"day {n}.", assessment(Disorder.DEPRESSION)))[0] for n in range(40)}
@@ -128,6 +261,8 @@ def test_a_helper_is_not_told_to_help_themselves_as_if_they_were_the_other() -> 
     assert set(steps) <= {"listen-first", "helper-rests-too"}
     professional = next(each for each in given_.recommendations if each.kind is Kind.PROFESSIONAL)
     assert professional.reason.endswith("This is for whom it is about.")
+    therapy = next(each for each in given_.recommendations if each.kind is Kind.THERAPY)
+    assert therapy.reason.endswith("This is for whom it is about.")
 
 
 def test_a_crisis_gets_the_line_of_the_country_it_states() -> None:
@@ -136,6 +271,37 @@ def test_a_crisis_gets_the_line_of_the_country_it_states() -> None:
     assert ids(advise("I live in Ireland. I want to die", danger, Level.CRISIS))[0] == "ie-samaritans"
     assert ids(advise("I want to die", danger, Level.CRISIS))[0] == "findahelpline"
     assert ids(advise("I live in Kenya. I want to die", danger, Level.CRISIS))[0] == "findahelpline"
+
+
+@pytest.mark.parametrize("disorder", Disorder)
+@pytest.mark.parametrize(
+    ("risk", "level"), [(Risk.IDEATION, Level.URGENT), (Risk.ATTEMPT, Level.CRISIS), (Risk.NONE, Level.CRISIS)]
+)
+def test_whoever_may_not_be_safe_is_never_told_to_wait_for_weeks(disorder: Disorder, risk: Risk, level: Level) -> None:
+    """However little distress the model sees, whom to see names care for today; a plan is for calmer days than that."""
+    for text in ("I took all my pills an hour ago", "so.", "worried about my sister, how do I help her"):
+        found = advise(text, assessment(disorder, severity=Severity.MINIMAL, risk=risk), level)
+        professional = next(each for each in found.recommendations if each.kind is Kind.PROFESSIONAL)
+        assert professional.id == f"{disorder}-severe"
+        assert "with little distress. To be on the safe side" in professional.reason
+        if risk is not Risk.IDEATION:
+            assert "plan-for-hard-hours" not in ids(found)
+
+
+@pytest.mark.parametrize(
+    ("language", "text"), [(language, text) for language, texts in IN_DANGER.items() for text in texts]
+)
+def test_a_wish_to_die_in_any_language_with_terms_gets_a_line_and_a_step_for_safety(language: str, text: str) -> None:
+    """The model reads no risk in it; what people say of dying in their own language counts as it does in English."""
+    found = advise(text, dataclasses.replace(assessment(evidence=TERMS.find(Document("", text))), language=language))
+    assert found.recommendations[0].kind is Kind.LINE
+    assert found.recommendations[1].id in {"make-it-safer", "plan-for-hard-hours", "tell-one-person"}
+
+
+def test_without_the_words_of_a_post_a_crisis_gets_a_line_and_what_needs_no_calm_day() -> None:
+    """Nothing is known of it but its level."""
+    known = general_counsel(Level.CRISIS, CATALOGUE, TODAY)
+    assert ids(known) == ["findahelpline", "make-it-safer", "tell-one-person"]
 
 
 def test_a_stated_language_and_audience_choose_among_the_lines_of_a_country() -> None:
@@ -264,6 +430,18 @@ def test_what_is_for_danger_is_named_only_in_danger() -> None:
     assert named.reason.startswith("It is made for times when staying safe is hard")
 
 
+def test_a_sign_of_risk_without_a_topic_gets_a_step_for_safety_and_no_therapy_for_self_harm() -> None:
+    """A programme for those who hurt themselves is for a post that speaks of it; a sign of risk is no such word."""
+    risky = assessment(risk=Risk.INDICATOR)
+    found = [advise(f"so {number}.", risky).recommendations for number in range(20)]
+    steps = {"make-it-safer", "plan-for-hard-hours", "tell-one-person"}
+    assert {step.id for step, *_ in found} == steps
+    assert {step.reason for step, *_ in found} == {"Staying safe comes first."}
+    assert {each.id for _, *others in found for each in others} == {*steps, "safety-planning"}
+    cut = {each for number in range(9) for each in ids(advise(f"I relapsed and cut again {number}", risky))}
+    assert {"make-it-safer", "self-harm-therapy", "dbt-skills"} <= cut
+
+
 def test_nights_without_sleep_get_their_therapy_but_in_a_high() -> None:
     """Its cue is enough, with a topic or without; who hardly needs sleep in a high is not told of it."""
     text = "insomnia, I can't sleep, no sleep"
@@ -291,7 +469,7 @@ def test_every_record_is_named_for_some_post(record: Record) -> None:
 
 
 def test_doubts_say_what_the_bot_does_not_know() -> None:
-    """A dispute, a risk in between, no topic, and a weight it guessed."""
+    """A dispute, a risk in between, no topic, and a weight it guessed; before those, whom it is about."""
     unsure = Assessment(
         relevance=0.6,
         disorders=dict.fromkeys(Disorder, 0.1),
@@ -305,6 +483,10 @@ def test_doubts_say_what_the_bot_does_not_know() -> None:
     assert doubts[0] == "Dictionary and model disagree about whether there is any risk."
     assert "40%" in doubts[1]
     assert len(doubts) == 3
+    about_another = dataclasses.replace(unsure, language="de")
+    doubts = advise("How do I help my brother? He says he wants to die", about_another).doubts
+    assert doubts[1] == "Whom it is about: it may be somebody else, and both may need care."
+    assert doubts[2] == "Dictionary and model disagree about whether there is any risk."
     assert advise("x", assessment(Disorder.OCD)).doubts == ()
 
 
@@ -327,6 +509,7 @@ WEIRD = st.text(max_size=200) | st.lists(
     st.sampled_from(
         ["i want to die ", "my friend ", "i live in ", "Ireland ", "two tours ", "my meds? ", "vent. ", "nightmares ",
          "I'm in the US. ", "15F, UK ", "I am a veteran. ",
+         "no sleep, I feel amazing ", "I fainted ", "drinking every day ", "we lost the baby, a newborn ",
          "xylophonist ", "\ud800", "\u202e", "’", "İ", "\x00", "calories ", "my wife hits me ", "i'm 15 "]
     ),
     max_size=20,
@@ -336,7 +519,7 @@ EVIDENCE = st.builds(
     st.integers(-5, 300),
     st.integers(-5, 300),
     st.sampled_from([*Risk, *Severity, *Disorder, "something new"]),
-    st.sampled_from(["rules", "encoder", "llm"]),
+    st.sampled_from(["rules", "terms", "encoder", "llm"]),
     WEIRD,
 )
 PROBABILITY = st.floats(0, 1)
@@ -369,12 +552,15 @@ def test_whatever_is_judged_only_vetted_records_are_named(
     """At most three, each once, printable today, with a place in the post; a crisis has its line first; no quote."""
     document = Document(title, body)
     found = counsel(document, given_, level, CATALOGUE, today)
+    so = set(circumstances(document.text, statements(document.text), ()))
     assert len(found.recommendations) <= MOST
     assert len(set(ids(found))) == len(found.recommendations)
     for each in found.recommendations:
         record = CATALOGUE.find(each.id)
         assert record is not None
         assert record.printable(today)
+        assert Circumstance.DANGER not in not_with(each.id) or given_.risk.level is Risk.NONE
+        assert not set(not_with(each.id)) & so
         assert 0 <= each.evidence.start <= each.evidence.end <= len(document.text)
         assert re.fullmatch(r"[A-Za-z ,.;:'0-9-]+", each.reason)
         assert "xylophonist" not in each.reason

@@ -109,6 +109,14 @@ def test_new_highs_and_voices_want_a_doctor_soon(disorder: Disorder, severity: S
     assert re.search(r"within days|within a day|today", CATALOGUE.help_for(disorder, severity).seek)
 
 
+@pytest.mark.parametrize("disorder", Disorder)
+def test_severe_distress_of_any_topic_names_care_for_today(disorder: Disorder) -> None:
+    """Whoever speaks of dying is told of these entries, whatever the topic is."""
+    seek = CATALOGUE.help_for(disorder, Severity.SEVERE).seek
+    assert re.search(r"mergency care.*(dying|not safe)", seek)
+    assert "today" in seek
+
+
 @pytest.mark.parametrize("text", ["a panic attack", "I plan a trip", "my new job started", "images of my holiday"])
 def test_common_words_are_no_cue_for_a_treatment(text: str) -> None:
     """They stand in too many posts to point to a treatment of trauma, of danger or of voices."""
@@ -198,6 +206,11 @@ def test_an_expired_record_is_not_printed() -> None:
     assert CATALOGUE.countries(far) == ()
     assert CATALOGUE.directories(far) == ()
     assert CATALOGUE.steps(far) == ()
+
+
+def test_a_clock_that_is_behind_silences_no_line() -> None:
+    """A day before anybody looked at a record is no reason to leave a crisis without it; the linter tells of it."""
+    assert CATALOGUE.crisis_lines("GB", date(2020, 1, 1)) == CATALOGUE.crisis_lines("GB", TODAY)
 
 
 def test_a_draft_is_not_printed(folder: Path) -> None:
