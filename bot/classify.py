@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from itertools import chain, islice
@@ -17,6 +18,7 @@ from models.assessment import Classifier
 _READ = 256 * 2**10
 _BATCH = 256
 _BOM = b"\xef\xbb\xbf"
+_ARRAY = re.compile(rb"\s*\[\s*\{")
 
 
 def classify(
@@ -29,8 +31,9 @@ def classify(
 ) -> None:
     """Reads JSON lines when the first character that is no blank is `{`, and otherwise all of it as one plain post.
 
-    Every row gives one decision line, in order; a row without an id is called `line-N`. A row that is no post goes to
-    `on_error`. Whatever the source holds at a time is answered before more is read, so it works on a live pipe.
+    A JSON array, which begins with `[{`, goes to `on_error` whole: it is no post. Every row gives one decision line, in
+    order; a row without an id is called `line-N`. A row that is no post goes to `on_error`. Whatever the source holds
+    at a time is answered before more is read, so it works on a live pipe.
     """
     team = lru_cache(config.team)
     for posts in _posts(source, name, on_error):
@@ -41,12 +44,19 @@ def classify(
 def _posts(source: BinaryIO, name: str, on_error: Callable[[BadLine], None]) -> Iterator[list[Post]]:
     chunks = iter(lambda: source.read1(_READ), b"")  # type: ignore[attr-defined]
     start = b""
-    while (_BOM.startswith(start) or not start.removeprefix(_BOM).strip()) and (chunk := next(chunks, b"")):
+    while _says_nothing(start) and (chunk := next(chunks, b"")):
         start += chunk
-    if start.removeprefix(_BOM).lstrip().startswith(b"{"):
+    if _ARRAY.match(start.removeprefix(_BOM)):
+        on_error(BadLine(name, 1, "a JSON array, and not one object a line"))
+    elif start.removeprefix(_BOM).lstrip().startswith(b"{"):
         yield from _json_posts(chain([start], chunks), name, on_error)
     elif start:
         yield from _plain_post(chain([start], chunks), name, on_error)
+
+
+def _says_nothing(start: bytes) -> bool:
+    """Whether more has to be read before it is clear what comes."""
+    return _BOM.startswith(start) or start.removeprefix(_BOM).strip() in (b"", b"[")
 
 
 def _json_posts(chunks: Iterable[bytes], name: str, on_error: Callable[[BadLine], None]) -> Iterator[list[Post]]:

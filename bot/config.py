@@ -228,7 +228,8 @@ class Replies(_Section):
     )
     opt_out_url: str = Field(
         "",
-        pattern=r"^(https://[^\s()]+)?$",
+        pattern=r"^(https://[\w-]+(\.[\w-]+)+(:\d+)?([/?#][^\s()]*)?)?$",
+        max_length=120,  # with a longer one three crisis lines would not fit beside it
         description="where an author can ask for no more replies; empty: a message to the moderators",
     )
     author_cooldown_days: float = Field(

@@ -34,6 +34,7 @@ Mask = NDArray[np.bool_]
 class Stream:
     """Labelled posts as a stream: `scores` has a row for each, and `kinds` its label and source.
 
+    Rows with one of `keys` belong together, as those of one author do.
     `at_risk` are posts of people at ideation or above, `ordinary` all the others that make the stream up; `severe` are
     posts of severe distress and `ambiguous` ordinary posts with words of mental health, both looked at by themselves.
     `unknown` are posts of the stream of which nobody said what they are: among the alerts where a policy alerts, and
@@ -41,6 +42,7 @@ class Stream:
     """
 
     scores: Scores
+    keys: NDArray[np.str_]
     kinds: NDArray[np.str_]
     at_risk: Mask
     ordinary: Mask
@@ -54,6 +56,7 @@ class Stream:
         labels = np.array([row.labels[0] for row in rows])
         return cls(
             scores=scores,
+            keys=np.array([row.key for row in rows]),
             kinds=np.array([f"{row.labels[0]}, {row.source}" for row in rows]),
             at_risk=labels == SUICIDE,
             ordinary=np.isin(labels, [NOT_SUICIDE, NOT_RELEVANT]),
@@ -62,9 +65,10 @@ class Stream:
             unknown=np.zeros(len(rows), dtype=bool),
         )
 
-    def __getitem__(self, chosen: Mask) -> Stream:
+    def __getitem__(self, chosen: Mask | NDArray[np.int64]) -> Stream:
         return Stream(
             self.scores[chosen],
+            self.keys[chosen],
             self.kinds[chosen],
             self.at_risk[chosen],
             self.ordinary[chosen],
@@ -141,11 +145,11 @@ class Burden:
 
 def burden(policy: Policy, stream: Stream, share: float, seed: int = 0) -> Burden:
     """The figures of a policy on a whole stream, of which `share` is at risk."""
-    truth, alerted = _truth(stream, alerts(policy, stream.scores), stream.unknown)
+    truth, alerted, keys = _truth(stream, alerts(policy, stream.scores), stream.unknown)
     measured = figures(
-        {"recall": (recall, truth, alerted), "alerts": (alerts_per_1000(share), truth, alerted)}, seed=seed
+        {"recall": (recall, truth, alerted), "alerts": (alerts_per_1000(share), truth, alerted)}, groups=keys, seed=seed
     )
-    severe = _share_of(alerts(policy, stream.scores[stream.severe]), seed) if stream.severe.any() else None
+    severe = _alerted(policy, stream[stream.severe], seed) if stream.severe.any() else None
     return Burden(bound_of(policy), measured["recall"], severe, measured["alerts"])
 
 
@@ -162,14 +166,18 @@ def curve(policy: Policy, stream: Stream, share: float) -> list[Point]:
     """Recall against alerts for every bound of `BOUNDS`, with fewer and fewer alerts."""
     points = []
     for bound in BOUNDS:
-        truth, alerted = _truth(stream, alerts(with_bound(policy, bound), stream.scores), stream.unknown)
+        truth, alerted, _ = _truth(stream, alerts(with_bound(policy, bound), stream.scores), stream.unknown)
         points.append(Point(bound, recall(truth, alerted), alerts_per_1000(share)(truth, alerted)))
     return points
 
 
 @dataclass(frozen=True, slots=True)
 class Benefit:
-    """Net benefit per 1,000 posts at one threshold: of acting on P(ideation or more), on every post, on the policy."""
+    """Net benefit per 1,000 posts at one threshold: of acting on P(ideation or more), on every post, on the policy.
+
+    The threshold is a probability in the stream; the model's, which is one among the labelled rows, is held against it
+    as what it would be there.
+    """
 
     threshold: float
     model: Figure
@@ -193,7 +201,6 @@ class Deployment:
 
 def view(policy: Policy, stream: Stream, share: float, seed: int = 0) -> Deployment:
     """What the policy, and others that differ from it in the bound alone, would mean on a whole stream."""
-    alerted = alerts(policy, stream.scores)
     others = stream.ordinary | stream.ambiguous
     return Deployment(
         share=share,
@@ -204,27 +211,44 @@ def view(policy: Policy, stream: Stream, share: float, seed: int = 0) -> Deploym
         curve=tuple(curve(policy, stream, share)),
         benefits=tuple(_benefits(policy, stream, share, seed)),
         false_alarms={
-            str(kind): _share_of(alerted[others & (stream.kinds == kind)], seed)
+            str(kind): _alerted(policy, stream[others & (stream.kinds == kind)], seed)
             for kind in np.unique(stream.kinds[others])
         },
     )
 
 
 def _benefits(policy: Policy, stream: Stream, share: float, seed: int) -> list[Benefit]:
-    truth, likely = _truth(stream, stream.scores.risk[:, Risk.IDEATION.rank])
-    _, alerted = _truth(stream, alerts(policy, stream.scores))
+    truth, likely, keys = _truth(stream, stream.scores.risk[:, Risk.IDEATION.rank])
+    _, alerted, _ = _truth(stream, alerts(policy, stream.scores))
     asked: dict[tuple[str, float], Asked] = {}
     for threshold in _THRESHOLDS:
-        decided = {"model": likely >= threshold, "everything": np.ones(len(truth)), "policy": alerted}
+        acted = likely >= _among_labelled(threshold, share, truth.mean())
+        decided = {"model": acted, "everything": np.ones(len(truth)), "policy": alerted}
         asked |= {(of, threshold): (net_benefit(share, threshold), truth, each) for of, each in decided.items()}
-    measured = figures(asked, seed=seed)
+    measured = figures(asked, groups=keys, seed=seed)
     return [
         Benefit(at, *(scaled(measured[of, at], 1000) for of in ("model", "everything", "policy"))) for at in _THRESHOLDS
     ]
 
 
-def _share_of(alerted: Mask, seed: int) -> Figure:
-    return bootstrap(flagged, alerted, alerted, seed=seed)
+def _among_labelled(threshold: float, share: float, labelled: float) -> float:
+    """The probability among labelled rows, of which the share `labelled` is at risk, that is `threshold` in the stream.
+
+    A post of either kind reads alike in both, so that odds differ by those of the two shares alone.
+    Source: Saerens, Latinne and Decaestecker 2002, Neural Computation 14(1), 21-41.
+    """
+    odds = _odds(threshold) * _odds(labelled) / _odds(share)
+    return odds / (1 + odds)
+
+
+def _odds(probability: float) -> float:
+    return probability / (1 - probability)
+
+
+def _alerted(policy: Policy, stream: Stream, seed: int) -> Figure:
+    """The share of these rows that the policy alerts to."""
+    alerted = alerts(policy, stream.scores)
+    return bootstrap(flagged, alerted, alerted, groups=stream.keys.tolist(), seed=seed)
 
 
 def scaled(figure: Figure, factor: float) -> Figure:
@@ -234,7 +258,7 @@ def scaled(figure: Figure, factor: float) -> Figure:
 
 def _truth(
     stream: Stream, answer: Floats | Mask, besides: Mask | None = None
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Which rows of the stream are at risk, of those that are known and those `besides`, and the answer of each."""
+) -> tuple[NDArray[np.int64], NDArray[np.float64], list[str]]:
+    """Which rows of the stream are at risk, of those that are known and those `besides`, the answer and key of each."""
     own = stream.at_risk | stream.ordinary | (False if besides is None else besides)
-    return stream.at_risk[own].astype(np.int64), answer[own].astype(np.float64)
+    return stream.at_risk[own].astype(np.int64), answer[own].astype(np.float64), stream.keys[own].tolist()

@@ -25,6 +25,7 @@ from models.labelled import Row, posts
 from models.labels import Level, Risk, Task
 from models.scorecard import Part, Scorecard, Slice, is_user, judge_rows, read, score, score_marked, score_stress
 from models.sensitivity import Sensitivity, Shift, measure
+from models.train.data import load as load_examples
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -47,14 +48,20 @@ WORDS: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """All that one run found out. `rounds` is the number of resamplings behind every interval."""
+    """All that one run found out. `rounds` is the number of resamplings behind every interval.
+
+    `unknown_labels` is how many rows were left out because no task knows their label. `apart` says that only rows were
+    used that a training keeps apart; None where no labelled files were read.
+    """
 
     task: Task
     annotator: str
     versions: Mapping[str, str]
     data: str
     rows: int
+    unknown_labels: int
     limit: int | None
+    apart: bool | None
     seed: int
     rounds: int
     scorecard: Scorecard
@@ -64,7 +71,10 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to evaluate: `limit` rows of each file at most; `share` of the stream is at risk (task `risk`)."""
+    """What to evaluate: `limit` rows of each file at most; `share` of the stream is at risk (task `risk`).
+
+    With `apart` only the rows that a training with the same seed keeps apart.
+    """
 
     data: Path
     task: Task
@@ -73,11 +83,15 @@ class Plan:
     seed: int
     share: float
     robustness: bool
+    apart: bool = False
 
 
 def evaluate(plan: Plan, load: Callable[[], Classifier], policy: Policy, console: Console) -> Evaluation:
-    """Judges the rows and measures. Raises DataError when no row is of use, and ModelError as the classifier does."""
-    rows = read(plan.task, plan.data, plan.limit, plan.seed)
+    """Judges the rows and measures.
+
+    Raises DataError when no row is of use, UsageError as `read_labelled` does, and ModelError as the classifier does.
+    """
+    rows, unknown = read_labelled(plan.task, plan.data, plan.limit, plan.seed, plan.apart)
     classifier = load()
     deployment = None
     with progress(console, "judging", len(rows)) as (_, on_done):
@@ -100,7 +114,9 @@ def evaluate(plan: Plan, load: Callable[[], Classifier], policy: Policy, console
         versions,
         str(plan.data),
         len(rows),
+        unknown,
         plan.limit,
+        plan.apart,
         plan.seed,
         ROUNDS,
         card,
@@ -130,7 +146,9 @@ def evaluate_marks(judged: Judged, data: str, policy: Policy, seed: int) -> Eval
         versions={"nightlight": nightlight_version()},
         data=data,
         rows=int(marked.sum()),
+        unknown_labels=0,
         limit=None,
+        apart=None,
         seed=seed,
         rounds=ROUNDS,
         scorecard=card,
@@ -139,10 +157,34 @@ def evaluate_marks(judged: Judged, data: str, policy: Policy, seed: int) -> Eval
     )
 
 
+def read_labelled(task: Task, data: Path, limit: int | None, seed: int, apart: bool) -> tuple[list[Row], int]:
+    """The rows labelled for the task, at most `limit` of each file, and how many have a label that no task knows.
+
+    With `apart` only those that `nightlight train` on this folder with this seed neither learns nor calibrates from; a
+    training that also had posts of an archive may have split their copies otherwise. Raises DataError when there is
+    none or a file is unsound, and UsageError when the rows kept apart are asked for of one file, which does not tell.
+    """
+    kept = None
+    if apart:
+        if not data.is_dir():
+            raise UsageError(f"--apart needs the whole folder that the model was trained on, and {data} is one file")
+        kept = frozenset(example.row for example in load_examples(data, seed) if example.fold is None)
+    unknown: list[int] = []
+    return read(task, data, limit, seed, kept, unknown.append), sum(unknown)
+
+
+def said_of_rows(apart: bool, seed: int, unknown: int) -> str:
+    """A sentence on whether the model may have learned from the rows, and one on those left out, where there are."""
+    left_out = f" Left out: {unknown:,} rows whose label is not known." if unknown else ""
+    if apart:
+        return f"Only posts that `nightlight train --seed {seed}` on this folder keeps apart.{left_out}"
+    return f"Posts that the model was trained on flatter it; --apart takes only those kept apart from it.{left_out}"
+
+
 def _robustness(classifier: Classifier, rows: Sequence[Row], seed: int, console: Console) -> Sensitivity:
-    documents = [document for row in rows for document in (posts(row) if is_user(row) else [row.document])]
+    written = {document: row.key for row in rows for document in (posts(row) if is_user(row) else [row.document])}
     with progress(console, "trying changes", None) as (on_total, on_done):
-        return measure(classifier, list(dict.fromkeys(documents)), seed, on_total, on_done)
+        return measure(classifier, written, seed, on_total, on_done)
 
 
 @contextmanager
@@ -210,6 +252,9 @@ def show(evaluation: Evaluation, console: Console) -> None:
     if evaluation.robustness:
         for table in _robustness_tables(evaluation.robustness):
             console.print(table)
+    if evaluation.apart is not None:
+        said = said_of_rows(evaluation.apart, evaluation.seed, evaluation.unknown_labels)
+        console.print(said, highlight=False, markup=False)
 
 
 def brief(figure: Figure | None, digits: int = 2) -> str:

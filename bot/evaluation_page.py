@@ -6,7 +6,17 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from bot.deployment import Deployment
-from bot.evaluation import BURDEN_HEAD, SHIFT_HEAD, WORDS, Evaluation, brief, burden_row, by_closeness, shift_rows
+from bot.evaluation import (
+    BURDEN_HEAD,
+    SHIFT_HEAD,
+    WORDS,
+    Evaluation,
+    brief,
+    burden_row,
+    by_closeness,
+    said_of_rows,
+    shift_rows,
+)
 from bot.pictures import NARROW, WIDE, heat, picture
 from bot.record import nightlight_version
 from bot.templates import pages
@@ -25,6 +35,9 @@ def render(evaluation: Evaluation) -> str:
     deployment = evaluation.deployment
     return page.get_template("evaluation.html.j2").render(
         found=evaluation,
+        of_rows=""
+        if evaluation.apart is None
+        else said_of_rows(evaluation.apart, evaluation.seed, evaluation.unknown_labels),
         words=WORDS,
         parts=[(part, *by_closeness(part)) for part in evaluation.scorecard.parts],
         confusion=_confusion,
@@ -58,12 +71,15 @@ def _confusion(table: Confusion) -> str:
 
 def _reliability(of: Slice) -> str:
     def draw(axes: Axes) -> None:
-        most = max(each.rows for each in of.reliability)
+        most = max((each.rows for bins in of.reliability.values() for each in bins), default=1)
         axes.plot([0, 1], [0, 1], color=_GREY, linewidth=1, linestyle="--")
-        sizes = [12 + 90 * each.rows / most for each in of.reliability]
-        forecasts, happened = [each.forecast for each in of.reliability], [each.happened for each in of.reliability]
-        axes.plot(forecasts, happened, color=_BLUE, linewidth=1)
-        axes.scatter(forecasts, happened, s=sizes, color=_BLUE)
+        # Many lines are to be seen through each other.
+        strength = 1.0 if len(of.reliability) == 1 else 0.5
+        for bins in of.reliability.values():
+            forecasts, happened = [each.forecast for each in bins], [each.happened for each in bins]
+            axes.plot(forecasts, happened, color=_BLUE, linewidth=1, alpha=strength)
+            sizes = [12 + 90 * each.rows / most for each in bins]
+            axes.scatter(forecasts, happened, s=sizes, color=_BLUE, alpha=strength, linewidths=0)
         _percent(axes.set_xticks)
         _percent(axes.set_yticks)
         axes.set_xlim(-0.03, 1.03)

@@ -92,14 +92,25 @@ def out_of_date(body: str, catalogue: Catalogue, today: date) -> str:
     for line in catalogue.line:
         if line.printable(today):
             left = left.replace(in_words(line, language), "")
-    for directory in catalogue.directories(today):
-        left = left.replace(directory.url, "")
-    urls = [url for line in catalogue.line for url in (line.chat, line.url) if url]
-    urls += [directory.url for directory in catalogue.directory]
     has_number = any(breach.rule is Rule.NUMBER for breach in lint_words(left, language))
-    if has_number or any(url in left for url in urls) or not wording(language).printable(today):
+    if has_number or _links_to_expired(left, catalogue, today) or not wording(language).printable(today):
         return "something in it may not be printed any more, so it has to be put together again"
     return ""
+
+
+def _links_to_expired(text: str, catalogue: Catalogue, today: date) -> bool:
+    """Whether an address in it belongs to records of the catalogue none of which may be printed today."""
+    printable: dict[str, bool] = {}
+    for line in catalogue.line:
+        for url in filter(None, (line.chat, line.url)):
+            printable[url] = printable.get(url, False) or line.printable(today)
+    for directory in catalogue.directory:
+        printable[directory.url] = printable.get(directory.url, False) or directory.printable(today)
+    for url in sorted(printable, key=len, reverse=True):  # one address may begin with another
+        if url in text and not printable[url]:
+            return True
+        text = text.replace(url, "")
+    return False
 
 
 def out_of_date_by(clock: Clock, catalogue: Catalogue) -> Callable[[str], str]:
@@ -162,7 +173,7 @@ def _put_together(
         text = _template(folder, parts.words, language).render(values).strip()
     except Exception as error:  # a team's template may hold any mistake
         raise NoVettedWords(f"the template cannot be used: {_in_a_line(error)}") from error
-    return text, lint(text, language, lines)
+    return text, lint(text, language, lines, _first_url(directories), opt_out)
 
 
 def _in_order(ids: Iterable[str], catalogue: Catalogue, today: date) -> list[Line]:
@@ -199,6 +210,10 @@ def _values(
     }
     parts = {name: part.format_map(filled).strip() for name, part in said.items()}
     return {"say": parts, "lines": lines, "level": level.value, "language": language, **filled}
+
+
+def _first_url(directories: Sequence[Directory]) -> str:
+    return directories[0].url if directories else ""
 
 
 def _opt_out_url(community: str) -> str:
@@ -240,8 +255,8 @@ def _lines(
 def in_words(line: Line, language: str = ENGLISH) -> str:
     """A crisis line as a reply names it, in Markdown. `language` is one that there is a wording for."""
     words = wording(language)
-    ways = f", {words.line.or_} ".join(_ways(line, words))
-    return " ".join(filter(None, (f"**{line.name}**{_languages(line, words)}: {ways}.", *_hours_and_note(line, words))))
+    name, ways = f"**{line.name}**{_languages(line, words)}", f", {words.line.or_} ".join(_ways(line, words))
+    return " ".join(filter(None, (f"{name}{words.line.colon}{ways}.", *_hours_and_note(line, words))))
 
 
 def _languages(line: Line, words: Wording) -> str:
@@ -302,21 +317,24 @@ _LONG_NAME = "x" * 21  # as long as the name of a subreddit can be
 def check_teams(config: Config, catalogue: Catalogue, today: date) -> list[Refusal]:
     """What is wrong with the templates and links that the watched communities, or all of them, have set."""
     teams = (config.replies, *(config.team(name).replies for name in config.reddit.subreddits))
-    links = [Refusal(url, breach) for url in {team.opt_out_url for team in teams} for breach in lint_words(url)]
-    folders = sorted({team.templates for team in teams if team.templates is not None})
-    return links + [refusal for folder in folders for refusal in check_templates(folder, catalogue, today)]
+    refusals = [Refusal(url, breach) for url in {team.opt_out_url for team in teams} for breach in lint_words(url)]
+    for folder, url in dict.fromkeys((team.templates, team.opt_out_url) for team in teams):
+        if folder is not None:
+            refusals += check_templates(folder, catalogue, today, "" if lint_words(url) else url)
+    return list(dict.fromkeys(refusals))
 
 
-def check_templates(folder: Path | None, catalogue: Catalogue, today: date) -> list[Refusal]:
+def check_templates(folder: Path | None, catalogue: Catalogue, today: date, opt_out_url: str = "") -> list[Refusal]:
     """Every rule that a team's templates break, in any branch, at any level and in any language; empty when none does.
 
-    Each rule once for a file, with the first example. Without a folder, the box's own.
+    Each rule once for a file, with the first example. Without a folder, the box's own; `opt_out_url` is the team's, and
+    empty where it has none.
     """
     if folder is not None and not folder.is_dir():
         return [Refusal(str(folder), Breach(Rule.TEMPLATE, "there is no such folder"))]
     written = (Refusal(path.name, breach) for path in _files(folder) for breach in _source(path))
     refusals: dict[tuple[str, Rule], Refusal] = {}
-    for refusal in (*written, *_rendered(folder, catalogue, today)):
+    for refusal in (*written, *_rendered(folder, catalogue, today, opt_out_url)):
         refusals.setdefault((refusal.file, refusal.breach.rule), refusal)
     return list(refusals.values())
 
@@ -337,16 +355,33 @@ def _source(path: Path) -> Iterator[Breach]:
         yield Breach(Rule.TEMPLATE, _in_a_line(error))
         return
     language = name.groupdict()["language"]
-    shown = [data.data for data in tree.find_all(nodes.TemplateData)]
-    if language is None and (word := re.search(r"[^\W\d_]+", " ".join(shown))):
+    if language is None and (word := re.search(r"[^\W\d_]+", " ".join(_said_by(tree)))):
         yield Breach(Rule.LANGUAGE, word.group())
+    shown = [data.data for data in tree.find_all(nodes.TemplateData)]
     quoted = [const.value for const in tree.find_all(nodes.Const) if isinstance(const.value, str)]
     # What an expression gives is seen when it is put together; in its place stands an address, as in ]({{ opt_out }}).
     for text in ("https://expression ".join(shown), *quoted):
         yield from lint_words(text, language or ENGLISH)
 
 
-def _rendered(folder: Path | None, catalogue: Catalogue, today: date) -> Iterator[Refusal]:
+# What stands in these is compared, asked for or names a file, and is not said.
+_NOT_SAID = (nodes.Compare, nodes.Test, nodes.Include, nodes.Extends, nodes.Import, nodes.FromImport)
+
+
+def _said_by(node: nodes.Node) -> Iterator[str]:
+    """Every text that may be shown, also where it is quoted in an expression."""
+    if isinstance(node, nodes.TemplateData):
+        yield node.data
+    elif isinstance(node, nodes.Const) and isinstance(node.value, str):
+        yield node.value
+    elif isinstance(node, nodes.Getitem):
+        yield from _said_by(node.node)
+    elif not isinstance(node, _NOT_SAID):
+        for child in node.iter_child_nodes():
+            yield from _said_by(child)
+
+
+def _rendered(folder: Path | None, catalogue: Catalogue, today: date, opt_out_url: str) -> Iterator[Refusal]:
     directories = catalogue.directories(today)
     for level in REPLIED_LEVELS:
         for language in LANGUAGES:
@@ -357,8 +392,8 @@ def _rendered(folder: Path | None, catalogue: Catalogue, today: date) -> Iterato
                 continue
             for lines in _situations(catalogue, today, language):
                 community = _LONG_NAME if lines else ""
-                values = _values(level, language, community, lines, directories, _opt_out_url(community))
-                for breach in _lint_rendered(template, values, language, lines):
+                values = _values(level, language, community, lines, directories, opt_out_url or _opt_out_url(community))
+                for breach in _lint_rendered(template, values, language, lines, catalogue, today):
                     yield Refusal(template.name or "", breach)
 
 
@@ -372,12 +407,22 @@ def _situations(catalogue: Catalogue, today: date, language: str) -> Iterable[li
 
 
 def _lint_rendered(
-    template: Template, values: Mapping[str, object], language: str, lines: Iterable[str]
+    template: Template,
+    values: Mapping[str, object],
+    language: str,
+    lines: Collection[str],
+    catalogue: Catalogue,
+    today: date,
 ) -> list[Breach]:
     try:
-        return lint(template.render(values).strip(), language, lines)
+        text = template.render(values).strip()
     except Exception as error:
         return [Breach(Rule.TEMPLATE, _in_a_line(error))]
+    broken = lint(text, language, lines, _first_url(catalogue.directories(today)), str(values["opt_out"]))
+    # Words that have expired are not used, so that a file in that language stands idle.
+    if not broken and wording(language).printable(today) and out_of_date(text, catalogue, today):
+        return [Breach(Rule.EXPIRED)]
+    return broken
 
 
 def _in_a_line(error: Exception) -> str:

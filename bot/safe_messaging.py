@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
@@ -36,7 +36,7 @@ class Rule(StrEnum):
     QUESTION = "no question"
     USER = "no user named"
     LINK = "links in full, by https, never shortened"
-    HIDDEN = "no hidden characters"
+    HIDDEN = "no hidden characters, no letters of two scripts in a word"
     NUMBER = "no number that is not in the catalogue"
     LENGTH = "fewer than 1,500 characters"
     READING = "easy to read at twelve"
@@ -44,6 +44,7 @@ class Rule(StrEnum):
     OPT_OUT = "has a link to opt out"
     EMERGENCY = "names the emergency number, in words"
     HELP = "names somewhere to turn"
+    EXPIRED = "nothing of the catalogue that may not be printed today"
     LANGUAGE = "words of your own in a file that names their language"
     TEMPLATE = "a template that can be rendered"
 
@@ -59,11 +60,13 @@ class Breach:
         return f"breaks the rule “{self.rule}”" + (f": “{self.found}”" if self.found else "")
 
 
-def lint(text: str, language: str = ENGLISH, lines: Iterable[str] = ()) -> list[Breach]:
+def lint(
+    text: str, language: str = ENGLISH, lines: Collection[str] = (), directory: str = "", opt_out: str = ""
+) -> list[Breach]:
     """What a whole reply breaks; empty when it keeps every rule.
 
     `lines` are the crisis lines in it, as they were put into words from the catalogue: what stands in those is vetted
-    there.
+    there. `directory` and `opt_out` are the addresses that it may name as help, beside a line, and as the way out.
     """
     own = text
     for line in lines:
@@ -73,7 +76,8 @@ def lint(text: str, language: str = ENGLISH, lines: Iterable[str] = ()) -> list[
         breaches.append(Breach(Rule.LENGTH, f"{len(text):,}"))
     if (hard := _hard_to_read(own, language)) is not None:
         breaches.append(Breach(Rule.READING, hard))
-    return breaches + [Breach(rule) for rule in _missing(text, language)]
+    shown = _SHOWN_TO_NOBODY.sub("", text)
+    return breaches + [Breach(rule) for rule in _missing(shown, language, lines, directory, opt_out)]
 
 
 def lint_words(text: str, language: str = ENGLISH) -> list[Breach]:
@@ -113,9 +117,14 @@ _REFERENCE = re.compile(r"\]\[([^\]]*)\]")
 _DEFINED = re.compile(r"^ {0,3}\[([^\]]+)\]:", re.MULTILINE)
 _PAUSES = re.compile(r"\.{2,}|[()]")
 _EDGE_QUOTES = re.compile(r"(?<!\w)'|'(?!\w)")
+# Cyrillic and Greek have letters that look like Latin ones.
+_TWO_SCRIPTS = re.compile(
+    r"[^\W\d_]*(?:[a-z\u00c0-\u024f][\u0370-\u052f]|[\u0370-\u052f][a-z\u00c0-\u024f])[^\W\d_]*", re.IGNORECASE
+)
 _ANYWHERE = {
     Rule.QUESTION: re.compile(r"[?¿\u037e\u061f？]"),
     Rule.USER: re.compile(r"(?<!\w)u/\w+", re.IGNORECASE),
+    Rule.HIDDEN: _TWO_SCRIPTS,
     Rule.NUMBER: re.compile(r"\d(?:[ .()-]{0,2}\d){2,}|\d(?: ?[/,:] ?\d){2,}"),
 }
 # A link by any other way than https, or from a service that hides where it goes.
@@ -141,16 +150,17 @@ def _found(text: str, language: str) -> Iterator[tuple[Rule, re.Match[str]]]:
         for rule, pattern in (*_never(language).items(), *_ANYWHERE.items()):
             if match := pattern.search(words):
                 yield rule, match
-    if match := _BAD_LINK.search(plain):
-        yield Rule.LINK, match
+    for rule, pattern in ((Rule.LINK, _BAD_LINK), (Rule.HIDDEN, _TWO_SCRIPTS)):
+        if match := pattern.search(plain):
+            yield rule, match
 
 
 def _plain(text: str) -> str:
     """The text with one character for all that look like it, and none that cannot be seen."""
     seen = "".join(" " if c.isspace() and c != "\n" else c for c in text.translate(_QUOTES) if not _hides(c))
     composed = unicodedata.normalize("NFKC", seen).translate(_DASHES)
-    # Marks that no letter has taken up, such as one that strikes it through.
-    return "".join(c for c in composed if unicodedata.category(c) != "Mn")
+    # Marks that no letter has taken up, such as one that strikes it through or makes a key of a digit.
+    return "".join(c for c in composed if unicodedata.category(c) not in ("Mn", "Me"))
 
 
 def _hides(character: str) -> bool:
@@ -174,18 +184,42 @@ def _spaced(words: str) -> str:
     return " ".join(_EDGE_QUOTES.sub("", _PAUSES.sub(" ", words)).split())
 
 
-def _missing(text: str, language: str) -> Iterator[Rule]:
-    needed = wording(language).needed
-    links = re.findall(r"\[([^\]]*)\]\(https://([^\s()/]+)[^\s()]*\)", text)
-    if needed.bot not in text:
+# Spoilers, words struck out, comments, code (where no link works), and where a link is defined with its title.
+_SHOWN_TO_NOBODY = re.compile(
+    r">!.*?!<|~~.*?~~|<!--.*?-->|(?<!`)(`+)(?!`).*?(?<!`)\1(?!`)"
+    r"|(?:\A|(?<=\n\n))(?: {4}|\t)[^\n]*|^ {0,3}\[[^\]]+\]:.*?(?=\n[ \t]*\n|\Z)",
+    re.DOTALL | re.MULTILINE,
+)
+_WORKING_LINK = re.compile(r"(?<![\\!])\[([^\[\]\\]*\w[^\[\]\\]*)\]\((https://[^\s()]+)\)")
+_END_OF_PARAGRAPH = re.compile(r"\n[ \t]*\n|\n(?=[ \t]*(?:[-*+>#]|\d+[.)])[ \t])")
+_END_OF_CLAUSE = re.compile(r"[.,:;!](?: |$)| - ")
+
+
+def _missing(shown: str, language: str, lines: Iterable[str], directory: str, opt_out: str) -> Iterator[Rule]:
+    needed, links = wording(language).needed, _WORKING_LINK.findall(shown)
+    ways_out = [words for words, address in links if needed.opt_out in words and address == opt_out]
+    if not _says(shown, needed.bot, language):
         yield Rule.BOT
-    if not any(needed.opt_out in words for words, _ in links):
+    if not ways_out or not _says(shown, needed.opt_out, language):
         yield Rule.OPT_OUT
-    if needed.emergency not in text:
+    if not _says(shown, needed.emergency, language):
         yield Rule.EMERGENCY
-    elsewhere = [host for words, host in links if needed.opt_out not in words and not host.endswith("reddit.com")]
-    if not elsewhere and not re.search(r"^- \*\*.+: ", text, re.MULTILINE):
+    if not any(line in shown for line in lines) and all(address != directory for _, address in links):
         yield Rule.HELP
+
+
+def _says(shown: str, needed: str, language: str) -> bool:
+    """Whether the words stand in a clause in which nothing before them, or right after, turns them round."""
+    turns_round = re.compile(rf"\b(?:{'|'.join(wording(language).needed.negation)})\b", re.IGNORECASE)
+    words = _as_read(_plain(needed))
+    for paragraph in _END_OF_PARAGRAPH.split(html.unescape(shown)):
+        before, *rest = _as_read(_plain(paragraph)).split(words)
+        for after in rest:
+            beside = (_END_OF_CLAUSE.split(before)[-1], *after.split(maxsplit=1)[:1])
+            if not turns_round.search(" … ".join(beside)):
+                return True
+            before = after
+    return False
 
 
 def prose(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from bot.config import Config, Policy, Rule
 from bot.deployment import ALERTING, Burden, Point, Stream, burden, curve, scaled, with_bound
 from bot.errors import SetupError, UsageError
-from bot.evaluation import brief
+from bot.evaluation import brief, read_labelled
 from bot.files import write_whole
 from models.labelled import Row
 from models.labels import Task
-from models.scorecard import AMBIGUOUS, is_user, read
+from models.scorecard import AMBIGUOUS, is_user
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -44,6 +44,13 @@ class Budget:
             )
         return min(point.bound for point in within)
 
+    def missed_by(self, found: Burden) -> str:
+        """What is to be said of a policy with these figures if it takes more than the budget; else nothing."""
+        a_day = scaled(found.alerts_per_1000, self.posts_per_day / 1000)
+        if a_day.value <= self.max_alerts_per_day:
+            return ""
+        return f"there are {brief(a_day, 1)} alerts a day, more than {self.max_alerts_per_day:g}"
+
     def _a_day(self, point: Point) -> float:
         return point.alerts_per_1000 * self.posts_per_day / 1000
 
@@ -62,6 +69,12 @@ class Recall:
             raise UsageError(f"a recall of {self.at_least:g} cannot be reached: the most any bound finds is {most:.2f}")
         return max(reaching)
 
+    def missed_by(self, found: Burden) -> str:
+        """What is to be said of a policy with these figures if it finds less than that; else nothing."""
+        if found.recall.value >= self.at_least:
+            return ""
+        return f"it finds {brief(found.recall)} of the posts at risk, less than {self.at_least:g}"
+
 
 def stated_goal(
     max_alerts_per_day: float | None, posts_per_day: float | None, min_recall: float | None
@@ -78,7 +91,10 @@ def stated_goal(
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """The policy chosen on one half of the rows, and what the old and the new one do on the other half."""
+    """The policy chosen on one half of the rows, and what the old and the new one do on the other half.
+
+    `missed` says in words how the new one misses the goal there, and is empty where it does not.
+    """
 
     policy: Policy
     bound: float
@@ -86,6 +102,7 @@ class Tuning:
     reported_on: int
     before: Burden
     after: Burden
+    missed: str
 
 
 def tune(
@@ -100,26 +117,28 @@ def tune(
         raise UsageError("too few labelled rows: each half needs posts at risk and other ones")
     bound = goal.choose(curve(policy, ours, share))
     tuned = with_bound(policy, bound)
+    after = burden(tuned, others, share, seed)
     return Tuning(
         policy=tuned,
         bound=bound,
         chosen_on=len(ours.at_risk),
         reported_on=len(others.at_risk),
         before=burden(policy, others, share, seed),
-        after=burden(tuned, others, share, seed),
+        after=after,
+        missed=goal.missed_by(after),
     )
 
 
-def halve(keys: Sequence[str], seed: int) -> NDArray[np.bool_]:
+def halve(keys: Iterable[str], seed: int) -> NDArray[np.bool_]:
     """A half of the rows to choose on, (rows,). Rows of one key are always in the same half."""
     digests = [hashlib.sha256(f"{seed}:{key}".encode()).digest() for key in keys]
     return np.array([digest[0] < 128 for digest in digests])
 
 
-def read_stream(data: Path, limit: int | None, seed: int) -> list[Row]:
-    """The labelled posts to tune on, at most `limit` of each file. Raises DataError when there is none."""
-    rows = read(Task.RISK, data, limit, seed)
-    return [row for row in rows if not is_user(row) and AMBIGUOUS not in row.labels]
+def read_stream(data: Path, limit: int | None, seed: int, apart: bool) -> tuple[list[Row], int]:
+    """The labelled posts to tune on, as `read_labelled` reads those of risk. Raises as it does."""
+    rows, unknown = read_labelled(Task.RISK, data, limit, seed, apart)
+    return [row for row in rows if not is_user(row) and AMBIGUOUS not in row.labels], unknown
 
 
 def show(tuning: Tuning, share: float | None, posts_per_day: float | None, console: Console) -> None:
@@ -143,6 +162,8 @@ def show(tuning: Tuning, share: float | None, posts_per_day: float | None, conso
         + (f" Assumed: {share:.1%} of the posts are at risk (--share)." if share is not None else ""),
         highlight=False,
     )
+    if tuning.missed:
+        console.print(f"It misses what you asked for: on the others {tuning.missed}.", highlight=False)
 
 
 def lines_of(policy: Policy) -> str:

@@ -7,9 +7,9 @@ nobody knows, and does not count. What cannot be measured, such as the recall of
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import update_wrapper
+from functools import partial, update_wrapper
 from typing import Any, TypeVar
 
 import numpy as np
@@ -17,10 +17,16 @@ from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 Array = NDArray[Any]
+Numbers = NDArray[np.int64]
 Name = TypeVar("Name", bound=Hashable)
+
+Weighted = Callable[[Array, Array, Floats], Floats]
+Bounds = Callable[[Array, Array, Floats, Numbers], tuple[Floats, Floats]]
 
 ROUNDS = 1000
 BINS = 10
+# Standard deviations either way that hold 95 % of a normal distribution.
+_Z = 1.96
 
 # Resamplings worked on together: enough to keep the processor busy, few enough for any number of rows.
 _AT_ONCE = 50
@@ -28,7 +34,7 @@ _AT_ONCE = 50
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A measured `value` with its 95 % bootstrap interval `low` to `high`, over `rows` rows; NaN when undefined."""
+    """A measured `value` with its 95 % interval `low` to `high`, over `rows` rows; NaN when undefined."""
 
     value: float
     low: float
@@ -43,11 +49,14 @@ class Metric:
     """A figure of (truth, answer), for the rows as they are or for many resamplings of them at once.
 
     `weighted(truth, answer, counts)` gives one value for each of the resamplings in `counts` (resamplings, rows), which
-    say how often each row was drawn.
+    say how often each row was drawn. `bounds(truth, answer, counts, group_of)` gives two: what the 2.5 percentile is
+    taken of for the lower end of an interval, and the 97.5 percentile for the upper end; both are `weighted` where not
+    stated. `group_of` has the number of each row's group, (rows,).
     """
 
-    def __init__(self, weighted: Callable[[Array, Array, Floats], Floats]) -> None:
+    def __init__(self, weighted: Weighted, bounds: Bounds | None = None) -> None:
         self.weighted = weighted
+        self.bounds = bounds or (lambda truth, answer, counts, group_of: (weighted(truth, answer, counts),) * 2)
         update_wrapper(self, weighted)
 
     def __call__(self, truth: ArrayLike, answer: ArrayLike) -> float:
@@ -59,60 +68,105 @@ class Metric:
 Asked = tuple[Metric, ArrayLike, ArrayLike]
 
 
-def figures(asked: Mapping[Name, Asked], *, rounds: int = ROUNDS, seed: int = 0) -> dict[Name, Figure]:
+def figures(
+    asked: Mapping[Name, Asked], *, groups: Sequence[str] | None = None, rounds: int = ROUNDS, seed: int = 0
+) -> dict[Name, Figure]:
     """Each (metric, truth, answer) with the 2.5 and 97.5 percentiles over `rounds` resamplings of the rows.
 
-    All are of the same rows, which are resampled alike for all. Raises ValueError when there is no row.
+    All are of the same rows, which are resampled alike for all. Rows of one of `groups`, which names that of each row,
+    are drawn together, as a hundred posts of one author tell less than those of a hundred; of one group alone, its rows
+    are. An interval always holds its own value; that of a share of none or all, which every resampling repeats, is
+    Wilson's, with as many trials as there are groups. Raises ValueError when there is no row.
     """
     arrays = {name: (metric, np.asarray(truth), np.asarray(answer)) for name, (metric, truth, answer) in asked.items()}
     rows = {len(array) for _, *pair in arrays.values() for array in pair}
     if rows == {0}:
         raise ValueError("no rows to measure")
     (count,) = rows
+    group_of = _places(groups, count)
     rng = np.random.default_rng(seed)
-    values: dict[Name, list[Floats]] = {name: [] for name in arrays}
+    values: dict[Name, list[tuple[Floats, Floats]]] = {name: [] for name in arrays}
     for start in range(0, rounds, _AT_ONCE):
-        counts = _resamplings(min(_AT_ONCE, rounds - start), count, rng)
+        counts = _resamplings(min(_AT_ONCE, rounds - start), group_of, rng)
         for name, (metric, truth, answer) in arrays.items():
-            values[name].append(metric.weighted(truth, answer, counts))
+            values[name].append(metric.bounds(truth, answer, counts, group_of))
     return {
-        name: _figure(metric(truth, answer), np.concatenate(values[name]), count)
+        name: _figure(metric(truth, answer), np.concatenate(values[name], axis=1), count)
         for name, (metric, truth, answer) in arrays.items()
     }
 
 
-def bootstrap(metric: Metric, truth: ArrayLike, answer: ArrayLike, *, rounds: int = ROUNDS, seed: int = 0) -> Figure:
+def bootstrap(
+    metric: Metric,
+    truth: ArrayLike,
+    answer: ArrayLike,
+    *,
+    groups: Sequence[str] | None = None,
+    rounds: int = ROUNDS,
+    seed: int = 0,
+) -> Figure:
     """One metric, as `figures` measures it."""
-    return figures({"": (metric, truth, answer)}, rounds=rounds, seed=seed)[""]
+    return figures({"": (metric, truth, answer)}, groups=groups, rounds=rounds, seed=seed)[""]
 
 
-def _resamplings(rounds: int, rows: int, rng: np.random.Generator) -> Floats:
-    drawn = rng.integers(0, rows, (rounds, rows)) + rows * np.arange(rounds)[:, np.newaxis]
-    return np.bincount(drawn.ravel(), minlength=rounds * rows).reshape(rounds, rows).astype(np.float64)
+def _places(groups: Sequence[str] | None, rows: int) -> Numbers:
+    """The number of each row's group, from 0 on as they appear; each row is one by itself where there are not two."""
+    numbers = {group: number for number, group in enumerate(dict.fromkeys(groups or ()))}
+    if groups is None or len(numbers) < 2:
+        return np.arange(rows)
+    return np.array([numbers[group] for group in groups])
 
 
-def _figure(value: float, resampled: Floats, rows: int) -> Figure:
+def _resamplings(rounds: int, group_of: Numbers, rng: np.random.Generator) -> Floats:
+    """How often each row is drawn, with its group, (rounds, rows)."""
+    groups = int(group_of.max()) + 1
+    drawn = rng.integers(0, groups, (rounds, groups)) + groups * np.arange(rounds)[:, np.newaxis]
+    counts = np.bincount(drawn.ravel(), minlength=rounds * groups).reshape(rounds, groups)
+    return counts.astype(np.float64)[:, group_of]
+
+
+def _figure(value: float, bounds: Floats, rows: int) -> Figure:
+    """From the lower and the upper bound of every resampling, (2, resamplings)."""
     # A resampling may have drawn no row of a rare class; the others still tell how sure the figure is.
-    known = resampled[~np.isnan(resampled)]
-    if math.isnan(value) or not len(known):
+    known = bounds[:, ~np.isnan(bounds[0])]
+    if math.isnan(value) or not known.size:
         return Figure(math.nan, math.nan, math.nan, rows)
-    low, high = np.percentile(known, [2.5, 97.5])
-    return Figure(value, float(low), float(high), rows)
+    low, high = np.percentile(known[0], 2.5), np.percentile(known[1], 97.5)
+    return Figure(value, min(value, float(low)), max(value, float(high)), rows)
+
+
+def _share(counted: Callable[[Array, Array], Array]) -> Callable[[Weighted], Metric]:
+    """A metric that is a share of the rows of 1 in `counted(truth, answer)`.
+
+    None or all of them is what every resampling repeats; its interval is Wilson's, with as many trials as groups.
+    Source: Wilson 1927, Journal of the American Statistical Association 22, 209-212.
+    """
+
+    def metric(weighted: Weighted) -> Metric:
+        def bounds(truth: Array, answer: Array, counts: Floats, group_of: Numbers) -> tuple[Floats, Floats]:
+            drawn = weighted(truth, answer, counts)
+            (value,) = weighted(truth, answer, np.ones((1, len(truth))))
+            doubt = _Z**2 / (len(np.unique(group_of[counted(truth, answer)])) + _Z**2)
+            return drawn - doubt * (value == 1), drawn + doubt * (value == 0)
+
+        return Metric(weighted, bounds)
+
+    return metric
 
 
 # What was decided
 
 
-def levels(reached: ArrayLike) -> NDArray[np.int64]:
+def levels(reached: ArrayLike) -> Numbers:
     """The level decided on an ordinal scale, 0 the lowest, from P(at least that level) of (rows, levels above it).
 
     A level is reached at 0.5 if all below it are. Truths of 0 and 1 are read the same way; NaN is not reached.
     """
-    above: NDArray[np.int64] = np.logical_and.accumulate(np.asarray(reached) >= 0.5, axis=1).sum(axis=1)
+    above: Numbers = np.logical_and.accumulate(np.asarray(reached) >= 0.5, axis=1).sum(axis=1)
     return above
 
 
-def confusion(truth: ArrayLike, decided: ArrayLike, classes: int) -> NDArray[np.int64]:
+def confusion(truth: ArrayLike, decided: ArrayLike, classes: int) -> Numbers:
     """How many rows of each true class (down) were decided as each class (across)."""
     truth, decided = np.asarray(truth, dtype=np.int64), np.asarray(decided, dtype=np.int64)
     known = truth >= 0
@@ -174,7 +228,11 @@ def mean_ordinal_error(truth: Array, decided: Array, counts: Floats) -> Floats:
     return _shares(known @ np.abs(truth - decided).astype(np.float64), known.sum(axis=1))
 
 
-@Metric
+def _any(truth: Array, answer: Array) -> Array:
+    return np.ones(len(truth), dtype=bool)
+
+
+@_share(_any)
 def flagged(truth: Array, decided: Array, counts: Floats) -> Floats:
     """The share of rows decided as 1, in [0, 1], whatever is true."""
     return _shares(counts @ (decided == 1).astype(np.float64), counts.sum(axis=1))
@@ -195,7 +253,7 @@ def mean_absolute_change(before: Array, after: Array, counts: Floats) -> Floats:
     return _shares(counts @ np.abs(after - before).astype(np.float64), counts.sum(axis=1))
 
 
-@Metric
+@_share(_any)
 def share_changed(before: Array, after: Array, counts: Floats) -> Floats:
     """The share of decisions that are others than before, in [0, 1]."""
     return _shares(counts @ (before != after).astype(np.float64), counts.sum(axis=1))
@@ -213,14 +271,14 @@ def _pairs(truth: Array, decided: Array, counts: Floats) -> tuple[Floats, Floats
     return hits, decisions, support
 
 
-@Metric
+@_share(lambda truth, decided: (truth >= 0) & (decided == 1))
 def precision(truth: Array, decided: Array, counts: Floats) -> Floats:
     """The share of what was decided as 1 that is 1, in [0, 1]; 0 when nothing was."""
     hits, decisions, _ = _pairs(truth, decided, counts)
     return _shares(hits, decisions, 0)[:, 0]
 
 
-@Metric
+@_share(lambda truth, decided: truth == 1)
 def recall(truth: Array, decided: Array, counts: Floats) -> Floats:
     """The share of what is 1 that was decided as 1, in [0, 1]."""
     hits, _, support = _pairs(truth, decided, counts)
@@ -338,23 +396,47 @@ def _average_precision(ranks: _Ranks) -> Floats:
     return _shares((ranks.hits * precisions).sum(axis=1), ranks.hits.sum(axis=1))
 
 
-@Metric
+def _calibration_bounds(truth: Array, probabilities: Array, counts: Floats, group_of: Numbers) -> tuple[Floats, Floats]:
+    """Bounds that chance moves up and down alike, unlike the error, to which a resampling adds a chance of its own.
+
+    With g a true gap and g + e the one found, |g + e| is at most |g| + |e|, and at least |g| + e * sign(g). So the true
+    error is no lower than the one found less the sum of |e|, and no higher than that less the sum of e * sign(g).
+    """
+    gaps = _gaps(truth, probabilities, np.ones((1, len(truth))))
+    moved = _gaps(truth, probabilities, counts) - gaps
+    found = _mean_of_known(np.abs(gaps).sum(axis=2))
+    lowest = found - _mean_of_known(np.abs(moved).sum(axis=2))
+    # A gap whose sign was found wrong is about nothing, and its e as likely to be above nothing as below.
+    highest = found - _mean_of_known((moved * np.where(gaps < 0, -1, 1)).sum(axis=2))
+    return lowest.clip(min=0), highest.clip(max=1)
+
+
+@partial(Metric, bounds=_calibration_bounds)
 def expected_calibration_error(truth: Array, probabilities: Array, counts: Floats) -> Floats:
     """Mean distance between what was forecast and what happened, weighted by the rows of each of ten equal-width bins.
 
-    `truth` is 0/1 and `probabilities` the forecasts of 1, of equal shapes; columns are thrown together. In [0, 1].
-    Source: Guo et al. 2017, arXiv 1706.04599, with the binary forecast itself as the confidence.
+    `truth` is 0/1 and `probabilities` the forecasts of 1, of equal shapes; over several columns, the mean of theirs, so
+    that one forecast too high makes up for none too low. In [0, 1]; too high over few rows, where chance makes gaps.
+    Source: Guo et al. 2017, arXiv 1706.04599, with the binary forecast itself as the confidence; over columns Kull et
+    al. 2019, arXiv 1910.12656, class-wise.
     """
-    happened, forecast = (np.atleast_2d(each.T).T for each in (truth, probabilities))
+    return _mean_of_known(np.abs(_gaps(truth, probabilities, counts)).sum(axis=2))
+
+
+def _gaps(truth: Array, probabilities: Array, counts: Floats) -> Floats:
+    """What was forecast less what happened in each bin, per row of the column, (columns, resamplings, bins)."""
+    happened, forecast = (np.atleast_2d(each.T) for each in (truth, probabilities))
     bins, known = _bins(forecast), happened >= 0
-    gaps = np.zeros((len(happened), BINS))
-    for column in range(happened.shape[1]):
-        rows = np.flatnonzero(known[:, column])
-        gaps[rows, bins[rows, column]] += forecast[rows, column] - happened[rows, column]
-    return _shares(np.abs(counts @ gaps).sum(axis=1), counts @ known.sum(axis=1).astype(np.float64))
+    found = np.full((len(happened), len(counts), BINS), math.nan)
+    for column, rows in enumerate(map(np.flatnonzero, known)):
+        cells = np.zeros((len(rows), BINS))
+        cells[np.arange(len(rows)), bins[column, rows]] = forecast[column, rows] - happened[column, rows]
+        drawn = counts[:, rows]
+        found[column] = _shares(drawn @ cells, np.broadcast_to(drawn.sum(axis=1, keepdims=True), (len(counts), BINS)))
+    return found
 
 
-def _bins(forecast: Array) -> NDArray[np.int64]:
+def _bins(forecast: Array) -> Numbers:
     return np.minimum((forecast * BINS).astype(np.int64), BINS - 1)
 
 
@@ -368,8 +450,8 @@ class Bin:
 
 
 def reliability(truth: ArrayLike, probabilities: ArrayLike) -> tuple[Bin, ...]:
-    """The bins of `expected_calibration_error` that hold a forecast, from low to high."""
-    happened, forecast = (np.asarray(each, dtype=np.float64).ravel() for each in (truth, probabilities))
+    """The bins of `expected_calibration_error` of one column that hold a forecast, from low to high."""
+    happened, forecast = (np.asarray(each, dtype=np.float64) for each in (truth, probabilities))
     happened, forecast = happened[happened >= 0], forecast[happened >= 0]
     at = _bins(forecast)
     return tuple(
@@ -385,14 +467,22 @@ def reliability(truth: ArrayLike, probabilities: ArrayLike) -> tuple[Bin, ...]:
 def alerts_per_1000(share: float) -> Metric:
     """Alerts per 1,000 posts of a stream of which `share` is 1, from what is true and what alerts (1) of labelled rows.
 
-    The rows of 1 stand for the high-risk posts, those of 0 for all others, however many there are of each.
+    The rows of 1 stand for the high-risk posts, those of 0 for all others, however many there are of each. That none of
+    few others alerts leaves room for many alerts of a stream that is made of them, as the interval says.
     """
 
-    @Metric
+    def of_stream(found: Floats, false: Floats) -> Floats:
+        return 1000 * (share * found + (1 - share) * false)
+
+    def bounds(truth: Array, alerted: Array, counts: Floats, group_of: Numbers) -> tuple[Floats, Floats]:
+        sides = [recall.bounds(truth == side, alerted, counts, group_of) for side in (1, 0)]
+        lowest, highest = zip(*sides, strict=True)
+        return of_stream(*lowest), of_stream(*highest)
+
+    @partial(Metric, bounds=bounds)
     def expected(truth: Array, alerted: Array, counts: Floats) -> Floats:
         """Alerts per 1,000 posts, 0 to 1,000."""
-        found, false = (recall.weighted(truth == side, alerted, counts) for side in (1, 0))
-        return 1000 * (share * found + (1 - share) * false)
+        return of_stream(*(recall.weighted(truth == side, alerted, counts) for side in (1, 0)))
 
     return expected
 

@@ -114,14 +114,20 @@ def _row(name: str, number: int, raw: Any) -> Row:
         raise ValueError("has no text")
     if not _are_words(claimed or []) or not (named is None or isinstance(named, bool)):
         raise ValueError("dx_regex is no list of words, or label_mentioned is not true or false")
+    row_id, source, subreddit, author = (
+        str(raw.get(key) or "") for key in ("id", "source", "subreddit", "author_hash")
+    )
+    # Names are shown on terminals and in files, which unprintable characters could give orders or break.
+    if not all(map(str.isprintable, (row_id, source, subreddit, author, *labels))):
+        raise ValueError("id, source, subreddit, author_hash or a label holds unprintable characters")
     return Row(
-        id=str(raw.get("id") or f"line-{number}"),
+        id=row_id or f"line-{number}",
         set_name=name,
-        source=str(raw.get("source") or "unnamed"),
+        source=source or "unnamed",
         document=Document(title or "", text or ""),
         labels=tuple(labels),
-        subreddit=str(raw.get("subreddit") or ""),
-        author_hash=str(raw.get("author_hash") or ""),
+        subreddit=subreddit,
+        author_hash=author,
         claimed=tuple(claimed or ()),
         names_label=named,
     )

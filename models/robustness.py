@@ -88,11 +88,12 @@ class Pairs:
 
     @classmethod
     def read(cls, name: str, first: str, second: str, pairs: str) -> Pairs:
-        """Pairs written as `man/woman boy/girl`.
+        """Pairs written as `man/woman boy/girl`, with `_` for a space in one of several words.
 
         Raises ValueError when a word stands in two pairs: swapping twice would not give the text back.
         """
-        partners = [(one, other) for one, _, other in (pair.partition("/") for pair in pairs.split())]
+        written = (pair.replace("_", " ").partition("/") for pair in pairs.split())
+        partners = [(one, other) for one, _, other in written]
         words = sorted((word for pair in partners for word in pair), key=len, reverse=True)
         if len(set(words)) != len(words):
             raise ValueError(f"{name}: a word stands in two pairs")
@@ -128,8 +129,8 @@ class Pairs:
         return self._words.sub(partner, text)
 
 
-# "his", "him" and "her" are left alone, as no pairs of single words swap them both ways; so is "old", which is mostly
-# how somebody says their age.
+# "his", "him" and "her" are left alone, as no pairs of single words swap them both ways; so are words that are mostly
+# about something else: "old" about any age, "senior" and "youth" about school, "straight" about days and thoughts.
 IDENTITIES = (
     Pairs.read(
         "gender",
@@ -148,7 +149,7 @@ IDENTITIES = (
         "young",
         "old",
         "younger/older youngest/oldest teen/pensioner teens/pensioners teenager/retiree teenagers/retirees "
-        "teenage/elderly youth/senior adolescent/septuagenarian grandson/grandfather granddaughter/grandmother "
+        "teenage/elderly adolescent/septuagenarian grandson/grandfather granddaughter/grandmother "
         "grandchild/grandparent grandchildren/grandparents",
     ),
     Pairs.read(
@@ -163,7 +164,13 @@ IDENTITIES = (
         "orientation",
         "straight",
         "gay",
-        "straight/gay heterosexual/homosexual hetero/homo heterosexuals/homosexuals straights/gays "
+        "straight_man/gay_man straight_men/gay_men straight_woman/gay_woman straight_women/gay_women "
+        "straight_guy/gay_guy straight_guys/gay_guys straight_girl/gay_girl straight_girls/gay_girls "
+        "straight_boy/gay_boy straight_boys/gay_boys straight_male/gay_male straight_males/gay_males "
+        "straight_female/gay_female straight_females/gay_females straight_person/gay_person "
+        "straight_people/gay_people straight_friend/gay_friend straight_friends/gay_friends "
+        "straight_couple/gay_couple straight_couples/gay_couples "
+        "heterosexual/homosexual hetero/homo heterosexuals/homosexuals straights/gays "
         "heterosexuality/homosexuality cishet/queer",
     ),
 )

@@ -5,7 +5,7 @@ The labels are those of the data files that Nightlight is trained on; `TASKS` na
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,19 +77,32 @@ TASKS: Mapping[Task, Mapping[str, frozenset[str]]] = {
     },
     Task.STRESS: {"stress": frozenset({STRESSED, NOT_STRESSED})},
 }
+# These say nothing of risk itself.
+_STREAM_ALONE = frozenset({Severity.SEVERE, NOT_RELEVANT})
 
 
-def read(task: Task, data: Path, limit: int | None = None, seed: int = 0) -> list[Row]:
+def read(
+    task: Task,
+    data: Path,
+    limit: int | None = None,
+    seed: int = 0,
+    among: Collection[Row] | None = None,
+    on_unknown: OnDone = lambda count: None,
+) -> list[Row]:
     """The rows of a data folder, or of one file, that are labelled for the task; at most `limit` of each file.
 
-    Which ones depends on the seed. Raises DataError when there is none, or when a file cannot be read.
+    Which ones depends on the seed; only those `among` others count, where some are named. `on_unknown` hears how many
+    rows have a label that is none of any task, such as a misspelt one. Raises DataError when no row is labelled for the
+    task, or when a file cannot be read.
     """
     files = TASKS[task]
-    if data.is_dir():
-        rows = [row for row in read_folder(data, tuple(files)) if files[row.set_name].issuperset(row.labels)]
-    else:
-        rows = [row for row in read_file(data) if frozenset().union(*files.values()).issuperset(row.labels)]
-    if not rows:
+    found = read_folder(data, tuple(files)) if data.is_dir() else read_file(data)
+    labels = files if data.is_dir() else dict.fromkeys((row.set_name for row in found), _together(files))
+    rows = [row for row in found if labels[row.set_name].issuperset(row.labels)]
+    on_unknown(sum(not _known(row.set_name).issuperset(row.labels) for row in found))
+    if among is not None:
+        rows = [row for row in rows if row in among]
+    if not rows or (task is Task.RISK and _STREAM_ALONE.issuperset(row.labels[0] for row in rows)):
         wanted = f"expected {', '.join(f'{name}.jsonl.gz' for name in files)} in it" if data.is_dir() else ""
         raise DataError(f"{data}: no row is labelled for {task}" + (f"; {wanted}" if wanted else ""))
     if limit is None:
@@ -100,6 +113,16 @@ def read(task: Task, data: Path, limit: int | None = None, seed: int = 0) -> lis
         own = [at for at, row in enumerate(rows) if row.set_name == name]
         chosen += sorted(rng.permutation(own)[:limit])
     return [rows[at] for at in chosen]
+
+
+def _together(files: Mapping[str, frozenset[str]]) -> frozenset[str]:
+    return frozenset().union(*files.values())
+
+
+def _known(name: str) -> frozenset[str]:
+    """The labels that any task has in the file of this name; for a file of another name those of all files."""
+    of_file = [files[name] for files in TASKS.values() if name in files]
+    return frozenset().union(*(of_file or map(_together, TASKS.values())))
 
 
 def is_user(row: Row) -> bool:
@@ -133,14 +156,17 @@ class Confusion:
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """The figures of some rows. `labels` has those of every label, where there are enough rows to look at it."""
+    """The figures of some rows. `labels` has those of every label, where there are enough rows to look at it.
+
+    `reliability` has the bins of every forecast: of the second of two sides, of a label, or of at least a level.
+    """
 
     name: str
     rows: int
     overall: Mapping[str, Figure]
     labels: Mapping[str, Mapping[str, Figure]]
     confusion: Confusion
-    reliability: tuple[Bin, ...]
+    reliability: Mapping[str, tuple[Bin, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +197,7 @@ def score(task: Task, rows: Sequence[Row], scores: Scores, seed: int = 0) -> Sco
     if task is Task.RELEVANCE:
         own = np.isin(labels, [RELEVANT, NOT_RELEVANT])
         parts += _binary("relevance", rows, own, labels == RELEVANT, scores.relevance, (NOT_RELEVANT, RELEVANT), seed)
-        others |= _flagged("ambiguous posts called relevant", scores.relevance[ambiguous], seed)
+        others |= _flagged("ambiguous posts called relevant", rows, ambiguous, scores.relevance, seed)
     elif task is Task.DISORDERS:
         parts += _disorders(rows, scores.disorders, seed)
     elif task is Task.SEVERITY:
@@ -185,7 +211,7 @@ def score(task: Task, rows: Sequence[Row], scores: Scores, seed: int = 0) -> Sco
         parts += _binary("suicide or not", rows, binary, labels == SUICIDE, at_ideation, names, seed)
         truth = np.array([CSSRS[label].rank if label in CSSRS else -1 for label in labels])
         parts += _ordinal("C-SSRS, five levels, by user", rows, truth >= 0, truth, scores.risk, list(CSSRS), seed)
-        others |= _flagged("ambiguous posts at ideation or above", at_ideation[ambiguous], seed)
+        others |= _flagged("ambiguous posts at ideation or above", rows, ambiguous, at_ideation, seed)
     return Scorecard(task, tuple(parts), others)
 
 
@@ -206,7 +232,10 @@ def score_marked(
     `said` and `decided` are places in `names`, (rows,); who is at `today` or above needs somebody today, which
     `at_ideation`, P(thoughts of dying or more), is held against.
     """
-    rows = [Row(str(at), "marked", "moderators", Document("", ""), (names[level],)) for at, level in enumerate(said)]
+    rows = [
+        Row(str(at), "marked", "moderators", Document("", ""), (names[level],), str(at))
+        for at, level in enumerate(said)
+    ]
     everything = np.ones(len(rows), dtype=bool)
     parts: list[Part] = []
     if len(np.unique(said)) > 1:
@@ -218,9 +247,13 @@ def score_marked(
     return Scorecard(Task.RISK, tuple(parts), {})
 
 
-def _flagged(name: str, probabilities: Floats, seed: int) -> dict[str, Figure]:
-    decided = probabilities >= 0.5
-    return {name: bootstrap(flagged, decided, decided, seed=seed)} if len(decided) else {}
+def _flagged(name: str, rows: Sequence[Row], own: Mask, probabilities: Floats, seed: int) -> dict[str, Figure]:
+    decided = probabilities[own] >= 0.5
+    return {name: bootstrap(flagged, decided, decided, groups=_keys(rows, own), seed=seed)} if own.any() else {}
+
+
+def _keys(rows: Sequence[Row], own: Mask) -> list[str]:
+    return [row.key for row, is_own in zip(rows, own, strict=True) if is_own]
 
 
 def _slices(rows: Sequence[Row], own: Mask) -> Iterator[tuple[str, Mask, bool]]:
@@ -254,7 +287,8 @@ def _binary(
         }
         by_label = _by_label(y, decided, probabilities[chosen], names) if closely else {}
         table = Confusion(names, names, confusion(y, decided, 2))
-        slices.append(_slice(words, asked, by_label, table, reliability(y, forecast), seed))
+        bins = {names[1]: reliability(y, forecast)}
+        slices.append(_slice(words, asked, by_label, table, bins, _keys(rows, chosen), seed))
     return [Part(name, tuple(slices))]
 
 
@@ -284,7 +318,8 @@ def _ordinal(
         by_label = _by_label(y, decided, at_level[chosen], names, known) if closely else {}
         matrix = confusion(y, decided, len(names))[known]
         table = Confusion(tuple(names[level] for level in known), tuple(names), matrix)
-        slices.append(_slice(words, asked, by_label, table, reliability(happened, forecast), seed))
+        bins = {names[level]: reliability(happened[:, at], forecast[:, at]) for at, level in enumerate(known[1:])}
+        slices.append(_slice(words, asked, by_label, table, bins, _keys(rows, chosen), seed))
     return [Part(name, tuple(slices))]
 
 
@@ -307,7 +342,8 @@ def _disorders(rows: Sequence[Row], p: Floats, seed: int) -> list[Part]:
         shown, said = ((np.column_stack([each == 1, (each != 1).all(axis=1)])) for each in (y, decided))
         names = (*(disorder.value for disorder in Disorder), NO_DISORDER)
         table = Confusion(names, names, shown.astype(np.int64).T @ said.astype(np.int64))
-        slices.append(_slice(words, asked, by_label if closely else {}, table, reliability(y, forecast), seed))
+        bins = {disorder.value: reliability(y[:, at], forecast[:, at]) for at, disorder in enumerate(Disorder)}
+        slices.append(_slice(words, asked, by_label if closely else {}, table, bins, _keys(rows, chosen), seed))
     return [Part("disorders", tuple(slices))]
 
 
@@ -352,12 +388,13 @@ def _slice(
     overall: Mapping[str, Asked],
     by_label: Mapping[str, Mapping[str, Asked]],
     table: Confusion,
-    bins: tuple[Bin, ...],
+    bins: Mapping[str, tuple[Bin, ...]],
+    keys: Sequence[str],
     seed: int,
 ) -> Slice:
     asked = {("", figure): each for figure, each in overall.items()}
     asked |= {(label, figure): each for label, of_label in by_label.items() for figure, each in of_label.items()}
-    measured = figures(asked, seed=seed)
+    measured = figures(asked, groups=keys, seed=seed)
     found = {label: {figure: measured[label, figure] for figure in of_label} for label, of_label in by_label.items()}
     rows = next(iter(measured.values())).rows
     return Slice(name, rows, {figure: measured["", figure] for figure in overall}, found, table, bins)

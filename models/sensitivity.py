@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
@@ -49,29 +50,32 @@ class Sensitivity:
 
 @dataclass(frozen=True, slots=True)
 class _Trial:
-    """Two versions of some posts."""
+    """Two versions of some posts, and the key of who wrote each."""
 
     name: str
     first: str
     second: str
+    keys: Sequence[str]
     before: Sequence[Document]
     after: Sequence[Document]
 
 
 def measure(
     classifier: Classifier,
-    documents: Sequence[Document],
+    written: Mapping[Document, str],
     seed: int,
     on_total: OnDone = lambda count: None,
     on_done: OnDone = lambda count: None,
 ) -> Sensitivity:
-    """Tries every change on at most `POSTS` of the documents (at least one) that it applies to, chosen by the seed.
+    """Tries every change on at most `POSTS` of the documents that it applies to, chosen by the seed.
 
+    There is at least one document, each with the key of who wrote it, as posts of one author are drawn together.
     `on_total` hears how many posts will be judged, then `on_done` how many more are.
     """
     rng = np.random.default_rng(seed)
-    shuffled = [documents[at] for at in rng.permutation(len(documents))]
-    noise = [_changed(name, change, shuffled[:POSTS]) for name, change in noises(seed).items()]
+    documents = list(written)
+    shuffled = {documents[at]: written[documents[at]] for at in rng.permutation(len(documents))}
+    noise = [_changed(name, change, _first(shuffled)) for name, change in noises(seed).items()]
     noise += [trial for pairs in IDENTITIES for trial in _swapped(pairs, shuffled)]
     sides = [trial for pairs in (SPELLINGS, *IDENTITIES) for trial in _sides(pairs, shuffled)]
     versions = list(dict.fromkeys(each for trial in (*noise, *sides) for each in (*trial.before, *trial.after)))
@@ -97,21 +101,28 @@ class _Judged:
         return self.scores[np.array([self.where[each] for each in documents])]
 
 
-def _changed(name: str, change: Change, documents: Sequence[Document]) -> _Trial:
-    return _Trial(name, "as written", name, documents, [_apply(change, each) for each in documents])
+def _changed(name: str, change: Change, written: Mapping[Document, str]) -> _Trial:
+    after = [_apply(change, each) for each in written]
+    return _Trial(name, "as written", name, list(written.values()), list(written), after)
 
 
-def _swapped(pairs: Pairs, documents: Sequence[Document]) -> list[_Trial]:
-    chosen = [each for each in documents if pairs.speaks_of(each.text)][:POSTS]
+def _swapped(pairs: Pairs, written: Mapping[Document, str]) -> list[_Trial]:
+    chosen = _first(written, pairs)
     trial = _changed(f"{pairs.name} words swapped", pairs.swap, chosen)
     return [trial] if len(chosen) >= _FEWEST else []
 
 
-def _sides(pairs: Pairs, documents: Sequence[Document]) -> list[_Trial]:
-    chosen = [each for each in documents if pairs.speaks_of(each.text)][:POSTS]
+def _sides(pairs: Pairs, written: Mapping[Document, str]) -> list[_Trial]:
+    chosen = _first(written, pairs)
     before, after = ([_apply(side, each) for each in chosen] for side in (pairs.all_first, pairs.all_second))
-    trial = _Trial(pairs.name, pairs.first, pairs.second, before, after)
+    trial = _Trial(pairs.name, pairs.first, pairs.second, list(chosen.values()), before, after)
     return [trial] if len(chosen) >= _FEWEST else []
+
+
+def _first(written: Mapping[Document, str], pairs: Pairs | None = None) -> Mapping[Document, str]:
+    """The first `POSTS` documents, or of those that have a word of the pairs."""
+    own = ((each, key) for each, key in written.items() if pairs is None or pairs.speaks_of(each.text))
+    return dict(islice(own, POSTS))
 
 
 def _apply(change: Change, document: Document) -> Document:
@@ -126,7 +137,7 @@ def _shift(trial: _Trial, judged: _Judged, seed: int) -> Shift:
         asked["change", name] = (mean_change, old, new)
         asked["absolute", name] = (mean_absolute_change, old, new)
         asked["flips", name] = (share_changed, _decisions(before)[name], _decisions(after)[name])
-    measured = figures(asked, seed=seed)
+    measured = figures(asked, groups=trial.keys, seed=seed)
     by_kind = {
         kind: {name: figure for (of, name), figure in measured.items() if of == kind}
         for kind in ("change", "absolute", "flips")

@@ -109,7 +109,8 @@ def classify(
     """Judges posts from a file or a pipe, and keeps nothing.
 
     Either JSON lines come in, each with id, title and selftext (or text), or plain text, which is taken as one post
-    whole; a first character { tells them apart. One JSON line a post comes out (`nightlight schema` describes it).
+    whole; a first character { tells them apart, and a JSON array is refused. One JSON line a post comes out
+    (`nightlight schema` describes it).
 
     Exit code: 0, or 1 when some line held no post; stderr then names the line.
 

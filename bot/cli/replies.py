@@ -80,7 +80,8 @@ def check(
     settings = settings_of(config)
     today = datetime.now(UTC).date()
     catalogue = Catalogue.load()
-    refusals = check_templates(folder, catalogue, today) + check_teams(settings, catalogue, today)
+    own = check_templates(folder, catalogue, today, settings.replies.opt_out_url)
+    refusals = dict.fromkeys((*own, *check_teams(settings, catalogue, today)))
     for refusal in refusals:
         typer.echo(refusal)
     if not refusals:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 # Two posts of a hundred: an assumption, for a team that has not counted its own.
 _ASSUMED_SHARE = 0.02
+_MAX_SEED = 2**32 - 1
 
 # Every step of a run has a seed made from it, of 64 bits at most.
 _HIGHEST_SEED = 2**32 - 1
@@ -280,6 +281,14 @@ FromReviews = Annotated[
 Limit = Annotated[
     int | None, typer.Option(min=1, help="Use so many rows of each file at most, drawn at random.", show_default=False)
 ]
+Apart = Annotated[
+    bool,
+    typer.Option(
+        "--apart",
+        help="Of the folder DATA only the rows that `nightlight train` with this --seed keeps apart, for a model that "
+        "was trained on it.",
+    ),
+]
 Share = Annotated[
     float,
     typer.Option(
@@ -315,13 +324,20 @@ def evaluate(
     ] = False,
     share: Share = _ASSUMED_SHARE,
     limit: Limit = None,
-    seed: Annotated[int, typer.Option(help="Fixes the rows drawn and the intervals.")] = 20,
+    apart: Apart = False,
+    seed: Annotated[
+        int,
+        typer.Option(
+            min=0, max=_MAX_SEED, help="Fixes the rows drawn and the intervals; with --apart that of the training."
+        ),
+    ] = 20,
 ) -> None:
     """Holds the model against labelled posts: what it gets right, how sure that is, and what its alerts would cost.
 
     Every figure has a 95 % interval. With --task risk it also shows how many of the posts at risk your policy finds and
-    how many alerts that takes. Rows that the model was trained on flatter it. With --from-reviews the decisions of the
-    running bot are held against what moderators said of them on their page; no text is read for that.
+    how many alerts that takes. Rows that the model was trained on flatter it: after `nightlight train`, give --apart.
+    With --from-reviews the decisions of the running bot are held against what moderators said of them on their page; no
+    text is read for that.
 
     Example: nightlight evaluate labelled/ --task risk --out evaluation
     """
@@ -343,7 +359,7 @@ def evaluate(
     elif data is None or task is None:
         raise UsageError("say what to evaluate on: DATA and --task, or --from-reviews")
     else:
-        plan = Plan(data, task, annotator, limit, seed, share, robustness)
+        plan = Plan(data, task, annotator, limit, seed, share, robustness, apart)
         with model_errors_as_ours():
             found = measure(plan, lambda: classifier_of(settings, annotator), settings.policy, Console(stderr=True))
     if out is not None:
@@ -376,12 +392,21 @@ def tune(
     ] = None,
     share: Share = _ASSUMED_SHARE,
     limit: Limit = None,
-    seed: Annotated[int, typer.Option(help="Fixes the rows drawn, the halves and the intervals.")] = 20,
+    apart: Apart = False,
+    seed: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=_MAX_SEED,
+            help="Fixes the rows drawn, the halves and the intervals; with --apart that of the training.",
+        ),
+    ] = 20,
 ) -> None:
     """Chooses how likely danger must be for an alert, for so many alerts a day or for so much found.
 
     One bound of the policy moves: min_probability of the urgent rule on ideation. Other crisis and urgent rules are
-    raised to it where they stand lower. It is chosen on one half of the labelled posts and reported on the other.
+    raised to it where they stand lower. It is chosen on one half of the labelled posts and reported on the other. Posts
+    that the model was trained on flatter it, and the bound comes out too high: after `nightlight train`, give --apart.
     What single subreddits have for themselves under overrides stays as it is. With --from-reviews the posts are those
     that the bot judged, as many a day as there were; a case of which no moderator said what it is counts as an
     alert where the bound would make it one, and as nothing else.
@@ -394,7 +419,7 @@ def tune(
 
     from bot.deployment import Stream
     from bot.errors import UsageError
-    from bot.evaluation import progress
+    from bot.evaluation import progress, said_of_rows
     from bot.tune import halve, lines_of, read_stream, save, show, stated_goal
     from bot.tune import tune as choose
     from models.scorecard import judge_rows
@@ -404,20 +429,21 @@ def tune(
         _refuse_beside_reviews(context)
         judged = _what_moderators_said(data, config)
         posts_per_day = posts_per_day or judged.a_day
-        stream, keys, share = judged.stream(), judged.ids, judged.share
+        stream, share = judged.stream(), judged.share
     goal = stated_goal(max_alerts_per_day, posts_per_day, min_recall)
     if not from_reviews:
         if data is None:
             raise UsageError("say what to tune on: DATA, or --from-reviews")
         console = Console(stderr=True)
         with model_errors_as_ours():
-            rows = read_stream(data, limit, seed)
+            rows, unknown_labels = read_stream(data, limit, seed, apart)
             classifier = classifier_of(settings)
             with progress(console, "judging", len(rows)) as (_, on_done):
                 stream = Stream.of(rows, judge_rows(classifier, rows, on_done))
-        keys = tuple(row.key for row in rows)
-    tuning = choose(settings.policy, stream, halve(keys, seed), goal, share, seed)
+    tuning = choose(settings.policy, stream, halve(stream.keys, seed), goal, share, seed)
     show(tuning, None if from_reviews else share, posts_per_day, Console())
+    if not from_reviews:
+        typer.echo(said_of_rows(apart, seed, unknown_labels))
     if from_reviews and (unknown := int(judged.unknown.sum())):
         typer.echo(
             f"Of {unknown:,} cases no moderator said what they are: each counts as an alert where the bound would make "
@@ -431,7 +457,7 @@ def tune(
 
 
 # What says how labelled posts are read: what the running bot judged is there already, and brings a share of its own.
-_OF_DATA = ("task", "annotator", "model", "backend", "robustness", "share", "limit")
+_OF_DATA = ("task", "annotator", "model", "backend", "robustness", "share", "limit", "apart")
 
 
 def _refuse_beside_reviews(context: typer.Context) -> None:

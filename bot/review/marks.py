@@ -60,7 +60,7 @@ class Judged:
         nothing = np.zeros(len(self.ids), dtype=bool)
         kinds = np.array([f"decided as {list(Level)[rank]}" for rank in self.decided])
         ordinary = ~self.at_risk & ~self.unknown
-        return Stream(self.scores, kinds, self.at_risk, ordinary, nothing, nothing, self.unknown)
+        return Stream(self.scores, np.array(self.ids), kinds, self.at_risk, ordinary, nothing, nothing, self.unknown)
 
     @property
     def a_day(self) -> float:

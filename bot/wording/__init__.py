@@ -45,6 +45,7 @@ class Every(_Part):
 class LineWords(_Part):
     """How a crisis line is put into words; `hours` where the catalogue's own words for them can be read."""
 
+    colon: str
     both: str
     call: str
     text: str
@@ -80,11 +81,15 @@ class Never(_Part):
 
 
 class Needed(_Part):
-    """What every reply says somewhere, letter for letter; `opt_out` stands in the text of a link."""
+    """What every reply says somewhere, letter for letter; `opt_out` stands in the text of a link.
+
+    `negation` holds regular expressions of whole words that may not stand before it in the same clause, or right after.
+    """
 
     bot: str
     emergency: str
     opt_out: str
+    negation: Patterns
 
 
 class Wording(Vetted):

@@ -138,6 +138,7 @@ def test_the_policy_is_tuned_in_place(data: Path, tmp_path: Path) -> None:
     done = nightlight("tune", str(data), "--min-recall", "0.7", "--config", str(config), cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert "posts at risk found" in done.stdout
+    assert "Posts that the model was trained on flatter it; --apart" in done.stdout
     assert NEVER_SHOWN not in done.stdout
     assert config.read_text().startswith("# our team\n")
     assert "watch_does = []  # no digest" in config.read_text()

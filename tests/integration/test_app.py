@@ -8,6 +8,7 @@ import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, closing, suppress
+from datetime import UTC, datetime, time
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from bot.judge import Judgement
 from bot.notices import Notices
 from bot.outbox import Outbox
 from bot.reddit import Gateway
+from bot.resources import Catalogue
 from bot.sandbox.state import Fault, SandboxReddit
 from bot.store import Store
 from bot.types import DeliveryKind, DeliveryState, Post
@@ -272,6 +274,20 @@ async def test_words_that_break_a_rule_are_refused_before_it_starts(
         ConfigError, match=r"urgent\.en\.md\.j2 breaks the rule “no guilt and no orders”: “Stay strong”"
     ):
         await app.run(config, secrets, KeywordClassifier, asyncio.Event(), clock=clock)
+
+
+async def test_an_address_that_has_expired_does_not_stop_the_start(
+    config: Config, secrets: Secrets, reddit: SandboxReddit, clock: HandClock, tmp_path: Path
+) -> None:
+    """A record of the catalogue grows old by itself: its replies wait, and posts are read all the same."""
+    (line,) = (line for line in Catalogue.load().line if line.id == "ca-nedic")
+    words = '{{ say.opening }} {{ say.safety }}\n\n{% include "help.md.j2" %}\n\n{{ say.footer }}'
+    (tmp_path / "urgent.en.md.j2").write_text(f"[This page]({line.url}) may help.\n\n{words}", encoding="utf-8")
+    clock.set(datetime.combine(line.expires_on, time(), UTC).timestamp())
+    config = config.model_copy(update={"replies": Replies(templates=tmp_path)})
+    reddit.submit("testsub", "one", "flour", "somebody")
+    async with running(config, secrets, clock) as classifier:
+        await until(lambda: classifier.stored == ["one"], "the first judgement")
 
 
 async def test_a_second_process_on_the_same_database_is_refused(

@@ -326,6 +326,16 @@ def test_classify_takes_plain_text_whole(text: str, read_size: int) -> None:
     ]
 
 
+@pytest.mark.parametrize("read_size", [1, 10_000])
+@pytest.mark.parametrize("source", [b'[{"title": "one post"}]', b'\xef\xbb\xbf \n[\n {"title": "one post"}, {}]'])
+def test_classify_refuses_an_array(source: bytes, read_size: int) -> None:
+    """It would be judged as prose, and its posts as one; what only begins with a bracket is a post."""
+    records, bad = answers(source, read_size)
+    assert (records, [line.reason for line in bad]) == ([], ["a JSON array, and not one object a line"])
+    assert len(answers(b"[serious] I am tired", read_size)[0]) == 1
+    assert len(answers(b"[", read_size)[0]) == 1
+
+
 def test_classify_of_nothing_says_nothing() -> None:
     """An empty input has no rows, and plain bytes that are no UTF-8 are a bad line."""
     assert answers(b"") == ([], [])

@@ -13,10 +13,12 @@ from sklearn import metrics
 
 from models.evaluate import (
     Asked,
+    Metric,
     alerts_per_1000,
     auroc,
     average_precision,
     balanced_accuracy,
+    balanced_binary_accuracy,
     binary_f1,
     bootstrap,
     confusion,
@@ -34,6 +36,7 @@ from models.evaluate import (
     recall,
     reliability,
     share_changed,
+    weighted_binary_f1,
     weighted_f1,
 )
 
@@ -73,6 +76,14 @@ def test_a_forecast_that_comes_true_has_no_calibration_error() -> None:
     assert expected_calibration_error(truth, forecast) == pytest.approx(0.0)
     assert expected_calibration_error([0] * 10, [0.8] * 10) == pytest.approx(0.8)
     assert expected_calibration_error([1], [1.0]) == pytest.approx(0.0)
+
+
+def test_one_label_forecast_too_high_makes_up_for_none_too_low() -> None:
+    """The calibration error of several columns is the mean of theirs, each over the rows whose truth is known."""
+    truth, forecast = np.array([[1, 0], [1, 0], [1, -1]]), np.array([[0.5, 0.5], [0.5, 0.5], [0.8, 0.5]])
+    assert expected_calibration_error(truth[:2], forecast[:2]) == pytest.approx(0.5)
+    assert expected_calibration_error(truth, forecast) == pytest.approx((1.2 / 3 + 0.5) / 2)
+    assert expected_calibration_error(truth[2:], forecast[2:]) == pytest.approx(0.2)
 
 
 def test_the_interval_holds_the_figure_and_narrows_with_rows() -> None:
@@ -150,7 +161,36 @@ def test_metrics_agree_with_scikit_learn(rows: list[tuple[int, int, int]]) -> No
         assert -1e-9 <= ours <= 1 + 1e-9
 
 
+columns = st.lists(
+    st.tuples(
+        st.lists(st.integers(0, 1), min_size=3, max_size=3), st.lists(st.integers(0, 20), min_size=3, max_size=3)
+    ),
+    min_size=1,
+    max_size=20,
+)
+
+
+@given(columns)
+def test_metrics_of_several_labels_agree_with_scikit_learn(rows: list[tuple[list[int], list[int]]]) -> None:
+    """Figures of several labels are the means of its figures of each that is true somewhere."""
+    truth, scores = np.array([y for y, _ in rows]), np.array([p for _, p in rows]) / 20
+    decided = (scores >= 0.5).astype(int)
+    there = np.flatnonzero(truth.any(axis=0))
+    if not len(there):
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        f1s = [metrics.f1_score(truth[:, at], decided[:, at], zero_division=0) for at in there]
+        accuracies = [metrics.balanced_accuracy_score(truth[:, at], decided[:, at]) for at in there]
+    precisions = [metrics.average_precision_score(truth[:, at], scores[:, at]) for at in there]
+    assert macro_binary_f1(truth, decided) == pytest.approx(np.mean(f1s))
+    assert weighted_binary_f1(truth, decided) == pytest.approx(np.average(f1s, weights=truth[:, there].sum(axis=0)))
+    assert balanced_binary_accuracy(truth, decided) == pytest.approx(np.mean(accuracies))
+    assert average_precision(truth, scores) == pytest.approx(np.mean(precisions))
+
+
 ALL = (macro_f1, weighted_f1, balanced_accuracy, mean_ordinal_error, precision, recall, binary_f1, flagged)
+OF_LABELS = (macro_binary_f1, weighted_binary_f1, balanced_binary_accuracy)
 OF_SCORES = (auroc, average_precision, expected_calibration_error, mean_change, mean_absolute_change, share_changed)
 
 
@@ -162,13 +202,45 @@ def test_a_row_drawn_twice_is_a_row_that_stands_there_twice(
     counts = data.draw(st.lists(st.integers(0, 3), min_size=len(rows), max_size=len(rows)).filter(any))
     truth, decided, ranks = (np.array(column) for column in zip(*rows, strict=True))
     both = np.stack([np.ones(len(rows)), counts])
+    labels, of_labels = (truth[:, np.newaxis] == range(4)).astype(int), ranks[:, np.newaxis] / (20, 30, 40, 50)
     for metric, first, second in [
         *((metric, truth, decided) for metric in ALL),
         *((metric, (truth == 1).astype(int), ranks / 20) for metric in OF_SCORES),
+        *((metric, labels, of_labels >= 0.5) for metric in OF_LABELS),
+        *((metric, labels, of_labels) for metric in OF_SCORES[:3]),
     ]:
         whole, drawn = metric.weighted(first, second, both)
         assert whole == pytest.approx(metric(first, second), nan_ok=True)
-        assert drawn == pytest.approx(metric(np.repeat(first, counts), np.repeat(second, counts)), nan_ok=True)
+        assert drawn == pytest.approx(
+            metric(np.repeat(first, counts, axis=0), np.repeat(second, counts, axis=0)), nan_ok=True
+        )
+
+
+@given(truths)
+def test_an_interval_holds_its_value(rows: list[tuple[int, int, int]]) -> None:
+    """Whatever the rows: of a figure that chance makes too large as well, and of several columns as of one."""
+    truth, decided, ranks = (np.array(column) for column in zip(*rows, strict=True))
+    several = (truth[:, np.newaxis] == range(3)).astype(int), ranks[:, np.newaxis] / (20, 30, 40)
+    asked: dict[Metric, Asked] = {metric: (metric, truth, decided) for metric in ALL}
+    asked |= {metric: (metric, *several) for metric in (auroc, average_precision, expected_calibration_error)}
+    for figure in figures(asked, rounds=20).values():
+        assert math.isnan(figure.value) or figure.low <= figure.value <= figure.high
+
+
+@pytest.mark.parametrize(("rows", "error"), [(60, 0.0), (60, 0.04), (400, 0.0), (400, 0.04)])
+def test_the_interval_of_a_calibration_error_holds_the_truth(rows: int, error: float) -> None:
+    """Of forecasts that are off by so much, nine in ten intervals say so, also where chance makes them look worse."""
+    rng = np.random.default_rng(3)
+    held = []
+    for _ in range(30):
+        forecast = rng.beta(0.5, 1.5, rows) * 0.9
+        truth = (rng.random(rows) < forecast + error).astype(int)
+        found = bootstrap(expected_calibration_error, truth, forecast, rounds=200)
+        held.append(found.low <= error <= found.high < 0.6)
+    assert sum(held) >= 27
+    right = bootstrap(expected_calibration_error, [1, 0] * 10, [0.5] * 20)
+    assert (right.value, right.low) == (0, 0)
+    assert 0.1 < right.high < 0.4
 
 
 def test_figures_share_their_resamplings() -> None:
@@ -176,6 +248,41 @@ def test_figures_share_their_resamplings() -> None:
     truth, decided = np.array([0, 1, 1, 0, 1] * 9), np.array([0, 1, 0, 0, 1] * 9)
     asked: dict[str, Asked] = {"f1": (binary_f1, truth, decided), "recall": (recall, truth, decided)}
     assert figures(asked, rounds=70)["recall"] == bootstrap(recall, truth, decided, rounds=70)
+
+
+def test_rows_of_one_author_are_drawn_together() -> None:
+    """Five rows alike tell as much as one; rows of as many authors are drawn one by one, and so are those of one."""
+    truth, decided = np.array([0, 1, 1, 0, 1] * 9), np.array([0, 1, 0, 0, 1] * 9)
+    once = bootstrap(binary_f1, truth, decided, rounds=70)
+    authors = [f"author {number}" for number in range(45)]
+    assert bootstrap(binary_f1, truth, decided, groups=authors, rounds=70) == once
+    assert bootstrap(binary_f1, truth, decided, groups=["the only one"] * 45, rounds=70) == once
+    rows = np.repeat(truth, 5), np.repeat(decided, 5)
+    five = bootstrap(binary_f1, *rows, groups=[author for author in authors for _ in range(5)], rounds=70)
+    assert (five.value, five.low, five.high, five.rows) == (once.value, once.low, once.high, 225)
+    assert bootstrap(binary_f1, *rows, rounds=70).low > once.low
+
+
+@pytest.mark.parametrize(
+    ("metric", "truth", "answer", "low", "high"),
+    [
+        (recall, [1] * 5 + [0] * 9, [1] * 14, 0.566, 1),
+        (recall, [1] * 5 + [0] * 9, [0] * 14, 0, 0.434),
+        (precision, [1] * 5 + [0] * 9, [1] * 5 + [0] * 9, 0.566, 1),
+        (precision, [1] * 5 + [0] * 9, [0] * 14, 0, 1),
+        (precision, [1] * 5 + [-1] * 9, [1] * 14, 0.566, 1),
+        (flagged, [0] * 5, [0] * 5, 0, 0.434),
+        (share_changed, [1] * 5, [1] * 5, 0, 0.434),
+    ],
+)
+def test_none_or_all_of_few_is_not_sure(
+    metric: Metric, truth: list[int], answer: list[int], low: float, high: float
+) -> None:
+    """Five of five found leaves room for four in ten missed: by Wilson, over those that count, or their authors."""
+    found = bootstrap(metric, truth, answer, rounds=20)
+    assert (found.low, found.high) == pytest.approx((low, high), abs=1e-3)
+    authors = [str(number) for number in range(len(truth)) for _ in range(3)]
+    assert bootstrap(metric, np.repeat(truth, 3), np.repeat(answer, 3), groups=authors, rounds=20).low == found.low
 
 
 def test_confusion_counts_rows() -> None:
@@ -196,6 +303,17 @@ def test_rows_are_weighed_as_a_stream() -> None:
     truth, alerted = [1, 1, 0, 0, 0, 0], [1, 0, 1, 0, 0, 0]
     assert alerts_per_1000(0.01)(truth, alerted) == pytest.approx(1000 * (0.01 * 0.5 + 0.99 * 0.25))
     assert net_benefit(0.01, 0.2)(truth, alerted) == pytest.approx(0.01 * 0.5 - 0.99 * 0.25 / 4)
+
+
+def test_no_false_alarm_among_few_leaves_room_for_many() -> None:
+    """None of twenty may be one in six, which of a stream of such posts is 158 of 1,000; of many rows it is not."""
+    few, many = (
+        bootstrap(alerts_per_1000(0.02), [1, 1, 0] * 2 + [0] * others, [1, 0, 0] * 2 + [0] * others, rounds=100)
+        for others in (18, 4998)
+    )
+    assert few.value == many.value == pytest.approx(10)
+    assert few.high == pytest.approx(1000 * 0.98 * 0.161 + 20, abs=1)
+    assert many.high < 21
 
 
 @given(st.floats(0.01, 0.99), st.floats(0.01, 0.9))

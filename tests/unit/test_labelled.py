@@ -63,6 +63,11 @@ def test_a_folder_gives_its_files_in_the_order_asked(tmp_path: Path) -> None:
         ('{"label": "mh"}', "has no text"),
         ('{"label": "mh", "text": 3}', "has no text"),
         ('{"label": "mh", "text": "xylophonist", "label_mentioned": "no"}', "label_mentioned is not true or false"),
+        ('{"label": "mh", "text": "a", "source": "xylophonist\\ud800"}', "unprintable"),
+        ('{"label": "mh", "text": "a", "id": "xylophonist\\u001b]0;owned\\u0007"}', "unprintable"),
+        ('{"label": "mh", "text": "a", "subreddit": "xylophonist\\n# A heading"}', "unprintable"),
+        ('{"label": "xylophonist\\u202e", "text": "a"}', "unprintable"),
+        ('{"label": "mh", "text": "a", "author_hash": "xylophonist\\udfff"}', "unprintable"),
     ],
 )
 def test_a_bad_line_is_named_and_never_quoted(tmp_path: Path, line: str, reason: str) -> None:

@@ -123,6 +123,21 @@ def test_a_reply_is_out_of_date_from_the_day_on_which_something_in_it_expires(la
         assert out_of_date(text, catalogue, TODAY)
 
 
+def test_a_page_of_the_catalogue_may_be_linked_to_until_it_expires(tmp_path: Path) -> None:
+    """A team's own link to it holds no reply back, named or not; from the day on which it expires the check says so."""
+    page = "https://www.supportline.example"
+    (line,) = (each for each in CATALOGUE.line if each.id == "ca-nedic")
+    longer = OWN.replace("Our", f"See [this page]({line.url}) or [that]({page}). Our")
+    folder, expires = folder_of(tmp_path, crisis_en=longer), line.expires_on
+    for country in ("", "GB", "CA"):
+        text = reply(country=country, templates=folder)
+        assert line.url in text
+        assert out_of_date(text, CATALOGUE, TODAY) == ""
+        assert out_of_date(text, CATALOGUE, expires)
+    assert check_templates(folder, CATALOGUE, TODAY) == []
+    assert [each.breach.rule for each in check_templates(folder, CATALOGUE, expires)] == [Rule.EXPIRED]
+
+
 @pytest.mark.parametrize("level", [Level.NONE, Level.UNASSESSED])
 def test_levels_without_vetted_words_get_no_reply(level: Level) -> None:
     """There is no template for a post that is calm or that nobody has read."""
@@ -358,6 +373,12 @@ def test_a_subreddit_that_is_none_is_not_named(name: str) -> None:
     assert name in text if re.fullmatch(r"[A-Za-z0-9_]{2,21}", name) else "the moderators of this community." in text
 
 
+def test_what_stands_for_a_name_fits_the_sentence() -> None:
+    """In German the case of a noun depends on what stands before it."""
+    text = reply(post=Post("abc", "-", None, "", "", None, ""), language="de")
+    assert "betrieben vom Moderationsteam von der Community hier." in text
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_post_is_answered_in_its_language(language: str) -> None:
     """With the parts of that language, and lines that speak it before those that do not."""
@@ -380,7 +401,9 @@ def test_notes_of_lines_say_only_what_the_catalogue_says() -> None:
     records = {line.id: line for line in CATALOGUE.line}
     for language in LANGUAGES:
         for id_, note in wording(language).notes.items():
-            assert set(re.findall(r"\d+", note)) <= set(re.findall(r"\d+", records[id_].note))
+            line = records[id_]
+            known = " ".join((line.note, line.text or "", *line.phone))
+            assert set(re.findall(r"\d+", note)) <= set(re.findall(r"\d+", known))
 
 
 def folder_of(tmp_path: Path, **files: str) -> Path:
@@ -403,6 +426,7 @@ Our weekly thread for hard days is in the sidebar.
 
 {{ say.footer }}
 """
+ANY = OWN.replace("Our weekly thread for hard days is in the sidebar.\n\n", "")  # for all languages
 
 
 def test_a_team_may_have_words_of_its_own(tmp_path: Path) -> None:
@@ -410,7 +434,7 @@ def test_a_team_may_have_words_of_its_own(tmp_path: Path) -> None:
     folder = folder_of(
         tmp_path,
         crisis_en=OWN,
-        urgent="{{ say.opening }}\n\n{{ say.safety }}\n\n{% include 'help.md.j2' %}\n\n{{ say.footer }}",
+        urgent=ANY.replace("{{ say.opening }}", "{% if level == 'urgent' %}{{ say['opening'] }}{% endif %}"),
     )
     assert check_templates(folder, CATALOGUE, TODAY) == []
     assert "weekly thread" in reply(templates=folder)
@@ -437,6 +461,10 @@ def test_a_team_may_have_words_of_its_own(tmp_path: Path) -> None:
             Rule.PROMISE,
         ),
         ("crisis", OWN, Rule.LANGUAGE),
+        ("crisis", ANY.replace("{{ say.opening }}", "{{ 'Hello there.' }}"), Rule.LANGUAGE),
+        ("crisis", ANY.replace("{{ say.opening }}", "{% set w = 'Bonjour' %}{{ w }}."), Rule.LANGUAGE),
+        ("crisis", ANY.replace("{{ say.opening }}", "{{ 'So' if level == 'crisis' else '' }}"), Rule.LANGUAGE),
+        ("crisis", ANY.replace("{{ say.opening }}", "{% for w in ['Ja'] %}{{ w }}{% endfor %}"), Rule.LANGUAGE),
         ("crisis_en", OWN.replace("Our", "{{ post.title }} Our"), Rule.TEMPLATE),
         ("crisis_en", OWN.replace("Our", "{{ say.__class__.__mro__ }} Our"), Rule.TEMPLATE),
         ("crisis_en", OWN.replace("Our", "{{ say.update(opening='x') }} Our"), Rule.TEMPLATE),
@@ -488,6 +516,19 @@ def test_what_the_teams_have_set_is_checked(tmp_path: Path) -> None:
     assert refusal.breach.rule is Rule.LINK
     (refusal,) = check_teams(Config(replies=Replies(templates=tmp_path / "none")), CATALOGUE, TODAY)
     assert "there is no such folder" in str(refusal)
+
+
+def test_templates_are_put_together_with_the_link_that_the_team_has_set(tmp_path: Path) -> None:
+    """A way out written into a file is right only where it is the one that is set; the longest leaves room for all."""
+    page = "https://example.org/no-thanks"
+    footer = f"I am a bot run by the moderators of {{{{ community }}}}. You can [opt out]({page})."
+    folder = folder_of(tmp_path, crisis_en=OWN.replace("{{ say.footer }}", footer))
+    assert check_teams(Config(replies=Replies(templates=folder, opt_out_url=page)), CATALOGUE, TODAY) == []
+    for url in ("", f"{page}/2"):
+        (refusal,) = check_teams(Config(replies=Replies(templates=folder, opt_out_url=url)), CATALOGUE, TODAY)
+        assert (refusal.file, refusal.breach.rule) == ("crisis.en.md.j2", Rule.OPT_OUT)
+    longest = Replies(opt_out_url=page.ljust(120, "x")).opt_out_url
+    assert check_templates(None, CATALOGUE, TODAY, longest) == []
 
 
 def test_a_long_reply_names_fewer_lines(tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ from models.robustness import IDENTITIES, SPELLINGS, Pairs, add_emojis, mistype,
 from models.sensitivity import POSTS, measure
 
 ALL_PAIRS = (*IDENTITIES, SPELLINGS)
-words = st.sampled_from([*ALL_PAIRS[0].to_second, *ALL_PAIRS[0].to_first, *SPELLINGS.to_second, "and", "Xyz", "éa"])
+OF_PAIRS = sorted(word for pairs in ALL_PAIRS for words in (pairs.to_first, pairs.to_second) for word in words)
+words = st.sampled_from([*OF_PAIRS, "straight", "gay", "and", "Xyz", "éa"])
 styled = st.tuples(words, st.sampled_from([str.lower, str.upper, str.capitalize, str.swapcase])).map(
     lambda p: p[1](p[0])
 )
@@ -44,6 +45,20 @@ def test_capitals_stay() -> None:
     gender = IDENTITIES[0]
     assert gender.swap("My MOM told Him: the Boy and the mankind") == "My DAD told Him: the Girl and the mankind"
     assert gender.swap("my father-in-law") == "my mother-in-law"
+
+
+@pytest.mark.parametrize(
+    "text", ["three days straight and I cannot think straight", "my senior year", "a youth of ten winters", "old news"]
+)
+def test_a_word_that_is_mostly_about_something_else_is_no_identity(text: str) -> None:
+    """Such posts would measure what the words mean, and not who is named."""
+    assert not any(pairs.speaks_of(text) for pairs in IDENTITIES)
+
+
+def test_two_words_are_one() -> None:
+    """Beside who is meant, such a word names somebody."""
+    (orientation,) = (pairs for pairs in IDENTITIES if pairs.name == "orientation")
+    assert orientation.swap("Gay men and a straight friend") == "Straight men and a gay friend"
 
 
 def test_a_word_in_two_pairs_is_refused() -> None:
@@ -111,7 +126,8 @@ def test_a_bias_is_measured() -> None:
     totals: list[int] = []
     done: list[int] = []
     classifier = BiasedClassifier()
-    found = measure(classifier, documents, 1, totals.append, done.append)
+    authors = {document: f"author {at}" for at, document in enumerate(documents)}
+    found = measure(classifier, authors, 1, totals.append, done.append)
     (gender,) = found.fairness
     assert (gender.name, gender.first, gender.second, gender.posts) == ("gender", "male", "female", 30)
     assert gender.change["risk"].value == pytest.approx(0.5)
@@ -124,8 +140,16 @@ def test_a_bias_is_measured() -> None:
     assert totals == [sum(done)] == [len(classifier.seen)] == [len(set(classifier.seen))]
 
 
+def test_many_posts_of_two_authors_are_two_voices() -> None:
+    """The interval spans what each of them would show alone, however much they wrote."""
+    written = {Document("", f"A {who} fed {number} ducks"): who for who in ("man", "woman") for number in range(20)}
+    (swapped,) = (each for each in measure(BiasedClassifier(), written, 1).noise if each.name == "gender words swapped")
+    change = swapped.change["risk"]
+    assert (change.value, change.low, change.high) == pytest.approx((0, -0.5, 0.5))
+
+
 def test_no_more_posts_are_tried_than_needed() -> None:
     """However much data there is."""
-    found = measure(BiasedClassifier(), [Document("", f"{number} ducks") for number in range(POSTS + 50)], 1)
+    found = measure(BiasedClassifier(), {Document("", f"{number} ducks"): "" for number in range(POSTS + 50)}, 1)
     assert {shift.posts for shift in found.noise} == {POSTS}
     assert found.fairness == ()

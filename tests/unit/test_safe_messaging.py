@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import re
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import textstat
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.config import Team
+from bot.config import Replies, Team
 from bot.replies import compose_reply
 from bot.resources import Catalogue
 from bot.safe_messaging import LONGEST_REPLY, Rule, lint, lint_words, prose
@@ -28,9 +28,18 @@ GOLDEN = sorted((Path(__file__).parents[1] / "golden" / "replies").glob("*.md"))
 POST = Post("abc", "testsub", "someone", "a title", "a body", 0.0, "")
 
 
+OPT_OUT = "https://example.org/no-thanks"
+DIRECTORY = "https://findahelpline.com"
+
+
 def reply(language: str = "en") -> str:
     """A reply that names no line, so that all of it is the wording's own."""
-    return compose_reply(POST, Decision(Level.CRISIS, (), ()), Team(), CATALOGUE, TODAY, language)
+    team = Team(replies=Replies(opt_out_url=OPT_OUT))
+    return compose_reply(POST, Decision(Level.CRISIS, (), ()), team, CATALOGUE, TODAY, language)
+
+
+def breaches(text: str, language: str = "en", lines: Sequence[str] = ()) -> list[Rule]:
+    return [breach.rule for breach in lint(text, language, lines, DIRECTORY, OPT_OUT)]
 
 
 BAD = [
@@ -68,6 +77,10 @@ BAD = [
     ("Call 0800 123 456.", Rule.NUMBER),
     ("A \u202eword.", Rule.HIDDEN),
     ("A wo\u3164rd.", Rule.HIDDEN),
+    ("You may feel suicid\u0430l.", Rule.HIDDEN),
+    ("Put the p\u0456lls away.", Rule.HIDDEN),
+    ("You may have d\u03b5pression.", Rule.HIDDEN),
+    ("See https://ex\u0430mple.org for more.", Rule.HIDDEN),
     ("word " * 300, Rule.LENGTH),
     ("Notwithstanding institutional impediments, comprehensive assistance remains available. " * 6, Rule.READING),
 ]
@@ -76,7 +89,7 @@ BAD = [
 @pytest.mark.parametrize(("sentence", "rule"), BAD)
 def test_lint_names_what_must_not_be_said(sentence: str, rule: Rule) -> None:
     """One forbidden sentence added to a good reply is found under its rule."""
-    assert rule in {breach.rule for breach in lint(f"{sentence}\n\n{reply()}")}
+    assert rule in breaches(f"{sentence}\n\n{reply()}")
 
 
 FULL_WIDTH = str.maketrans({chr(code): chr(code + 0xFEE0) for code in (*range(65, 91), *range(97, 123))})
@@ -98,6 +111,7 @@ DISGUISES: dict[str, Callable[[str], str]] = {
     "typographic quotes": lambda text: text.replace("'", "’"),
     "quoted words": lambda text: re.sub(r"\S+", r"“\g<0>”", text),
     "zero width": lambda text: "\u200b".join(text),
+    "circles": lambda text: re.sub(r"[a-z]", "\\g<0>\u20dd", text),
     "struck through": lambda text: re.sub(r"[a-z]", "\\g<0>\u0336", text),
     "full width": lambda text: text.translate(FULL_WIDTH),
 }
@@ -110,7 +124,7 @@ def test_no_disguise_hides_what_is_said(disguise: str) -> None:
         # Of an address it is the letters themselves that count, and a list of short items is easier to read.
         if rule not in (Rule.LINK, Rule.LENGTH, Rule.READING):
             text = f"{DISGUISES[disguise](html.unescape(sentence))}\n\n{reply()}"
-            assert rule in {breach.rule for breach in lint(text)}, sentence
+            assert rule in breaches(text), sentence
 
 
 @pytest.mark.parametrize(
@@ -179,7 +193,7 @@ NOT_TO_BE_SAID = [
 def test_the_rules_hold_in_every_language(language: str, words: str, rule: Rule) -> None:
     """What must not be said in English must not be said in Spanish, German, French or Portuguese either."""
     assert [breach.rule for breach in lint_words(words, language)] == [rule]
-    assert lint(reply(language), language) == []
+    assert breaches(reply(language), language) == []
 
 
 SENTENCES = tomllib.loads((Path(__file__).parents[1] / "sentences.toml").read_text(encoding="utf-8"))
@@ -228,21 +242,69 @@ def test_kind_words_may_be_said(language: str, words: str) -> None:
 def test_lint_names_what_is_missing(language: str) -> None:
     """A good reply without one of its necessary parts is found out."""
     good, needed = reply(language), wording(language).needed
-    assert lint(good, language) == []
+    assert breaches(good, language) == []
     for words, rule in ((needed.bot, Rule.BOT), (needed.emergency, Rule.EMERGENCY), (needed.opt_out, Rule.OPT_OUT)):
         assert words in good
-        assert rule in {breach.rule for breach in lint(good.replace(words, "…"), language)}
-    assert [
-        b.rule for b in lint(good.replace("https://findahelpline.com", "https://www.reddit.com/r/x"), language)
-    ] == [Rule.HELP]
+        assert breaches(good.replace(words, "…"), language) == [rule]
+    for address, rule in ((DIRECTORY, Rule.HELP), (OPT_OUT, Rule.OPT_OUT)):
+        assert breaches(good.replace(address, "https://example.org/shop"), language) == [rule]
+
+
+HIDDEN = {
+    "spoiler": ">!{}!<",
+    "struck out": "~~{}~~",
+    "code": "`{}`",
+    "block of code": "\n\n    {}\n\n",
+    "fence": "\n\n```\n{}\n```\n\n",
+    "comment": "<!-- {} -->",
+    "definition": '\n\n[x]: https://example.org "{}"\n\n',
+    "definition in two lines": "\n\n[x]: https://example.org\n'{}'\n\n",
+    "title": "[here](https://example.org '{}')",
+}
+
+
+@pytest.mark.parametrize("hidden", HIDDEN)
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_what_is_needed_counts_only_where_it_is_seen(language: str, hidden: str) -> None:
+    """No spoiler, no code and no definition of a link tells a reader who writes, whom to call or how to opt out."""
+    good, needed = reply(language), wording(language).needed
+    link = re.search(rf"\[[^\]]*{needed.opt_out}[^\]]*\]\([^)]*\)", good)
+    assert link
+    for words, rule in ((needed.bot, Rule.BOT), (needed.emergency, Rule.EMERGENCY), (link[0], Rule.OPT_OUT)):
+        assert rule in breaches(good.replace(words, HIDDEN[hidden].format(words)), language)
+
+
+@pytest.mark.parametrize(
+    ("language", "there", "instead"),
+    [
+        ("en", "please call your", "please do not call your"),
+        ("en", "please call your", "never call your"),
+        ("en", "please call your", "there is no need to call your"),
+        ("en", "You can [opt", "You cannot [opt"),
+        ("de", "ruf bitte jetzt den Notruf deines Landes an", "ruf den Notruf deines Landes nicht an"),
+        ("de", "ruf bitte jetzt den Notruf", "ruf niemals den Notruf"),
+        ("es", "llama ahora al", "no llames al"),
+        ("fr", "appelle maintenant le", "n'appelle pas le"),
+        ("pt", "ligue agora para", "não ligue para"),
+    ],
+)
+def test_what_is_needed_may_not_be_turned_round(language: str, there: str, instead: str) -> None:
+    """The words alone do not count: what comes before them in the clause may not take them back."""
+    good = reply(language)
+    assert there in good
+    assert set(breaches(good.replace(there, instead), language)) & {Rule.EMERGENCY, Rule.OPT_OUT}
 
 
 def test_a_line_of_the_catalogue_is_vetted_there() -> None:
     """The numbers and the name of a crisis line may stand in a reply; the same words anywhere else may not."""
     line = "**Anti-suicide pills line**: call 116 123."
     text = reply().replace("You can also", f"- {line}\n\nYou can also")
-    assert lint(text, lines=[line]) == []
-    assert {breach.rule for breach in lint(text)} == {Rule.METHOD, Rule.NUMBER}
+    assert breaches(text, lines=[line]) == []
+    assert set(breaches(text)) == {Rule.METHOD, Rule.NUMBER}
+    assert breaches(text.replace(DIRECTORY, "https://example.org"), lines=[line]) == []
+    assert breaches(text.replace(DIRECTORY, "https://example.org").replace(line, f">!{line}!<"), lines=[line]) == [
+        Rule.HELP
+    ]
 
 
 # A school grade of 6 is an age of 11 to 12. Those of textstat's measures that need no download, each with its bound.
@@ -295,4 +357,4 @@ def test_the_grade_of_a_hard_text() -> None:
 @given(st.text(max_size=2 * LONGEST_REPLY), st.sampled_from(LANGUAGES))
 def test_any_text_can_be_checked(text: str, language: str) -> None:
     """Whatever somebody writes, the check ends with an answer, and a text that is no reply is never fine."""
-    assert lint(text, language) != []
+    assert breaches(text, language) != []

@@ -16,7 +16,7 @@ from models.errors import DataError, ModelError
 from models.judged import Scores, judge_stress
 from models.labelled import Row
 from models.labels import Disorder, Risk, Severity, Task
-from models.scorecard import judge_rows, read, score, score_stress
+from models.scorecard import Scorecard, judge_rows, read, score, score_stress
 from tests.conftest import KeywordClassifier
 
 
@@ -61,6 +61,43 @@ def test_severity_is_scored_source_by_source_over_the_levels_it_knows() -> None:
     assert first.slices[0].overall["balanced_accuracy"].value == pytest.approx(2 / 3)
     assert first.slices[0].overall["mean_ordinal_error"].value == pytest.approx(1 / 3)
     assert second.slices[0].overall["balanced_accuracy"].value == 1.0
+    assert [list(part.slices[0].reliability) for part in (first, second)] == [
+        ["moderate", "severe"],
+        ["mild", "moderate", "severe"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("task", "labels"),
+    [
+        (Task.RELEVANCE, ("mh", "not_mh", "ordinary_with_mh_terms")),
+        (Task.DISORDERS, ("adhd", "ocd", "none")),
+        (Task.SEVERITY, ("minimal", "severe", "mild")),
+        (Task.RISK, ("suicide", "non_suicide", "ordinary_with_mh_terms", "ideation")),
+        (Task.STRESS, ("stress", "no_stress")),
+    ],
+)
+def test_rows_of_one_author_count_as_one(task: Task, labels: tuple[str, ...]) -> None:
+    """Who wrote five posts alike makes no figure surer than who wrote one."""
+    written = rows(*labels * 6)
+    given = np.random.default_rng(1).random((len(written), 5))
+    reached = np.minimum.accumulate(np.hstack([np.ones((len(written), 1)), given[:, 1:]]), axis=1)
+
+    def card(times: int) -> Scorecard:
+        many = [row for row in written for _ in range(times)]
+        sure, steps = np.repeat(given, times, axis=0), np.repeat(reached, times, axis=0)
+        if task is Task.STRESS:
+            return score_stress(many, sure[:, 0])
+        disorders = np.repeat(sure[:, :1], len(Disorder), axis=1)
+        judged = scores(len(many), relevance=sure[:, 0], disorders=disorders, severity=steps[:, :4], risk=steps)
+        return score(task, many, judged)
+
+    def intervals(found: Scorecard) -> list[float]:
+        slices = [piece for part in found.parts for piece in part.slices]
+        measured = [*found.others.values(), *(figure for piece in slices for figure in piece.overall.values())]
+        return [end for figure in measured for end in (figure.low, figure.high)]
+
+    assert intervals(card(5)) == pytest.approx(intervals(card(1)), nan_ok=True)
 
 
 def test_suicide_is_ideation_or_more() -> None:
@@ -93,6 +130,8 @@ def test_what_an_author_claims_is_unknown() -> None:
     everything = score(Task.DISORDERS, labelled, scores(2, disorders=p)).parts[0].slices[0]
     assert everything.labels["depression"]["f1"].value == 1.0
     assert everything.labels["anxiety"]["precision"].value == 0.0
+    assert [(each.rows, each.happened) for each in everything.reliability["depression"]] == [(2, 1.0)]
+    assert [(each.rows, each.happened) for each in everything.reliability["anxiety"]] == [(1, 0.0)]
     only_claimed = score(Task.DISORDERS, labelled[:1], scores(1, disorders=p[:1])).parts[0].slices[0]
     assert only_claimed.overall["expected_calibration_error"].value == pytest.approx(0.1 / 8)
 
@@ -138,6 +177,13 @@ def test_rows_are_read_for_the_task(tmp_path: Path) -> None:
     assert len(read(Task.RISK, tmp_path, limit=1)) == 3
     assert read(Task.RISK, tmp_path, limit=1, seed=4) == read(Task.RISK, tmp_path, limit=1, seed=4)
     assert len(read(Task.SEVERITY, tmp_path / "severity4.jsonl")) == 2
+    counts: list[int] = []
+    read(Task.RISK, tmp_path, on_unknown=counts.append)
+    (tmp_path / "risk_binary.jsonl").write_text('{"text": "a", "label": "none"}\n{"text": "b", "label": "suicide"}')
+    read(Task.RISK, tmp_path, on_unknown=counts.append)
+    assert counts == [0, 1]
+    with pytest.raises(DataError, match="no row is labelled for risk"):
+        read(Task.RISK, tmp_path / "severity4.jsonl")
     for data in (tmp_path, tmp_path / "relevance.jsonl"):
         with pytest.raises(DataError, match="no row is labelled for stress"):
             read(Task.STRESS, data)

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import io
+import math
+import re
 import tomllib
 from dataclasses import replace
 from pathlib import Path
+from statistics import NormalDist
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from bot.config import Config, Policy, Rule, Team
 from bot.deployment import ALERTING, BOUNDS, Point, Stream, alerts, bound_of, curve, view, with_bound
 from bot.errors import UsageError
 from bot.policy import decide
-from bot.tune import Budget, Recall, halve, lines_of, rewrite, save, stated_goal, tune
+from bot.tune import Budget, Recall, halve, lines_of, rewrite, save, show, stated_goal, tune
 from bot.types import Post
 from models.assessment import Assessment, Ordinal
 from models.document import Document
@@ -81,7 +86,8 @@ def stream(rows: int = 400) -> Stream:
     nothing = np.zeros(rows)
     scores = Scores(nothing + 1, np.zeros((rows, len(Disorder))), np.eye(4)[np.zeros(rows, dtype=int)], risk)
     none = np.zeros(rows, dtype=bool)
-    return Stream(scores, np.array(["ordinary, here"] * rows), at_risk, ~at_risk, none, none, none)
+    keys = np.array([f"author {at}" for at in range(rows)])
+    return Stream(scores, keys, np.array(["ordinary, here"] * rows), at_risk, ~at_risk, none, none, none)
 
 
 def test_the_view_counts_a_stream() -> None:
@@ -96,6 +102,44 @@ def test_the_view_counts_a_stream() -> None:
     expected = 1000 * (0.1 * found.now.recall.value + 0.9 * found.false_alarms["ordinary, here"].value)
     assert found.now.alerts_per_1000.value == pytest.approx(expected)
     assert found.benefits[0].everything.value == pytest.approx(1000 * (0.1 - 0.9 * 0.01 / 0.99))
+
+
+def test_posts_of_one_author_make_no_figure_surer() -> None:
+    """Who wrote five posts alike counts as who wrote one, in what a policy finds and in what it costs."""
+    whole = replace(stream(80), severe=np.arange(80) % 3 == 0)
+    once, five = (view(Policy(), each, 0.1) for each in (whole, whole[np.repeat(np.arange(80), 5)]))
+    for of in (lambda found: found.now.recall, lambda found: found.now.alerts_per_1000):
+        assert replace(of(five), rows=80) == of(once)
+    assert replace(five.false_alarms["ordinary, here"], rows=40) == once.false_alarms["ordinary, here"]
+    assert five.now.severe_recall and once.now.severe_recall
+    assert five.now.severe_recall.low == once.now.severe_recall.low
+    assert five.benefits[2].model.low == pytest.approx(once.benefits[2].model.low)
+
+
+@pytest.mark.parametrize(("labelled", "share"), [(300, 0.02), (450, 0.3), (100, 0.5)])
+def test_net_benefit_of_a_calibrated_model_is_that_of_the_stream(labelled: int, share: float) -> None:
+    """However many labelled rows are at risk, who knows the true odds of each post gains what they would in the stream.
+
+    Signs of danger are normal, one higher where there is some and one lower where there is none: odds are known.
+    """
+    ordinary = 1000 - labelled
+    normal = NormalDist()
+    signs = np.array([normal.inv_cdf((at + 0.5) / count) for count in (labelled, ordinary) for at in range(count)])
+    at_risk = np.arange(1000) < labelled
+    signs += np.where(at_risk, 1, -1)
+    likely = 1 / (1 + np.exp(-2 * signs) * ordinary / labelled)
+    risk = np.stack([np.ones(1000), likely, likely, 0 * likely, 0 * likely], axis=1)
+    whole = stream(1000)
+    found = view(
+        Policy(), replace(whole, scores=replace(whole.scores, risk=risk), at_risk=at_risk, ordinary=~at_risk), share
+    )
+    for each in found.benefits:
+        weight = each.threshold / (1 - each.threshold)
+        least = (math.log(weight) - math.log(share / (1 - share))) / 2
+        expected = share * normal.cdf(1 - least) - (1 - share) * weight * normal.cdf(-1 - least)
+        one_row = 1000 * (share / labelled + (1 - share) * weight / ordinary)
+        assert each.model.value == pytest.approx(1000 * expected, abs=one_row)
+        assert each.model.value >= max(each.everything.value, each.policy.value, 0) - one_row
 
 
 def test_a_budget_takes_the_lowest_bound_within_it() -> None:
@@ -145,6 +189,25 @@ def test_what_is_reported_was_not_chosen_on() -> None:
     assert found.before == other.before
     with pytest.raises(UsageError, match="too few labelled rows"):
         tune(Policy(), whole, np.ones(400, dtype=bool), Recall(0.8), 0.1, 1)
+
+
+@pytest.mark.parametrize(
+    ("goal", "words"),
+    [(Recall(0.8), r"it finds 0\.\d\d .* of the posts at risk, less than 0\.8"), (Budget(40, 100), "more than 40")],
+)
+def test_a_goal_that_is_missed_on_the_others_is_said(goal: Budget | Recall, words: str) -> None:
+    """One line, where the half that a bound was not chosen on is harder; nothing where the goal is kept there too."""
+    whole = stream()
+    halves = np.arange(400) % 4 < 2
+    harder = whole.scores.risk.copy()
+    harder[~halves, 2] = np.where(whole.at_risk, 0.5, 1.2)[~halves] * harder[~halves, 2]
+    changed = replace(whole, scores=replace(whole.scores, risk=harder.clip(0, 1)))
+    for posts, expected in ((whole, ""), (changed, words)):
+        shown = io.StringIO()
+        show(tune(Policy(), posts, halves, goal, 0.1, 1), 0.1, 400, Console(file=shown, width=200))
+        said = [line for line in shown.getvalue().splitlines() if "misses what you asked for" in line]
+        assert bool(said) == bool(expected)
+        assert all(re.search(expected, line) for line in said)
 
 
 def test_an_author_is_in_one_half() -> None:
