@@ -45,17 +45,24 @@ def write(folder: Path, **files: Rows) -> Path:
     return folder
 
 
-@pytest.fixture
-def course(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Course:
-    """A run of a few steps over an encoder of one narrow layer; its data are to be written."""
-    monkeypatch.setenv("NIGHTLIGHT_CACHE_DIR", str(tmp_path / "cache"))
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An encoder of one narrow layer at its random start, with the tokenizer in the box."""
+    folder = tmp_path_factory.mktemp("base")
     torch.manual_seed(0)
     config = BertConfig(
         vocab_size=30522, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32
     )
-    BertModel(config).save_pretrained(tmp_path / "base")
-    shutil.copyfile(base_folder() / "tokenizer.json", tmp_path / "base" / "tokenizer.json")
-    return Course(tmp_path / "data", tmp_path / "mine", tmp_path / "run", tmp_path / "base", depth=1, passes=0.1)
+    BertModel(config).save_pretrained(folder)
+    shutil.copyfile(base_folder() / "tokenizer.json", folder / "tokenizer.json")
+    return folder
+
+
+@pytest.fixture
+def course(tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch) -> Course:
+    """A run of a few steps; its data are to be written."""
+    monkeypatch.setenv("NIGHTLIGHT_CACHE_DIR", str(tmp_path / "cache"))
+    return Course(tmp_path / "data", tmp_path / "mine", tmp_path / "run", base, depth=1, passes=0.1)
 
 
 def learn(course: Course) -> list[str]:
@@ -65,20 +72,21 @@ def learn(course: Course) -> list[str]:
     return said
 
 
-@pytest.mark.parametrize("name", ["stress", "risk_cssrs", "disorder"])
-def test_one_file_is_enough(course: Course, name: str) -> None:
-    """Every other file may be missing: the model is made, measured on what there is, and serves."""
-    pairs = {
-        "stress": ("no_stress", "stress"),
-        "risk_cssrs": ("supportive", "ideation"),
-        "disorder": (["none"], ["ocd", "ptsd"]),
-    }
-    key = "labels" if name == "disorder" else "label"
-    write(course.data, **{name: rows(60, **{key: pairs[name]})})
+def test_one_file_is_enough(course: Course) -> None:
+    """Every other file may be missing: the model is made, measured on what there is, and serves.
+
+    Another run is refused in its folder, and leaves the record of how the checkpoint beside it was made.
+    """
+    write(course.data, disorder=rows(60, labels=(["none"], ["ocd", "ptsd"])))
     (course.data / "relevance.jsonl.zst").write_bytes(b"of no kind that is read")
-    assert learn(course)[0] == f"Read labelled posts: {name} 60, invented 429"
-    assert list(json.loads((course.run / "config.json").read_text())["data"]) == [f"{name}.jsonl"]
+    assert learn(course)[0] == "Read labelled posts: disorder 60, invented 429"
+    assert list(json.loads((course.run / "config.json").read_text())["data"]) == ["disorder.jsonl"]
     assert Hybrid.load(course.out).assess([]) == []
+    before = (course.run / "config.json").read_bytes()
+    for other in (replace(course, passes=0.2), replace(course, frozen=True)):
+        with pytest.raises(ModelError, match="other data or settings"):
+            learn(other)
+    assert (course.run / "config.json").read_bytes() == before
 
 
 def test_too_few_rows_are_refused_before_anything_is_learned(course: Course) -> None:
@@ -94,17 +102,6 @@ def test_too_few_rows_are_refused_before_anything_is_learned(course: Course) -> 
     with pytest.raises(DataError, match="has no labelled posts"):
         learn(replace(course, data=write(course.data.with_name("empty"), stress=[])))
     assert not (course.run / "checkpoint.safetensors").exists()
-
-
-def test_a_refused_run_leaves_the_record_of_the_one_before(course: Course) -> None:
-    """What stands in config.json is how the checkpoint beside it was made, whatever was asked for since."""
-    write(course.data, relevance=rows(60, label=("not_mh", "mh")))
-    learn(course)
-    before = (course.run / "config.json").read_bytes()
-    for other in (replace(course, passes=0.2), replace(course, frozen=True)):
-        with pytest.raises(ModelError, match="other data or settings"):
-            learn(other)
-    assert (course.run / "config.json").read_bytes() == before
 
 
 def test_the_card_is_of_this_model_and_no_other(course: Course, monkeypatch: pytest.MonkeyPatch) -> None:
