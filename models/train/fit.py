@@ -56,8 +56,10 @@ class Fitted:
     bias: Floats
 
 
-def count_words(posts: Sequence[Encoded], at_least: int) -> Bag:
-    """The tokens that stand in `at_least` posts or more, with their inverse document frequency."""
+def count_words(posts: Sequence[Encoded]) -> Bag:
+    """The tokens that stand in enough of the posts, with their inverse document frequency."""
+    # Of less than a hundred posts hardly any word stands in ten.
+    at_least = min(POSTS_PER_WORD, max(1, len(posts) // 10))
     frequency = np.bincount(np.concatenate([np.unique(np.concatenate(post.tokens)) for post in posts]))
     ids = np.flatnonzero(frequency >= at_least)
     return Bag(ids, (np.log((1 + len(posts)) / (1 + frequency[ids])) + 1).astype(np.float32))
@@ -76,8 +78,7 @@ def fit_heads(
     that no post teaches, gives one half for everything.
     """
     if bag is None:
-        # Of less than a hundred posts hardly any word stands in ten.
-        bag = count_words(posts, min(POSTS_PER_WORD, max(1, len(posts) // 10)))
+        bag = count_words(posts)
     wanted = np.where(_columns(tasks), targets, np.nan)
     fitted = [_taught(task, posts, wanted, weights, bag) for task in TASKS]
     outputs = [columns.stop - columns.start for columns in TASKS.values()]

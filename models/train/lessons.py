@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -41,7 +42,6 @@ _NAMES: Mapping[Disorder, str] = {
     Disorder.EATING_DISORDER: r"anorexi\w*|anorexic\w*|bulimi\w*|eating disorder\w*|binge?\w*|ed\b|ednos",
 }
 _NAMING = {name: re.compile(rf"\b(?:{pattern})\b", re.IGNORECASE) for name, pattern in _NAMES.items()}
-_MASK = "[MASK]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +64,14 @@ class Lesson:
 
 def lessons_of(examples: Sequence[Example], windows: Windows) -> list[Lesson]:
     """One lesson for every different text among the examples, in the order in which they come."""
+    labels: dict[tuple[Document, ...], set[str]] = defaultdict(set)
+    for example in examples:
+        labels[example.documents].update(example.row.labels)
     found: dict[tuple[Document, ...], Lesson] = {}
     for example in examples:
         known = found.get(example.documents)
         if known is None:
-            found[example.documents] = _lesson(example, windows)
+            found[example.documents] = _lesson(example, labels[example.documents], windows)
             continue
         new = np.isnan(known.targets)
         found[example.documents] = replace(
@@ -80,9 +83,10 @@ def lessons_of(examples: Sequence[Example], windows: Windows) -> list[Lesson]:
     return list(found.values())
 
 
-def _lesson(example: Example, windows: Windows) -> Lesson:
+def _lesson(example: Example, labels: Collection[str], windows: Windows) -> Lesson:
+    """What one row says; `labels` are those that any row gives to its text."""
     texts = [document.text for document in example.documents]
-    masked = [_without_names(text, example.row.labels) for text in texts]
+    masked = [_without_names(text, labels, windows.mask) for text in texts]
     return Lesson(
         windows=[part for of_text in windows.cut(texts) for part in of_text],
         masked=None if masked == texts else [part for of_text in windows.cut(masked) for part in of_text],
@@ -104,8 +108,8 @@ def _appetite(example: Example) -> float:
     return APPETITE.get(example.row.source, APPETITE.get(example.set_name, 1.0))
 
 
-def _without_names(text: str, labels: Sequence[str]) -> str:
+def _without_names(text: str, labels: Collection[str], mask: str) -> str:
     for disorder in Disorder:
         if disorder in labels:
-            text = _NAMING[disorder].sub(_MASK, text)
+            text = _NAMING[disorder].sub(mask, text)
     return text

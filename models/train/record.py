@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import platform
 import shutil
 import subprocess
@@ -16,32 +17,49 @@ from typing import Any
 import numpy as np
 
 from models.evaluate import Figure
+from models.labels import Task
 from models.onnx_export import sha256_of
 from models.scorecard import Scorecard
 
+# What a run is made from, by the name that its files have in the record.
+INPUTS = ("data", "base", "teacher", "opinions")
+
+_CONFIG = "config.json"
 _SMOOTHED = 50
 
 Measured = Mapping[str, Sequence[Scorecard]]
 
 
-def begin(run: Path, asked: Mapping[str, Any], data: Path) -> None:
-    """`config.json`: the settings, the revision of the code, the versions that matter and the hashes of the data."""
+def begin(
+    run: Path, asked: Mapping[str, Any], plan: Mapping[str, Any] | None, inputs: Mapping[str, Sequence[Path]]
+) -> None:
+    """`config.json`: the settings, the plan that came of them (None: no layer is fine-tuned), the revision of the code,
+    the versions that matter and the hashes of `INPUTS`."""
     said = {
         "asked": {name: str(value) if isinstance(value, Path) else value for name, value in asked.items()},
+        "plan": plan,
         "revision": _revision(),
         "python": platform.python_version(),
         "versions": {name: metadata.version(name) for name in ("torch", "transformers", "numpy", "onnxruntime")},
-        "data": {path.name: sha256_of(path) for path in sorted(data.glob("*.jsonl*"))},
+        **{name: {path.name: sha256_of(path) for path in inputs[name]} for name in INPUTS},
     }
-    (run / "config.json").write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
+    (run / _CONFIG).write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
+
+
+def read(run: Path) -> Mapping[str, Any]:
+    """What `begin` wrote."""
+    said: Mapping[str, Any] = json.loads((run / _CONFIG).read_text(encoding="utf-8"))
+    return said
 
 
 def losses(run: Path, values: Sequence[float]) -> None:
-    """`loss.csv`, one step a line, and the curve in `loss.png`, smoothed over 50 steps."""
+    """`loss.csv`, one step a line, and the curve in `loss.png`, smoothed over 50 steps; no curve of no step."""
     with (run / "loss.csv").open("w", encoding="utf-8", newline="") as out:
         writer = csv.writer(out)
         writer.writerow(("step", "loss"))
         writer.writerows((step, f"{value:.5f}") for step, value in enumerate(values, 1))
+    if not values:
+        return
     from matplotlib.figure import Figure as Drawing
 
     width = min(_SMOOTHED, len(values))
@@ -56,24 +74,41 @@ def losses(run: Path, values: Sequence[float]) -> None:
 
 
 def write(run: Path, measured: Measured) -> None:
-    """`metrics.json`: every scorecard, by who judged."""
-    said = {name: [asdict(each) for each in cards] for name, cards in measured.items()}
-    (run / "metrics.json").write_text(json.dumps(said, indent=1, default=str) + "\n", encoding="utf-8")
+    """`metrics.json`: every scorecard, by who judged. A figure that cannot be computed is null."""
+    _write({name: [asdict(each) for each in cards] for name, cards in measured.items()}, run / "metrics.json")
 
 
 def write_folds(run: Path, results: Sequence[Measured]) -> None:
-    """`folds.json`: the main figures of every fold, with their mean and standard deviation."""
-    folds = [dict(main_figures(measured["hybrid"])) for measured in results]
-    said = {
-        name: {
-            "folds": [round(fold[name].value, 4) for fold in folds],
-            "mean": round(float(np.mean([fold[name].value for fold in folds])), 4),
-            "deviation": round(float(np.std([fold[name].value for fold in folds], ddof=1)), 4) if len(folds) > 1 else 0,
-        }
-        for name in folds[0]
-        if all(name in fold for fold in folds)
-    }
-    (run / "folds.json").write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
+    """`folds.json`: the main figures of every fold as served, stress by the encoder, with their mean and deviation."""
+    folds = [dict(main_figures([*measured["hybrid"], *_of_stress(measured["encoder"])])) for measured in results]
+    said = {}
+    for name in folds[0]:
+        values = np.array([fold[name].value for fold in folds if name in fold])
+        if len(values) == len(folds):
+            deviation = float(values.std(ddof=1)) if len(values) > 1 else 0.0
+            said[name] = {"folds": values, "mean": float(values.mean()), "deviation": deviation}
+    _write(said, run / "folds.json")
+
+
+def _of_stress(cards: Sequence[Scorecard]) -> list[Scorecard]:
+    return [each for each in cards if each.task is Task.STRESS]
+
+
+def _write(said: Mapping[str, Any], file: Path) -> None:
+    file.write_text(json.dumps(_plain(said), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _plain(value: Any) -> Any:
+    """As JSON can say it, numbers to six places."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, np.ndarray):
+        return _plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    if isinstance(value, float):
+        return None if math.isnan(value) else round(value, 6)
+    return value
 
 
 def main_figures(cards: Sequence[Scorecard]) -> list[tuple[str, Figure]]:
@@ -88,10 +123,11 @@ def main_figures(cards: Sequence[Scorecard]) -> list[tuple[str, Figure]]:
 
 
 def _revision() -> str:
-    """The revision of the code, where it lies in a repository; "unknown" in an installed package."""
-    git = shutil.which("git")
-    if git is None:
+    """The revision of the code, where it lies in a repository of its own, with -dirty where files differ from it;
+    "unknown" in an installed package."""
+    git, root = shutil.which("git"), Path(__file__).parents[2]
+    if git is None or not (root / ".git").exists():
         return "unknown"
-    here = Path(__file__).parent
-    done = subprocess.run([git, "-C", str(here), "rev-parse", "HEAD"], capture_output=True, text=True, check=False)  # noqa: S603
+    asked = [git, "-C", str(root), "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"]
+    done = subprocess.run(asked, capture_output=True, text=True, check=False)  # noqa: S603
     return done.stdout.strip() or "unknown"

@@ -16,6 +16,7 @@ from models.encoder import Encoder, Manifest
 from models.errors import ModelError
 from models.heads import Bag
 from models.labels import Risk, Severity
+from models.onnx_export import sha256_of
 from models.rules import Rules
 from models.scorecard import CSSRS, NOT_RELEVANT, RELEVANT, SUICIDE
 from models.skim import SKIM_FILE, Shares, Skim
@@ -88,6 +89,22 @@ class Measured:
         )
 
 
+def check_skim(examples: Sequence[Example]) -> None:
+    """Raises ModelError when the rows to learn from can teach no skim, whatever a reader finds in them."""
+    told = [example for example in examples if _is_told(example) and example.fold is not None]
+    ordinary, high_risk = (
+        np.array([kind(example) for example in told], dtype=np.bool_) for kind in (_is_ordinary, _is_high_risk)
+    )
+    _check_folds(ordinary, high_risk, np.array([example.fold for example in told], dtype=np.int64))
+
+
+def _check_folds(ordinary: Flags, high_risk: Flags, folds: NDArray[np.int64]) -> None:
+    """It is fitted without each fold in turn, and there is no line through posts of one kind."""
+    kinds = (ordinary, high_risk)
+    if not all(kind[folds != fold].any() for kind in kinds for fold in (APART, *np.unique(folds))):
+        raise ModelError("a skim needs ordinary posts, and others of high risk, to learn from")
+
+
 def add_skim(folder: Path, examples: Sequence[Example]) -> tuple[Measured, Measured]:
     """Fits a skim on the rows to learn from, and writes it into the model folder, which serves with it from then on.
 
@@ -99,6 +116,7 @@ def add_skim(folder: Path, examples: Sequence[Example]) -> tuple[Measured, Measu
     apart = pool.folds == APART
     skim, measured = fit_skim(pool[~apart], windows)
     skim.save(folder / SKIM_FILE)
+    replace(manifest, skim_sha256=sha256_of(folder / SKIM_FILE)).write(folder)
     return measured, measure(skim, pool[apart])
 
 
@@ -111,8 +129,7 @@ def fit_skim(pool: Pool, windows: Windows) -> tuple[Skim, Measured]:
 
     Raises ModelError when there is nothing to learn from.
     """
-    if not (pool.ordinary.any() and pool.found.any()):
-        raise ModelError("a skim needs ordinary posts, and others of high risk, to learn from")
+    _check_folds(pool.ordinary, pool.found, pool.folds)
     scores = np.empty(len(pool.posts), dtype=np.float32)
     open_to_it = ~pool.spared
     for fold in np.unique(pool.folds):

@@ -2,33 +2,46 @@
 
 from __future__ import annotations
 
-import json
 import shutil
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import save_file
 
-from models.assessment import Band
+from models.assessment import Band, Classifier
 from models.document import Document
-from models.encoder import LAYERS_FILE, SHIPPED_BASE, UNMEASURED, Backend, Encoder, Manifest, Reader, base_folder
+from models.encoder import (
+    HEADS_FILE,
+    LAYERS_FILE,
+    MANIFEST_FILE,
+    SHIPPED_BASE,
+    UNMEASURED,
+    Backend,
+    Encoder,
+    Manifest,
+    Reader,
+    base_folder,
+)
+from models.errors import DataError, ModelError
 from models.heads import OUTPUTS, TASKS, Bag, Encoded, Floats, Heads
 from models.hybrid import Hybrid
 from models.labels import Risk, Severity
 from models.onnx_export import Blueprint, Progress, onnx_file, sha256_of
 from models.rules import Rules
 from models.scorecard import CSSRS, SUICIDE, judge_rows
+from models.skim import SKIM_FILE
 from models.train import card, record
 from models.train.calibrate import Sheet, band_of_doubt, calibrate
-from models.train.data import FOLDS, INVENTED, OPINIONS, Example, Opinion, load
+from models.train.data import FOLDS, INVENTED, OPINIONS, Example, Opinion, files_of, load
 from models.train.fit import (
     FEATURES,
-    POSTS_PER_WORD,
     WINDOW_TOKENS,
     WINDOWS,
     count_words,
@@ -37,8 +50,19 @@ from models.train.fit import (
     with_tasks_of,
 )
 from models.train.lessons import Lesson, lessons_of
-from models.train.skim import add_skim
-from models.train.tuning import OnStep, Plan, Shape, appetites, device_of_choice, sharpness_of, times_read, tune
+from models.train.skim import add_skim, check_skim
+from models.train.tuning import (
+    OnStep,
+    Plan,
+    Shape,
+    appetites,
+    check_run,
+    device_of_choice,
+    encoder_of,
+    sharpness_of,
+    times_read,
+    tune,
+)
 from models.windows import Windows
 
 # From posts to the probabilities of every output, (posts, OUTPUTS).
@@ -48,6 +72,8 @@ HELD_FOLD = 0
 # Nobody knows the truth of these.
 _UNMEASURED = (INVENTED, OPINIONS)
 _POSTS_AT_ONCE = 256
+_CARD = "card.md"
+_BASE_FILES = ("config.json", "tokenizer.json", "model.safetensors")
 # The network has read all rows of these so often that heads fitted on its vectors of them would trust it too much. Of
 # the other tasks it reads most rows never, and its own heads see no words.
 _OFTEN_READ = frozenset({"severity", "whole_severity", "stress"})
@@ -61,7 +87,8 @@ class Course:
     (None: all) at the learning rate `rate` (None: what suits an encoder of its width).
     `teacher` is a model folder, or None, whose judgement of the same posts is learned beside their labels. `run` is the
     folder of checkpoints and records. `passes` multiplies how often every post is read. `frozen` leaves the encoder as
-    it is and fits heads alone, which takes minutes. `skim` adds a first look (see `models.skim`).
+    it is and fits heads alone, which takes minutes. `skim` adds a first look (see `models.skim`). For the record,
+    `archive` and `labels` are the files that opinions come from.
     """
 
     data: Path
@@ -75,6 +102,8 @@ class Course:
     seed: int = 20
     frozen: bool = False
     skim: bool = False
+    archive: Path | None = None
+    labels: Path | None = None
 
 
 def train(course: Course, progress: Progress, on_step: OnStep, opinions: Sequence[Opinion] = ()) -> None:
@@ -84,9 +113,13 @@ def train(course: Course, progress: Progress, on_step: OnStep, opinions: Sequenc
 
     The same data, base, teacher and seed give the same weights on one machine, also when the run was stopped and begun
     again with the same folders. Raises DataError for unsound data, ModelError when the base or the teacher cannot be
-    read or `run` holds another run.
+    read, a folder cannot be written, or `run` holds another run.
     """
+    _check(course, course.out, course.run)
     examples = _read(course, progress, opinions)
+    _check_split(course, examples, None, HELD_FOLD)
+    if course.skim:
+        check_skim([example for example in examples if example.set_name not in _UNMEASURED])
     _fit(course, examples, HELD_FOLD, course.out, course.run, progress, on_step)
     skims = None
     if course.skim:
@@ -95,32 +128,66 @@ def train(course: Course, progress: Progress, on_step: OnStep, opinions: Sequenc
     progress("Measuring on the rows kept apart")
     measured = card.measure(course.out, [e for e in examples if e.fold is None and e.set_name not in _UNMEASURED])
     record.write(course.run, measured)
-    text = card.write(course.out, measured, skims, examples, course.seed)
-    (course.out / "card.md").write_text(text, encoding="utf-8")
+    text = card.write(course.out, record.read(course.run), measured, skims, examples)
+    (course.out / _CARD).write_text(text, encoding="utf-8")
 
 
 def cross_validate(
     course: Course, folds: int, progress: Progress, on_step: OnStep, opinions: Sequence[Opinion] = ()
 ) -> None:
     """`folds` (2 to 5) networks, each measured on one fifth of the rows that it neither learned from nor was calibrated
-    on; the figures of each and their mean go into the record. No model is kept. Raises as `train` does."""
+    on; every figure of each, and the means, go into the record. No model is kept. Raises as `train` does."""
+    _check(course, course.run)
     examples = _read(course, progress, opinions)
+    for fold in range(folds):
+        _check_split(course, examples, fold, _held_beside(fold))
     results = []
     for fold in range(folds):
         progress(f"Fold {fold + 1} of {folds}")
         run = course.run / f"fold-{fold + 1}"
         learning = [example for example in examples if example.fold != fold]
-        _fit(course, learning, (fold + 1) % FOLDS, run / "model", run, progress, on_step)
+        _fit(course, learning, _held_beside(fold), run / "model", run, progress, on_step)
         hidden = [example for example in examples if example.fold == fold and example.set_name not in _UNMEASURED]
         results.append(card.measure(run / "model", hidden))
+        record.write(run, results[-1])
+        shutil.rmtree(run / "model")
     record.write_folds(course.run, results)
+
+
+def _check(course: Course, *folders: Path) -> None:
+    """What would otherwise end a run after an hour. Raises ModelError."""
+    if course.base is not None and course.base.resolve() == course.out.resolve():
+        raise ModelError(f"{course.out} is the folder of the base; name another one for the model with --out")
+    for folder in folders:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            raise ModelError(f"cannot write into {folder}: {error.strerror}") from error
+    if not course.frozen:
+        base = course.base or base_folder()
+        shape = Shape.of(base)
+        encoder_of(Blueprint(base, "", (f"mean {course.depth or shape.depth}",)))
+
+
+def _held_beside(fold: int) -> int:
+    return (fold + 1) % FOLDS
+
+
+def _check_split(course: Course, examples: Sequence[Example], hidden: int | None, held: int) -> None:
+    """Raises DataError when chance left a part of a few rows empty: what is hidden is measured on."""
+    rows = Counter(example.fold for example in examples if example.set_name not in _UNMEASURED)
+    learned = sum(count for fold, count in rows.items() if fold not in (None, hidden, held))
+    for count, part in ((learned, "learn from"), (rows[held], "calibrate on"), (rows[hidden], "measure on")):
+        if not count:
+            raise DataError(f"{course.data}: of so few rows none is left to {part}; add some, or try another --seed")
 
 
 def _read(course: Course, progress: Progress, opinions: Sequence[Opinion]) -> list[Example]:
     examples = load(course.data, course.seed, opinions)
-    progress(f"Read {len(examples):,} labelled posts")
-    course.run.mkdir(parents=True, exist_ok=True)
-    record.begin(course.run, asdict(course), course.data)
+    counts = Counter(example.set_name for example in examples)
+    progress("Read labelled posts: " + ", ".join(f"{name} {count:,}" for name, count in counts.items()))
     return examples
 
 
@@ -139,12 +206,14 @@ def _fit(
     learning = [example for example in examples if example.fold not in (None, held_fold)]
     out.mkdir(parents=True, exist_ok=True)
     if course.frozen:
+        _begin(course, run, None)
         blueprint = Blueprint(base, sha256_of(base / "model.safetensors"), FEATURES)
         heads = _fitted_heads(blueprint, learning, windows, progress)
+        _clear(out)
     else:
         blueprint, heads = _on_tuned_layers(course, base, learning, windows, out, run, progress, on_step)
     if course.base is not None:
-        for name in ("config.json", "tokenizer.json", "model.safetensors"):
+        for name in _BASE_FILES:
             shutil.copyfile(base / name, out / name)
     progress("Measuring the dictionary's precision")
     rules = Rules.load()
@@ -162,12 +231,33 @@ def _fit(
     progress("Calibrating on rows it did not learn from")
     reader = Reader(windows, onnx_file(blueprint, progress))
     held = [example for example in examples if example.fold == held_fold and example.set_name not in _UNMEASURED]
-    heads_file = out / "heads.safetensors"
+    heads_file = out / HEADS_FILE
     calibrate(heads, _sheet(heads, reader, held)).save(heads_file)
     served = Encoder(reader, Heads.read(heads_file), manifest, manifest.name)
     unsure = measured_doubt(Hybrid(rules, served), held)
-    manifest = replace(manifest, unsure=unsure or UNMEASURED)
-    (out / "nightlight.json").write_text(json.dumps(manifest.as_json(), indent=2) + "\n", encoding="utf-8")
+    replace(manifest, unsure=unsure or UNMEASURED, heads_sha256=sha256_of(heads_file)).write(out)
+
+
+def _begin(course: Course, run: Path, plan: Plan | None) -> None:
+    """The record of a run that is there already says how that one was made, so another is refused first."""
+    check_run(run, plan)
+    base, teacher = course.base or base_folder(), course.teacher
+    inputs = {
+        "data": files_of(course.data),
+        "base": [base / name for name in _BASE_FILES],
+        "teacher": [] if teacher is None else [teacher / MANIFEST_FILE, teacher / HEADS_FILE],
+        "opinions": [file for file in (course.archive, course.labels) if file is not None],
+    }
+    record.begin(course.run, asdict(course), None if plan is None else asdict(plan), inputs)
+
+
+def _clear(out: Path) -> None:
+    """Takes the model of an earlier run away: what this one does not write must not be served, or read, beside it.
+
+    The manifest goes first, and is what is written last: a folder of a run that was stopped between is no model.
+    """
+    for name in (MANIFEST_FILE, _CARD, SKIM_FILE, HEADS_FILE, LAYERS_FILE):
+        (out / name).unlink(missing_ok=True)
 
 
 def _on_tuned_layers(
@@ -184,15 +274,18 @@ def _on_tuned_layers(
     shape = Shape.of(base)
     depth, rate = course.depth or shape.depth, course.rate or shape.rate
     blueprint = Blueprint(base, sha256_of(base / "model.safetensors"), (f"mean {depth}",))
+    ask = None if course.teacher is None else asked(course.teacher, progress)
     lessons = lessons_of(learning, windows)
-    if course.teacher is not None:
+    if ask is not None:
         read = times_read(appetites(lessons, course.passes), np.random.default_rng(course.seed)) > 0
-        lessons = taught(lessons, learning, read, _asked(course.teacher, progress))
-    bag = count_words([Encoded(np.zeros((1, 1), np.float32), lesson.windows) for lesson in lessons], POSTS_PER_WORD)
+        lessons = taught(lessons, learning, read, ask)
+    bag = count_words([Encoded(np.zeros((1, 1), np.float32), lesson.windows) for lesson in lessons])
     plan = Plan(blueprint.base_sha256, _digest(lessons), course.seed, depth, course.passes, encoder_rate=rate)
+    _begin(course, run, plan)
     tuned = tune(plan, lessons, blueprint, windows, run, on_step)
     record.losses(run, tuned.losses)
     layers = {name: tensor.half().contiguous() for name, tensor in tuned.network.encoder.encoder.state_dict().items()}  # type: ignore[union-attr]
+    _clear(out)
     save_file(layers, out / LAYERS_FILE)
     heads = _heads(tuned.network.dense, bag, plan)
     blueprint = replace(blueprint, layers=out / LAYERS_FILE, layers_sha256=sha256_of(out / LAYERS_FILE))
@@ -266,7 +359,7 @@ def taught(lessons: Sequence[Lesson], examples: Sequence[Example], read: NDArray
     ]
 
 
-def _asked(teacher: Path, progress: Progress) -> Ask:
+def asked(teacher: Path, progress: Progress) -> Ask:
     """What a model folder says, and how far it is. Raises ModelError."""
     backend: Backend = "torch" if device_of_choice().type == "cuda" else "onnx"
     encoder = Encoder.load(teacher, progress=progress, backend=backend)
@@ -276,7 +369,7 @@ def _asked(teacher: Path, progress: Progress) -> Ask:
         for start in range(0, len(documents), _POSTS_AT_ONCE):
             if start % (20 * _POSTS_AT_ONCE) == 0:
                 progress(f"Asked the teacher about {start:,} of {len(documents):,} posts")
-            said.append(encoder.probabilities(documents[start : start + _POSTS_AT_ONCE]))
+            said.append(encoder.unscaled(documents[start : start + _POSTS_AT_ONCE]))
         return np.concatenate(said)
 
     return ask
@@ -285,7 +378,7 @@ def _asked(teacher: Path, progress: Progress) -> Ask:
 def _digest(lessons: Sequence[Lesson]) -> str:
     digest = sha256()
     for lesson in lessons:
-        for tokens in lesson.windows:
+        for tokens in (*lesson.windows, *(lesson.masked or ())):
             digest.update(tokens.tobytes())
         for values in (lesson.targets, lesson.weights, np.round(lesson.soft, 3)):
             digest.update(values.tobytes())
@@ -293,7 +386,7 @@ def _digest(lessons: Sequence[Lesson]) -> str:
     return digest.hexdigest()
 
 
-def measured_doubt(hybrid: Hybrid, held: Sequence[Example]) -> Band | None:
+def measured_doubt(served: Classifier, held: Sequence[Example]) -> Band | None:
     """The band of doubt about ideation among the users whose risk people labelled; None when they tell nothing.
 
     A user counts by the gravest of their posts, and live a post stands alone: so the posts of a subreddit about suicide
@@ -303,7 +396,7 @@ def measured_doubt(hybrid: Hybrid, held: Sequence[Example]) -> Band | None:
     posts = [example.row for example in held if example.set_name == "risk_binary" and example.row.labels[0] == SUICIDE]
     if not users:
         return None
-    likely = judge_rows(hybrid, [*users, *posts]).risk[:, Risk.IDEATION.rank]
+    likely = judge_rows(served, [*users, *posts]).risk[:, Risk.IDEATION.rank]
     grave = np.array([CSSRS[row.labels[0]] >= Risk.IDEATION for row in users])
     return band_of_doubt(likely[: len(users)], grave, likely[len(users) :])
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from models.decision import distribution
@@ -41,6 +41,8 @@ _FARTHEST_PRIOR = 4.0
 # An encoder of 768 dimensions, taught at the pace of one of 384, forgets what it knows before it has learned.
 _RATE_BY_WIDTH = ((384, 1e-4), (768, 3e-5))
 _RATE_OF_WIDER = 1e-5
+
+_ANOTHER_LAYOUT = "{base} is not laid out like BERT, RoBERTa, MPNet or ELECTRA, and no other can be fine-tuned"
 
 _CHECKPOINT = "checkpoint.safetensors"
 _STEPS_PER_CHECKPOINT = 100
@@ -87,8 +89,10 @@ class Shape:
         """That of a Hugging Face folder. Raises ModelError when it is none."""
         try:
             config = json.loads((base / "config.json").read_text(encoding="utf-8"))
+            if not {"num_hidden_layers", "hidden_size"} <= config.keys():
+                raise ModelError(_ANOTHER_LAYOUT.format(base=base))
             return cls(int(config["num_hidden_layers"]), int(config["hidden_size"]))
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, TypeError, AttributeError) as error:
             raise ModelError(f"{base} is no encoder: cannot read its config.json ({error!r})") from error
 
     @property
@@ -113,7 +117,7 @@ def device_of_choice() -> torch.device:
 def computes_in_half(device: torch.device) -> bool:
     """Whether bfloat16 is computed by the processor itself, and not imitated."""
     if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())  # torch has no public name for it
 
 
@@ -127,17 +131,14 @@ def sharpness_of(plan: Plan) -> NDArray[np.float32]:
 def tune(
     plan: Plan, lessons: Sequence[Lesson], blueprint: Blueprint, windows: Windows, run: Path, on_step: OnStep
 ) -> Tuned:
-    """Fine-tunes the encoder of `blueprint`; its word embeddings stay as they are.
+    """Fine-tunes the layers of `blueprint`; its word embeddings, and what widens them, stay as they are.
 
     `run` is a folder for checkpoints: a run that was stopped goes on at its last one, and ends with the same weights as
     one that was not, on the same machine. `on_step` hears the steps done, their number in all, and the loss. Raises
     ModelError when the base cannot be read, or when the checkpoint is one of another plan.
     """
     torch.manual_seed(plan.seed)
-    try:
-        encoder = load_encoder(blueprint, attention_probs_dropout_prob=0.0)
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
-        raise ModelError(f"cannot read the encoder in {blueprint.base}: {error}") from error
+    encoder = encoder_of(blueprint)
     hidden = int(encoder.config.hidden_size)  # type: ignore[union-attr,arg-type]
     drop_dimensions(encoder)
     network = Network(encoder, hidden, torch.from_numpy(sharpness_of(plan)))
@@ -174,6 +175,16 @@ def tune(
             _keep(run, plan, network, optimiser, losses)
         on_step(step + 1, len(order), losses[-1])
     return Tuned(network.to("cpu").eval(), losses)
+
+
+def encoder_of(blueprint: Blueprint) -> torch.nn.Module:
+    """The encoder that is to be fine-tuned. Raises ModelError when it cannot be read, or cannot be learned in parts."""
+    try:
+        return load_encoder(blueprint, attention_probs_dropout_prob=0.0)
+    except TypeError as error:  # a setting that all of this layout have, and no others
+        raise ModelError(_ANOTHER_LAYOUT.format(base=blueprint.base)) from error
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+        raise ModelError(f"cannot read the encoder in {blueprint.base}: {error}") from error
 
 
 def reading_order(hunger: Sequence[float], plan: Plan, lengths: Sequence[int]) -> list[NDArray[np.int64]]:
@@ -266,7 +277,8 @@ def _pace(step: int, steps: int, warm_up: float) -> float:
 
 
 def _embeddings(network: Network) -> Iterator[torch.nn.Parameter]:
-    return network.encoder.embeddings.parameters()  # type: ignore[union-attr]
+    """Also ELECTRA's projection, which is no layer: a model folder holds layers alone."""
+    return (each for name, each in network.encoder.named_parameters() if name.startswith("embeddings"))
 
 
 def _optimiser(network: Network, plan: Plan) -> torch.optim.AdamW:
@@ -296,15 +308,28 @@ def _learned(network: Network) -> dict[str, torch.Tensor]:
     return {name: tensor for name, tensor in network.state_dict().items() if ".embeddings." not in name}
 
 
+def check_run(run: Path, plan: Plan | None) -> None:
+    """Raises ModelError when `run` holds a checkpoint that is damaged, or not of this plan; None is a run without."""
+    file = run / _CHECKPOINT
+    if not file.exists():
+        return
+    try:
+        with safe_open(file, framework="pt") as stored:
+            known = json.loads(stored.metadata()["plan"])
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{file} is damaged ({error}); remove it to begin anew") from error
+    if plan is None or known != asdict(plan):
+        raise ModelError(f"{run} holds a run of other data or settings; name another folder with --run")
+
+
 def _resume(run: Path, plan: Plan, network: Network, optimiser: torch.optim.AdamW) -> list[float]:
     """Puts the last checkpoint's state into network and optimiser; the losses so far, none when there is none."""
+    check_run(run, plan)
     file = run / _CHECKPOINT
     if not file.exists():
         return []
     with safe_open(file, framework="pt") as stored:
-        stated = stored.metadata()
-        if json.loads(stated["plan"]) != asdict(plan):
-            raise ModelError(f"{run} holds a run of other data or settings; name another folder with --run")
+        losses = json.loads(stored.metadata()["losses"])
         tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 - it is no mapping
     network.load_state_dict(
         {name.removeprefix("network."): tensor for name, tensor in tensors.items() if name.startswith("network.")},
@@ -316,5 +341,4 @@ def _resume(run: Path, plan: Plan, network: Network, optimiser: torch.optim.Adam
             _, at, part = name.split(".", 2)
             state.setdefault(int(at), {})[part] = tensor
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
-    losses: list[float] = json.loads(stated["losses"])
-    return losses
+    return [float(loss) for loss in losses]

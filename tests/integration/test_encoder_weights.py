@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,13 @@ import pytest
 from bot.config import Config
 from bot.judge import live_judge
 from models.document import Document
-from models.encoder import Encoder, Manifest, base_folder, prepare, shipped_folder
+from models.encoder import HEADS_FILE, Encoder, Manifest, base_folder, prepare, shipped_folder
 from models.errors import ModelError
+from models.heads import Heads
 from models.hybrid import Hybrid
 from models.labels import Disorder, Risk, Severity
+from models.onnx_export import sha256_of
+from models.train.training import asked
 
 PLAIN = Document("Sourdough again", "The loaf came out flat. Is my starter too young, or did I let it rise too long?")
 HEAVY = Document(
@@ -104,6 +108,14 @@ def test_any_text_gets_a_judgement(encoder: Encoder, text: str) -> None:
     assert sum(judged.risk.probs.values()) == pytest.approx(1, abs=1e-5)
 
 
+def test_a_pupil_hears_what_is_served_before_short_posts_are_scaled_down(encoder: Encoder) -> None:
+    """A few words are as grave to a pupil as its teacher's heads say, and a long post is as it is served."""
+    said = asked(shipped_folder(), lambda line: None)([Document("", "I want to die"), HEAVY])
+    served = encoder.probabilities([Document("", "I want to die"), HEAVY])
+    assert said[0] == pytest.approx(served[0] * 16 / 4, rel=1e-5)
+    assert said[1] == pytest.approx(served[1])
+
+
 def test_an_empty_list_gives_an_empty_list(encoder: Encoder) -> None:
     """No documents, no judgements."""
     assert encoder.assess([]) == []
@@ -145,6 +157,22 @@ def test_another_base_is_refused(tmp_path: Path) -> None:
     raw["base"]["sha256"] = "0" * 64
     (tmp_path / "nightlight.json").write_text(json.dumps(raw), encoding="utf-8")
     with pytest.raises(ModelError, match=r"model\.safetensors is not the file"):
+        Encoder.load(tmp_path)
+
+
+def test_other_heads_are_refused(tmp_path: Path) -> None:
+    """Those of another model of the same shape by their hash, and those of another width with no hash at all."""
+    for file in shipped_folder().iterdir():
+        shutil.copyfile(file, tmp_path / file.name)
+    heads = Heads.read(tmp_path / HEADS_FILE)
+    manifest = Manifest.read(tmp_path)
+    replace(manifest, heads_sha256=sha256_of(tmp_path / HEADS_FILE)).write(tmp_path)
+    replace(heads, bias=heads.bias + 1).save(tmp_path / HEADS_FILE)
+    with pytest.raises(ModelError, match=r"heads\.safetensors is not the file"):
+        Encoder.load(tmp_path)
+    manifest.write(tmp_path)
+    replace(heads, dense=heads.dense[:9]).save(tmp_path / HEADS_FILE)
+    with pytest.raises(ModelError, match="another width"):
         Encoder.load(tmp_path)
 
 

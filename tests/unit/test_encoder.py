@@ -6,6 +6,7 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from models.heads import (
     TASKS,
     Bag,
     Encoded,
+    Floats,
     Heads,
     log_mean_exp,
     log_odds,
@@ -143,24 +145,58 @@ def test_heads_survive_the_file(tmp_path: Path) -> None:
 
 
 def test_damaged_heads_are_refused(tmp_path: Path) -> None:
-    """A truncated file, and a file of another shape, are errors that name the file."""
+    """A truncated file is an error that names the file."""
     file = tmp_path / "heads.safetensors"
     heads().save(file)
     file.write_bytes(file.read_bytes()[:-20])
     with pytest.raises(ModelError, match="heads"):
         Heads.read(file)
-    replace(heads(), dense=np.zeros((2, 3), dtype=np.float32)).save(file)
-    with pytest.raises(ModelError, match="shape"):
-        Heads.read(file)
+
+
+def numbers(*shape: int, value: float = 0.5) -> Floats:
+    """An array of one number."""
+    return np.full(shape, value, dtype=np.float32)
+
+
+BAG = heads().bag
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"dense": numbers(2, 3)}, "shape"),
+        ({"dense": numbers(0, OUTPUTS)}, "shape"),
+        ({"words": numbers(3, OUTPUTS)}, "shape"),
+        ({"bias": numbers(1)}, "shape"),
+        ({"bias": numbers(OUTPUTS - 1)}, "shape"),
+        ({"bag": Bag(BAG.ids, numbers(1))}, "shape"),
+        ({"bag": Bag(BAG.ids[:0], numbers(0)), "words": numbers(0, OUTPUTS)}, "shape"),
+        ({"weights": {"risk": numbers(4)}}, "shape"),
+        ({"bag": Bag(BAG.ids[::-1].copy(), BAG.idf)}, "numbers"),
+        ({"slope": numbers(OUTPUTS, value=0)}, "numbers"),
+        ({"slope": numbers(OUTPUTS, value=math.nan)}, "numbers"),
+        ({"threshold": numbers(OUTPUTS, value=math.nan)}, "numbers"),
+        ({"threshold": numbers(OUTPUTS, value=0.99)}, "numbers"),
+        ({"sharpness": numbers(OUTPUTS, value=-1)}, "numbers"),
+        ({"weights": {"risk": numbers(5, value=math.nan)}}, "numbers"),
+        ({"weights": {"risk": numbers(5, value=0)}}, "numbers"),
+    ],
+)
+def test_heads_that_no_training_makes_are_refused(tmp_path: Path, changed: dict[str, Any], words: str) -> None:
+    """Another shape, or a number that would decide in silence, is an error when they are read and not at a post."""
+    replace(heads(), **changed).save(tmp_path / "heads.safetensors")
+    with pytest.raises(ModelError, match=words):
+        Heads.read(tmp_path / "heads.safetensors")
 
 
 MANIFEST = Manifest("test", "some_package", "00", "11", "22", ("mean 3",), 128, 1, {"ideation": {"ideation": 0.7}})
 
 
 def test_a_manifest_survives_the_file(tmp_path: Path) -> None:
-    """What is written is what is read, with and without a package."""
-    for manifest in (MANIFEST, replace(MANIFEST, package=None), replace(MANIFEST, unsure=Band(0.3, 0.8))):
-        (tmp_path / "nightlight.json").write_text(json.dumps(manifest.as_json()), encoding="utf-8")
+    """What is written is what is read, with and without a package, a skim, and the hashes that older ones lack."""
+    hashed = replace(MANIFEST, unsure=Band(0.3, 0.8), heads_sha256="33")
+    for manifest in (MANIFEST, replace(MANIFEST, package=None), hashed, replace(hashed, skim_sha256="44")):
+        manifest.write(tmp_path)
         assert Manifest.read(tmp_path) == manifest
 
 
@@ -182,6 +218,31 @@ def test_a_manifest_of_before_the_band_was_measured_is_read(tmp_path: Path) -> N
     del raw["unsure"]
     (tmp_path / "nightlight.json").write_text(json.dumps(raw), encoding="utf-8")
     assert Manifest.read(tmp_path).unsure == UNMEASURED
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"windows": "1"},
+        {"windows": 0},
+        {"windows": True},
+        {"window_tokens": 2},
+        {"features": []},
+        {"features": ["median 3"]},
+        {"features": [3]},
+        {"rule_precision": []},
+        {"rule_precision": {"ideation": []}},
+        {"rule_precision": {"ideation": {"ideation": 7}}},
+        {"rule_precision": {"ideation": {"ideation": "x"}}},
+        {"rule_precision": {"grief": {"ideation": 0.5}}},
+        {"rule_precision": {"ideation": {"grief": 0.5}}},
+    ],
+)
+def test_a_manifest_out_of_range_is_refused(tmp_path: Path, changed: dict[str, Any]) -> None:
+    """Whoever wrote it, it is an error of the folder and not one at the first post."""
+    (tmp_path / "nightlight.json").write_text(json.dumps({**MANIFEST.as_json(), **changed}), encoding="utf-8")
+    with pytest.raises(ModelError, match=tmp_path.name):
+        Manifest.read(tmp_path)
 
 
 def test_a_missing_package_is_named(tmp_path: Path) -> None:

@@ -11,14 +11,15 @@ import numpy as np
 import pytest
 
 from models.document import Document
-from models.encoder import Encoder, base_folder, shipped_folder
+from models.encoder import HEADS_FILE, Encoder, Manifest, base_folder, shipped_folder
 from models.errors import ModelError
 from models.heads import OUTPUTS, Bag
 from models.hybrid import Hybrid
 from models.labelled import Row
 from models.labels import Risk, Severity
+from models.onnx_export import sha256_of
 from models.rules import Rules
-from models.skim import Shares, Skim
+from models.skim import SKIM_FILE, Shares, Skim
 from models.train.data import Example
 from models.train.skim import Pool, add_skim, fit_skim, measure
 from models.windows import Tokens, Windows
@@ -177,9 +178,14 @@ def example(set_name: str, label: str, body: str, fold: int | None) -> Example:
 
 
 def test_a_model_folder_is_given_its_skim(tmp_path: Path) -> None:
-    """Labelled rows make a skim beside the heads, and whatever serves the folder then passes over what is ordinary."""
+    """Labelled rows make a skim beside the heads, and whatever serves the folder then passes over what is ordinary.
+
+    Neither that skim altered nor one that the manifest does not name is served.
+    """
     for file in shipped_folder().iterdir():
         shutil.copyfile(file, tmp_path / file.name)
+    unskimmed = replace(Manifest.read(tmp_path), heads_sha256=sha256_of(tmp_path / HEADS_FILE))
+    unskimmed.write(tmp_path)
     days = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
     rows = [
         example(
@@ -205,3 +211,8 @@ def test_a_model_folder_is_given_its_skim(tmp_path: Path) -> None:
     plain, heavy = Hybrid.load(tmp_path).assess([rows[0].row.document, rows[1].row.document])
     assert "encoder" not in plain.versions
     assert "encoder" in heavy.versions
+    skim().save(tmp_path / SKIM_FILE)
+    for manifest in (Manifest.read(tmp_path), unskimmed):
+        manifest.write(tmp_path)
+        with pytest.raises(ModelError, match=r"skim\.safetensors is not the file"):
+            Hybrid.load(tmp_path)

@@ -5,32 +5,50 @@ from __future__ import annotations
 import gzip
 import json
 import math
+import re
+import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from transformers import BertConfig, BertModel
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
+from transformers import BertConfig, BertModel, DistilBertConfig, DistilBertModel, ElectraConfig, ElectraModel
 
-from models.assessment import Band
+from models.assessment import Assessment, Band
 from models.document import Document
 from models.encoder import base_folder
 from models.errors import DataError, ModelError
-from models.heads import OUTPUTS, TASKS, Bag, Encoded, Floats, sigmoid
+from models.heads import OUTPUTS, TASKS, Bag, Encoded, Floats, ordinal, sigmoid
 from models.labelled import Row
-from models.labels import Disorder, Risk
-from models.onnx_export import Blueprint
+from models.labels import Disorder, Risk, Severity
+from models.onnx_export import Blueprint, load_encoder, onnx_file
+from models.rules import Rules
 from models.soft import SoftLabels
-from models.train.calibrate import band_of_doubt, best_threshold, best_weights, fit_line, level_weights
+from models.torch_reader import TorchReader
+from models.train import record
+from models.train.calibrate import (
+    Sheet,
+    band_of_doubt,
+    best_threshold,
+    best_weights,
+    calibrate,
+    fit_line,
+    level_weights,
+    worth_of_risk,
+)
 from models.train.data import FILES, INVENTED, OPINIONS, Example, Opinion, folds, load
 from models.train.fit import Recipe, count_words, fit, uncalibrated, with_tasks_of
 from models.train.lessons import Lesson, lessons_of
 from models.train.network import Batch, Rarity, level_misfit, misfit
-from models.train.training import taught
-from models.train.tuning import Plan, Shape, Tuned, priors_of, reading_order, times_read, tune
+from models.train.training import Course, measured_doubt, rule_precision, taught, train
+from models.train.tuning import Plan, Shape, Tuned, encoder_of, priors_of, reading_order, times_read, tune
 from models.windows import Windows
 
 LONG = "the kettle sang and the rain went on over the roofs of the town " * 6
@@ -60,6 +78,19 @@ def test_one_author_and_one_text_stay_on_one_side(tmp_path: Path) -> None:
         assert len({row.fold for row in labelled(tmp_path, seed)}) == 1
 
 
+def test_a_users_posts_stay_with_their_copies(tmp_path: Path) -> None:
+    """A post in the middle of a user's, and the same one in another file, share a fold; a few words join nobody."""
+    post = "the kettle sang and the rain went on over the roofs"
+    user = {"text": f"the first of all\n\n{post}\n\nthank you", "label": "ideation"}
+    other = {"text": "by somebody else\n\nthank you", "label": "supportive"}
+    found = []
+    for seed in range(20):
+        write(tmp_path, risk_cssrs=[user, other], risk_binary=[{"text": post, "label": "suicide"}])
+        found.append([row.fold for row in labelled(tmp_path, seed)])
+    assert all(of_user == of_copy for of_user, _, of_copy in found)
+    assert any(of_user != of_other for of_user, of_other, _ in found)
+
+
 def test_the_split_depends_on_content_alone(tmp_path: Path) -> None:
     """The order of rows does not move any of them, and about 15 % are kept apart."""
     rows = [{"text": f"made-up post number {number}", "label": "not_mh"} for number in range(400)]
@@ -79,17 +110,24 @@ def test_what_is_kept_apart_has_five_folds_of_its_own(tmp_path: Path) -> None:
 
 
 def test_a_row_teaches_only_what_it_says(tmp_path: Path) -> None:
-    """Support for others is no risk; a subreddit about depression denies ideation and nothing milder."""
+    """Support for others is no risk; a subreddit about something else denies ideation, nothing milder and no disorder.
+
+    Only that of depression, however it is spelled, is known to be about mental health.
+    """
     write(
         tmp_path,
         risk_cssrs=[{"text": "a", "label": "supportive"}, {"text": "b", "label": "behavior"}],
-        risk_binary=[{"text": "c", "label": "non_suicide", "subreddit": "depression"}],
+        risk_binary=[
+            {"text": f"in {name}", "label": "non_suicide", "subreddit": name}
+            for name in ("depression", "Depression", "Anxiety", "")
+        ],
     )
-    supportive, behavior, depression = (row.targets[TASKS["risk"]] for row in labelled(tmp_path, 1))
-    assert supportive.tolist() == [0, 0, 0, 0]
-    assert behavior.tolist() == [1, 1, 1, 0]
-    assert np.isnan(depression[0])
-    assert depression[1:].tolist() == [0, 0, 0]
+    supportive, behavior, *others = (row.targets for row in labelled(tmp_path, 1))
+    assert supportive[TASKS["risk"]].tolist() == [0, 0, 0, 0]
+    assert behavior[TASKS["risk"]].tolist() == [1, 1, 1, 0]
+    for targets in others:
+        assert np.flatnonzero(targets == 0).tolist() == [*range(OUTPUTS)][TASKS["risk"]][1:]
+    assert [targets[0] == 1 for targets in others] == [True, True, False, False]
 
 
 def test_the_two_schemes_of_severity_are_learned_apart(tmp_path: Path) -> None:
@@ -135,9 +173,24 @@ def test_a_target_in_between_counts_by_its_parts() -> None:
     assert fit_line(same, np.full(200, 0.25, np.float32)) == pytest.approx(fit_line(same, hard), abs=1e-3)
 
 
-def test_a_missing_file_is_an_error_with_its_name(tmp_path: Path) -> None:
-    """The message names what is not there."""
-    with pytest.raises(DataError, match=r"severity4\.jsonl\.gz"):
+@pytest.mark.parametrize(
+    ("name", "labels"),
+    [
+        ("relevance", ["MH"]),
+        ("relevance", ["mh", "not_mh"]),
+        ("relevance_ambiguous", ["mh"]),
+        ("risk_binary", ["Suicide"]),
+        ("risk_cssrs", ["none"]),
+        ("severity4", ["extreme"]),
+        ("stress", ["Stress"]),
+        ("disorder", ["Depression"]),
+        ("disorder", ["none", "ocd"]),
+    ],
+)
+def test_a_label_that_is_not_known_is_an_error(tmp_path: Path, name: str, labels: list[str]) -> None:
+    """It never passes for a no: a capital letter would make an ordinary post of a cry for help."""
+    write(tmp_path, **{name: [{"id": "r7", "text": "a made-up post", "labels": labels}]})
+    with pytest.raises(DataError, match=f"{name}: the label of row 'r7' is not"):
         load(tmp_path, 1)
 
 
@@ -169,6 +222,31 @@ def test_a_post_can_be_read_without_the_name_of_its_disorder(
     assert others.masked is None
 
 
+def test_a_name_is_hidden_whichever_file_comes_first(tmp_path: Path, windows: Windows) -> None:
+    """A post that two files hold, the first without its disorders, is read without the names of all of them."""
+    named = "My PTSD and my OCD kept me up."
+    rows = [{"text": named, "labels": [Disorder.PTSD]}, {"text": named, "labels": [Disorder.OCD]}]
+    write(tmp_path, relevance=[{"text": named, "label": "mh"}], disorder=rows)
+    (lesson,) = lessons_of(labelled(tmp_path), windows)
+    assert lesson.masked is not None
+    (hidden,) = windows.cut(["My [MASK] and my [MASK] kept me up."])
+    assert [part.tolist() for part in lesson.masked] == [part.tolist() for part in hidden]
+
+
+@pytest.mark.parametrize("mask", ["[MASK]", "<mask>", ""])
+def test_a_name_is_hidden_behind_the_bases_own_mask(tmp_path: Path, mask: str) -> None:
+    """As one token that its encoder knows, or as nothing where it knows none: else the letters would be the cue."""
+    vocabulary = {"[UNK]": 0, "my": 1, "kept": 2, "me": 3, "up": 4, "a": 5}
+    tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = Whitespace()
+    tokenizer.add_special_tokens(["[UNK]", *([mask] if mask else [])])
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    write(tmp_path, disorder=[{"text": "my PTSD kept me up", "labels": [Disorder.PTSD]}])
+    (lesson,) = lessons_of(labelled(tmp_path), Windows(tmp_path / "tokenizer.json", 16, 1))
+    assert lesson.masked is not None
+    assert lesson.masked[0].tolist() == [1, *([6] if mask else []), 2, 3, 4]
+
+
 def posts_of(rng: np.random.Generator, count: int) -> tuple[list[Encoded], np.ndarray[Any, np.dtype[np.float32]]]:
     """Posts of three windows; one window of a positive post holds token 5 and leans along the first axis."""
     truth = rng.integers(0, 2, count)
@@ -187,7 +265,7 @@ def posts_of(rng: np.random.Generator, count: int) -> tuple[list[Encoded], np.nd
 def test_a_fit_finds_the_signal_and_repeats(sharpness: float) -> None:
     """Weights for raw inputs come out, the same every time, and an unknown target teaches nothing."""
     posts, truth = posts_of(np.random.default_rng(0), 200)
-    bag = count_words(posts, at_least=5)
+    bag = count_words(posts)
     assert bag.ids.tolist() == sorted(bag.ids.tolist())
     recipe = Recipe(sharpness=sharpness, dense_penalty=0.1, word_penalty=0.1, steps=60)
     first = fit(posts, truth, np.ones_like(truth), bag, recipe)
@@ -475,3 +553,221 @@ def test_a_run_of_other_settings_is_not_continued(tmp_path: Path, tiny: Blueprin
     run(tmp_path, tiny, windows)
     with pytest.raises(ModelError, match="other data or settings"):
         run(tmp_path, tiny, windows, passes=2.0)
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path: Path, tiny: Blueprint, windows: Windows) -> None:
+    """A file that was cut off is an error in one line, and not a traceback."""
+    run(tmp_path, tiny, windows, passes=0.1)
+    file = tmp_path / "checkpoint.safetensors"
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(ModelError, match=r"checkpoint\.safetensors is damaged"):
+        run(tmp_path, tiny, windows, passes=0.1)
+
+
+def copy_of(tiny: Blueprint, folder: Path) -> Blueprint:
+    """The tiny encoder in a folder of its own, to be damaged."""
+    return replace(tiny, base=Path(shutil.copytree(tiny.base, folder / "base")))
+
+
+def test_an_encoder_that_lacks_something_is_refused(
+    tmp_path: Path, tiny: Blueprint, windows: Windows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Layers that a base does not have are never made up, and a file that was cut off is named."""
+    monkeypatch.setenv("NIGHTLIGHT_CACHE_DIR", str(tmp_path / "cache"))
+    deep = replace(tiny, features=("mean 2",))
+    short = copy_of(tiny, tmp_path)
+    weights = short.base / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    for blueprint, words in ((deep, "has 1 layers, and 2 are asked for"), (short, "base: ")):
+        for read in (encoder_of, onnx_file, lambda each: TorchReader(windows, each)):
+            with pytest.raises(ModelError, match=words):
+                read(blueprint)
+
+
+def test_a_hash_that_is_no_text_makes_the_file_anew(
+    tmp_path: Path, tiny: Blueprint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Garbage beside the prepared model is a damaged cache like any other."""
+    monkeypatch.setenv("NIGHTLIGHT_CACHE_DIR", str(tmp_path))
+    told: list[str] = []
+    onnx_file(tiny)
+    (hash_file,) = tmp_path.rglob("*sha256")
+    hash_file.write_bytes(b"\xff\xfe")
+    onnx_file(tiny, told.append)
+    assert len(told) == 1
+
+
+def test_an_encoder_of_another_layout_is_refused(tmp_path: Path) -> None:
+    """At once, in words: neither by its config, nor by the parts that it has."""
+    DistilBertModel(DistilBertConfig(vocab_size=50, dim=16, hidden_dim=32, n_layers=1, n_heads=2)).save_pretrained(
+        tmp_path
+    )
+    for read in (Shape.of, lambda base: encoder_of(Blueprint(base, "", ("mean 1",)))):
+        with pytest.raises(ModelError, match="not laid out like BERT"):
+            read(tmp_path)
+
+
+def test_what_cannot_end_well_does_not_begin(tmp_path: Path, tiny: Blueprint) -> None:
+    """A model in the folder of its base, folders that cannot be written and layers that are not there are refused
+    before a row is read."""
+    (tmp_path / "file").touch()
+    asked = Course(tmp_path / "nothing", tmp_path / "out", tmp_path / "run", tiny.base, depth=1)
+    for course, words in (
+        (replace(asked, out=tiny.base), "the folder of the base"),
+        (replace(asked, out=tmp_path / "file" / "out"), "cannot write into .*out"),
+        (replace(asked, run=tmp_path / "file" / "run"), "cannot write into .*run"),
+        (replace(asked, depth=2), "has 1 layers"),
+    ):
+        with pytest.raises(ModelError, match=words):
+            train(course, lambda line: None, lambda *_: None)
+
+
+def test_what_no_model_folder_holds_is_not_learned(tmp_path: Path, windows: Windows) -> None:
+    """ELECTRA's projection of its embeddings is no layer, so it stays as it is in the base."""
+    torch.manual_seed(0)
+    config = ElectraConfig(
+        vocab_size=30522,
+        embedding_size=8,
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+    )
+    ElectraModel(config).save_pretrained(tmp_path / "base")
+    blueprint = Blueprint(tmp_path / "base", "electra", ("mean 1",))
+    before, after = load_encoder(blueprint), run(tmp_path / "run", blueprint, windows).network.encoder
+    changed = {name for name, each in after.state_dict().items() if not torch.equal(each, before.state_dict()[name])}
+    assert changed
+    assert all(name.startswith("encoder.") for name in changed)
+
+
+def test_a_run_of_no_step_has_a_record(tmp_path: Path) -> None:
+    """No losses, no curve, and no traceback."""
+    record.losses(tmp_path, [])
+    assert (tmp_path / "loss.csv").read_text().splitlines() == ["step,loss"]
+
+
+def test_the_record_names_every_input(tmp_path: Path) -> None:
+    """Each by the hash of its bytes, with the revision of this repository and of no other that it may lie in."""
+    (tmp_path / "one.jsonl").write_bytes(b"{}")
+    nothing: Mapping[str, Sequence[Path]] = dict.fromkeys(record.INPUTS, ())
+    record.begin(tmp_path, {"seed": 1, "data": tmp_path}, None, {**nothing, "data": [tmp_path / "one.jsonl"]})
+    said = record.read(tmp_path)
+    assert said["asked"] == {"seed": 1, "data": str(tmp_path)}
+    assert said["data"] == {"one.jsonl": sha256(b"{}").hexdigest()}
+    assert said["teacher"] == {}
+    assert re.fullmatch("unknown|[0-9a-f]{40}(-dirty)?", said["revision"])
+
+
+def sheet_of(examples: Sequence[Example], scores: Mapping[str, float]) -> Sheet:
+    """The rows with one score for every output of each post, by its body."""
+    posts = [document.body for example in examples for document in example.documents]
+    of_posts = np.array([[scores[body]] * OUTPUTS for body in posts], dtype=np.float32)
+    return Sheet(examples, of_posts, np.cumsum([0, *(len(each.documents) for each in examples[:-1])]))
+
+
+PLAIN_HEADS = uncalibrated(
+    dense=np.zeros((1, OUTPUTS), dtype=np.float32),
+    words=np.zeros((1, OUTPUTS), dtype=np.float32),
+    bias=np.zeros(OUTPUTS, dtype=np.float32),
+    bag=Bag(np.array([5]), np.ones(1, dtype=np.float32)),
+    sharpness=np.zeros(OUTPUTS, dtype=np.float32),
+)
+
+
+def test_relevance_is_decided_so_that_few_ambiguous_posts_are(tmp_path: Path) -> None:
+    """The threshold tells posts apart as well as it can where at most 11 % of the false friends are called relevant."""
+    about, other, friends = (
+        {f"{name} {at}": float(score) for at, score in enumerate(np.linspace(*span, 40))}
+        for name, span in (("about", (0, 4)), ("other", (-4, -2)), ("friend", (-3, 2)))
+    )
+    write(
+        tmp_path,
+        relevance=[{"text": each, "label": "mh"} for each in about]
+        + [{"text": each, "label": "not_mh"} for each in other],
+        relevance_ambiguous=[{"text": each, "label": "ordinary_with_mh_terms"} for each in friends],
+    )
+    heads = calibrate(PLAIN_HEADS, sheet_of(labelled(tmp_path), {**about, **other, **friends}))
+
+    def called(texts: Mapping[str, float]) -> float:
+        scores = np.tile(np.array([*texts.values()], dtype=np.float32)[:, np.newaxis], OUTPUTS)
+        return float(np.mean(heads.probabilities(scores)[:, 0] >= heads.threshold[0]))
+
+    assert 0 < called(friends) <= 0.11
+    assert called(other) == 0
+    assert called(about) > 0.5
+
+
+def test_ordinary_posts_do_not_move_the_line_of_severity(tmp_path: Path) -> None:
+    """Severity is calibrated on the rows that people labelled for it, whatever else says that a post is ordinary."""
+    rng = np.random.default_rng(4)
+    severe = {f"post {at}": float(rng.normal(at % 2)) for at in range(200)}
+    ordinary = {f"bread {at}": -20.0 for at in range(200)}
+    rows = [{"text": each, "label": "severe" if at % 2 else "minimal"} for at, each in enumerate(severe)]
+    write(tmp_path, severity4=rows, relevance=[{"text": each, "label": "not_mh"} for each in ordinary])
+    examples = labelled(tmp_path)
+    both = calibrate(PLAIN_HEADS, sheet_of(examples, {**severe, **ordinary}))
+    alone = calibrate(PLAIN_HEADS, sheet_of([e for e in examples if e.set_name == "severity4"], severe))
+    columns = TASKS["severity"]
+    assert both.slope[columns] == pytest.approx(alone.slope[columns])
+    assert both.offset[columns] == pytest.approx(alone.offset[columns])
+
+
+def test_risk_is_worth_what_users_and_single_posts_say(tmp_path: Path) -> None:
+    """A user counts by the gravest post, wherever it stands; an ordinary post that shows any risk costs its share."""
+    users = [{"text": "calm\n\ngrave", "label": "attempt"}, {"text": "calm\n\ncalm too", "label": "supportive"}]
+    weak = [{"text": "lost", "label": "suicide", "source": "sdcnl"}]
+    calm = {"text": "well", "label": "non_suicide", "source": "sdcnl", "subreddit": "depression"}
+    write(tmp_path, risk_cssrs=users, risk_binary=[*weak, calm], relevance=[{"text": "bread", "label": "not_mh"}])
+    worth = worth_of_risk(
+        sheet_of(labelled(tmp_path), dict.fromkeys(("calm", "grave", "calm too", "lost", "well", "bread"), 0.0))
+    )
+    assert worth(np.array([0, 4, 0, 0, 2, 1, 0])) == worth(np.array([4, 1, 0, 0, 3, 0, 0])) == 3
+    assert worth(np.array([0, 4, 0, 0, 2, 1, 1])) == 2
+    assert worth(np.array([0, 0, 0, 0, 2, 1, 0])) == 2.5
+    assert worth(np.array([0, 4, 0, 0, 1, 1, 0])) == 2.5
+
+
+def test_a_statement_is_worth_the_share_of_rows_that_bear_it_out(tmp_path: Path) -> None:
+    """By Laplace's rule of succession, of rows that people labelled; and of no risk above what it states."""
+    said = "I want to kill myself."
+    write(
+        tmp_path,
+        risk_cssrs=[
+            {"text": f"{said} {at}", "label": label} for at, label in enumerate(["ideation"] * 2 + ["indicator"])
+        ],
+        severity4=[{"text": f"{said} {at}.", "label": "severe"} for at in range(2)],
+        risk_binary=[{"text": f"{said} By a subreddit.", "label": "non_suicide"}],
+    )
+    found = rule_precision(labelled(tmp_path), Rules.load())
+    assert found["ideation"] == {"indicator": 0.8, "ideation": 0.6, "mild": 0.75, "moderate": 0.75, "severe": 0.75}
+    assert found["attempt"]["attempt"] == 0.5
+
+
+@dataclass(frozen=True)
+class Certain:
+    """A judge that says of every post how likely ideation is: the number that it begins with."""
+
+    def assess(self, documents: Sequence[Document]) -> list[Assessment]:
+        """One assessment a document."""
+        likely = [float(document.body.split()[0]) for document in documents]
+        return [
+            Assessment(
+                0.5, dict.fromkeys(Disorder, 0.0), ordinal(Severity, [0] * 3), ordinal(Risk, [p, p, 0, 0]), (), {}
+            )
+            for p in likely
+        ]
+
+
+def test_doubt_is_measured_on_users_and_on_posts_about_suicide(tmp_path: Path) -> None:
+    """Users count by the gravest of their posts, single posts for what is missed; without users there is no band."""
+    users = [{"text": f"0.1 a {at}\n\n0.7 b {at}", "label": "ideation"} for at in range(40)]
+    users += [{"text": f"0.2 c {at}\n\n0.1 d {at}", "label": "supportive"} for at in range(40)]
+    posts = [{"text": f"0.3 e {at}", "label": "suicide"} for at in range(40)]
+    calm = [{"text": f"0.05 f {at}", "label": "non_suicide"} for at in range(40)]
+    write(tmp_path, risk_cssrs=users)
+    assert measured_doubt(Certain(), labelled(tmp_path)) == Band(0.7, 0.7)
+    write(tmp_path, risk_cssrs=users, risk_binary=posts + calm)
+    assert measured_doubt(Certain(), labelled(tmp_path)) == Band(0.3, 0.7)
+    write(tmp_path, risk_binary=posts)
+    assert measured_doubt(Certain(), labelled(tmp_path)) is None

@@ -1,0 +1,177 @@
+"""Training from made-up posts to a model folder, its card and its record, in this process and with a tiny encoder."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import BertConfig, BertModel
+from typer.testing import CliRunner
+
+from bot.cli import app
+from models.document import Document
+from models.encoder import base_folder
+from models.errors import DataError, ModelError
+from models.hybrid import Hybrid
+from models.onnx_export import sha256_of
+from models.soft import SoftLabels
+from models.train.card import digest
+from models.train.data import Opinion
+from models.train.training import Course, cross_validate, train
+
+SEA, BREAD = "the waves and the tide and the harbour", "the flour and the crust and the oven"
+Rows = Sequence[Mapping[str, Any]]
+
+
+def rows(count: int, **labels: tuple[object, object]) -> Rows:
+    """Made-up posts, the first about bread and every other one about the sea; `labels` has a value for each kind."""
+    return [
+        {"text": f"{SEA if at % 2 else BREAD} number {at}", **{key: values[at % 2] for key, values in labels.items()}}
+        for at in range(count)
+    ]
+
+
+def write(folder: Path, **files: Rows) -> Path:
+    """The data files that are given, and no others."""
+    folder.mkdir(exist_ok=True)
+    for name, lines in files.items():
+        (folder / f"{name}.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An encoder of one narrow layer at its random start, with the tokenizer in the box."""
+    folder = tmp_path_factory.mktemp("base")
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=30522, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32
+    )
+    BertModel(config).save_pretrained(folder)
+    shutil.copyfile(base_folder() / "tokenizer.json", folder / "tokenizer.json")
+    return folder
+
+
+@pytest.fixture
+def course(tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch) -> Course:
+    """A run of a few steps; its data are to be written."""
+    monkeypatch.setenv("NIGHTLIGHT_CACHE_DIR", str(tmp_path / "cache"))
+    return Course(tmp_path / "data", tmp_path / "mine", tmp_path / "run", base, depth=1, passes=0.1)
+
+
+def learn(course: Course) -> list[str]:
+    """Trains, and what it said of it."""
+    said: list[str] = []
+    train(course, said.append, lambda *_: None)
+    return said
+
+
+def test_one_file_is_enough(course: Course) -> None:
+    """Every other file may be missing: the model is made, measured on what there is, and serves.
+
+    Another run is refused in its folder, and leaves the record of how the checkpoint beside it was made.
+    """
+    write(course.data, disorder=rows(60, labels=(["none"], ["ocd", "ptsd"])))
+    (course.data / "relevance.jsonl.zst").write_bytes(b"of no kind that is read")
+    assert learn(course)[0] == "Read labelled posts: disorder 60, invented 429"
+    assert list(json.loads((course.run / "config.json").read_text())["data"]) == ["disorder.jsonl"]
+    assert Hybrid.load(course.out).assess([]) == []
+    before = (course.run / "config.json").read_bytes()
+    for other in (replace(course, passes=0.2), replace(course, frozen=True)):
+        with pytest.raises(ModelError, match="other data or settings"):
+            learn(other)
+    assert (course.run / "config.json").read_bytes() == before
+
+
+def test_too_few_rows_are_refused_before_anything_is_learned(course: Course) -> None:
+    """By what is missing: rows to measure or to calibrate on, files at all, or what a skim needs."""
+    write(course.data, stress=rows(2, label=("no_stress", "stress")))
+    with pytest.raises(DataError, match="of so few rows none is left to"):
+        learn(course)
+    with pytest.raises(DataError, match="of so few rows none is left to"):
+        cross_validate(course, 5, lambda line: None, lambda *_: None)
+    write(course.data, relevance=rows(60, label=("not_mh", "mh")))
+    with pytest.raises(ModelError, match="a skim needs ordinary posts, and others of high risk"):
+        learn(replace(course, skim=True))
+    with pytest.raises(DataError, match="has no labelled posts"):
+        learn(replace(course, data=write(course.data.with_name("empty"), stress=[])))
+    assert not (course.run / "checkpoint.safetensors").exists()
+
+
+def test_the_card_is_of_this_model_and_no_other(course: Course, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It names what the model was made from, by its hashes, and what is known of the research data of those alone."""
+    lines = rows(60, label=("supportive", "ideation"))
+    write(course.data, risk_cssrs=lines, severity4=rows(60, label=("mild", "severe")))
+    learn(course)
+    alone = (course.out / "card.md").read_text(encoding="utf-8")
+    assert "No other model taught it. No row is labelled by a model." in alone
+    assert "60 users in all" in alone
+    assert "`mild` has 30 of 60 rows" in alone
+    figures = next(line for line in alone.splitlines() if line.startswith("| C-SSRS, five levels, by user |"))
+    head = next(line for line in alone.splitlines() if line.startswith("| task | rows"))
+    filled = dict(zip(*([cell.strip() for cell in line.split("|")] for line in (head, figures)), strict=True))
+    assert all(filled[name] for name in ("weighted F1", "average precision", "mean ordinal error"))
+    made = json.loads((course.run / "config.json").read_text())
+    monkeypatch.setattr("models.train.card.RESEARCH_DATA", digest(made["data"]))
+    pupil = replace(course, out=course.out.with_name("pupil"), run=course.run.with_name("two"), teacher=course.out)
+    opinion = Opinion("majority", Document("", f"{SEA} once more"), SoftLabels(relevance=0.75))
+    train(pupil, lambda line: None, lambda *_: None, [opinion])
+    taught = (pupil.out / "card.md").read_text(encoding="utf-8")
+    assert "of what was learned of a post, 50% was its word" in " ".join(taught.split())
+    assert "The 1 rows of the set `opinions` are labels of annotators" in taught
+    for file in (course.out / "nightlight.json", course.out / "heads.safetensors", course.data / "risk_cssrs.jsonl"):
+        assert f"| {file.name} | `{sha256_of(file)}` |" in taught
+    for words in ("public research sets", "Published figures", "Reddit, 2008 to 2024", "labelled by psychiatrists"):
+        assert words in taught
+        assert words not in alone
+
+
+def no_number(name: str) -> None:
+    """What `json` calls for NaN and the infinities, which are no JSON."""
+    raise AssertionError(name)
+
+
+def test_the_record_is_json_and_no_fold_keeps_a_model(course: Course) -> None:
+    """Numbers, lists and nulls alone, of every fold, with stress among the figures; no weights but the checkpoint's."""
+    write(
+        course.data,
+        stress=rows(40, label=("no_stress", "stress")),
+        risk_cssrs=rows(60, label=("supportive", "attempt")),
+    )
+    cross_validate(course, 2, lambda line: None, lambda *_: None)
+    folds = json.loads((course.run / "folds.json").read_text(), parse_constant=no_number)
+    for name in ("stress: macro_f1", "C-SSRS, five levels, by user: macro_f1"):
+        assert len(folds[name]["folds"]) == 2
+        assert folds[name]["mean"] == pytest.approx(sum(folds[name]["folds"]) / 2, abs=1e-5)
+    for fold in (course.run / "fold-1", course.run / "fold-2"):
+        measured = json.loads((fold / "metrics.json").read_text(), parse_constant=no_number)
+        (part,) = next(card["parts"] for card in measured["encoder"] if card["task"] == "stress")
+        assert isinstance(part["slices"][0]["confusion"]["rows"], list)
+        assert {file.name for file in fold.rglob("*.safetensors")} == {"checkpoint.safetensors"}
+    assert not course.out.exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--frozen", "--teacher", "large"], "--frozen learns no layers"),
+        (["--frozen", "--depth", "2"], "--frozen learns no layers"),
+        (["--frozen", "--rate", "0.001"], "--frozen learns no layers"),
+        (["--frozen", "--passes", "2"], "--frozen learns no layers"),
+        (["--folds", "2", "--skim"], "--folds makes no model"),
+        (["--folds", "2", "--teacher", "large"], "that the teacher may have learned from"),
+        (["--seed", "-1"], "equal to 0"),
+    ],
+)
+def test_no_option_is_left_out_of_account(tmp_path: Path, options: list[str], words: str) -> None:
+    """What has no part in the run that is asked for is refused, and nothing is written."""
+    asked = CliRunner().invoke(app, ["train", "--data", str(tmp_path), "--out", str(tmp_path / "mine"), *options])
+    assert asked.exit_code
+    assert words in f"{asked.output} {asked.exception}"
+    assert list(tmp_path.iterdir()) == []
