@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache
+from functools import cache, lru_cache
 
 from bot.wording import ENGLISH, Never, wording
 
@@ -86,11 +86,16 @@ def lint_words(text: str, language: str = ENGLISH) -> list[Breach]:
     They are held to the rules of their own language and to those of English, and looked at as a reader sees them: no
     line break, link, emphasis, quote, full-width letter or hidden character keeps two words apart.
     """
+    return list(_breaches(text, language))
+
+
+@lru_cache(maxsize=256)  # replies differ in their lines, which are taken out, more than in their own words
+def _breaches(text: str, language: str) -> tuple[Breach, ...]:
     text = html.unescape(text)  # Markdown shows an entity as the letter it stands for
     found = {rule: match.group() for rule, match in _found(text, language)}
     if hidden := next(filter(_is_hidden, text), None):
         found[Rule.HIDDEN] = unicodedata.name(hidden, f"U+{ord(hidden):04X}")
-    return [Breach(rule, " ".join(found[rule].split())) for rule in Rule if rule in found]
+    return tuple(Breach(rule, " ".join(found[rule].split())) for rule in Rule if rule in found)
 
 
 _BLANK_LETTERS = "\u115f\u1160\u2800\u3164\uffa0"  # letters and a symbol by their category, that show nothing
@@ -146,7 +151,7 @@ def _never(language: str) -> dict[Rule, re.Pattern[str]]:
 
 def _found(text: str, language: str) -> Iterator[tuple[Rule, re.Match[str]]]:
     plain = _plain(text)
-    for words in (_as_written(plain), _as_read(plain)):
+    for words in dict.fromkeys((_as_written(plain), _as_read(plain))):  # mostly one and the same
         for rule, pattern in (*_never(language).items(), *_ANYWHERE.items()):
             if match := pattern.search(words):
                 yield rule, match
