@@ -26,6 +26,7 @@ from models.windows import Windows
 DATA = os.environ.get("NIGHTLIGHT_LABELLED_POSTS")
 LONG = "The kettle sang and the rain went on, and I cannot stop thinking that nobody would miss me. " * 60
 DOCUMENTS = [*(Document(post.title, post.selftext) for post in samples()), Document("", LONG), Document("", "")]
+FEW = [*DOCUMENTS[:-2:6], *DOCUMENTS[-2:]]  # torch in float32 takes its time
 
 
 @pytest.fixture(scope="module")
@@ -55,14 +56,14 @@ def test_the_option_chooses_what_runs_the_network() -> None:
 
 def test_torch_judges_as_float32_does(torch_encoder: Encoder, float32: Reader) -> None:
     """No probability of any post moves by more than 0.001, be it long, short or empty."""
-    exact = torch_encoder.reading_with(float32).probabilities(DOCUMENTS)
-    assert np.abs(torch_encoder.probabilities(DOCUMENTS) - exact).max() < 1e-3
+    exact = torch_encoder.reading_with(float32).probabilities(FEW)
+    assert np.abs(torch_encoder.probabilities(FEW) - exact).max() < 1e-3
 
 
 def test_torch_gives_a_post_its_own_numbers_among_others(torch_encoder: Encoder) -> None:
     """What is read beside it, and the padding that takes, move nothing that anybody could see."""
-    alone = np.concatenate([torch_encoder.probabilities([document]) for document in DOCUMENTS[-6:]])
-    assert np.abs(torch_encoder.probabilities(DOCUMENTS)[-6:] - alone).max() < 1e-4
+    alone = np.concatenate([torch_encoder.probabilities([document]) for document in FEW[-6:]])
+    assert np.abs(torch_encoder.probabilities(FEW)[-6:] - alone).max() < 1e-4
 
 
 def test_torch_cuts_a_text_as_onnx_does(torch_encoder: Encoder, float32: Reader) -> None:
