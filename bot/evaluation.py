@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from bot.record import nightlight_version
 from bot.review.marks import Judged
 from models.assessment import Classifier
 from models.document import Document
-from models.evaluate import ROUNDS, Figure
+from models.evaluate import ROUNDS, Figure, plain
 from models.judged import judge_stress
 from models.labelled import Row, posts
 from models.labels import Level, Risk, Task
@@ -221,19 +221,7 @@ def write(evaluation: Evaluation, out: Path, page: str) -> None:
 
 def to_json(evaluation: Evaluation) -> str:
     """The evaluation as JSON, its fields in their order; what is undefined is null."""
-    return json.dumps(_plain(asdict(evaluation)), indent=2, allow_nan=False) + "\n"
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _plain(each) for key, each in value.items()}
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    if isinstance(value, float):
-        return None if math.isnan(value) else round(value, 6)
-    return value
+    return json.dumps(plain(asdict(evaluation)), indent=2, allow_nan=False) + "\n"
 
 
 # Tables

@@ -45,6 +45,19 @@ class Figure:
         return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
 
 
+def plain(value: Any) -> Any:
+    """Figures, and whatever holds them, as JSON can say it: numbers to six places, null for what is undefined."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(each) for key, each in value.items()}
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [plain(each) for each in value]
+    if isinstance(value, float):
+        return None if math.isnan(value) else round(value, 6)
+    return value
+
+
 class Metric:
     """A figure of (truth, answer), for the rows as they are or for many resamplings of them at once.
 

@@ -26,9 +26,7 @@ if TYPE_CHECKING:
 
 # Two posts of a hundred: an assumption, for a team that has not counted its own.
 _ASSUMED_SHARE = 0.02
-_MAX_SEED = 2**32 - 1
-
-# Every step of a run has a seed made from it, of 64 bits at most.
+# Every step of a training run has a seed made from it, of 64 bits at most.
 _HIGHEST_SEED = 2**32 - 1
 
 app = typer.Typer()
@@ -328,7 +326,7 @@ def evaluate(
     seed: Annotated[
         int,
         typer.Option(
-            min=0, max=_MAX_SEED, help="Fixes the rows drawn and the intervals; with --apart that of the training."
+            min=0, max=_HIGHEST_SEED, help="Fixes the rows drawn and the intervals; with --apart that of the training."
         ),
     ] = 20,
 ) -> None:
@@ -397,7 +395,7 @@ def tune(
         int,
         typer.Option(
             min=0,
-            max=_MAX_SEED,
+            max=_HIGHEST_SEED,
             help="Fixes the rows drawn, the halves and the intervals; with --apart that of the training.",
         ),
     ] = 20,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import math
 import platform
 import shutil
 import subprocess
@@ -16,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from models.evaluate import Figure
+from models.evaluate import Figure, plain
 from models.labels import Task
 from models.onnx_export import sha256_of
 from models.scorecard import Scorecard
@@ -95,20 +94,7 @@ def _of_stress(cards: Sequence[Scorecard]) -> list[Scorecard]:
 
 
 def _write(said: Mapping[str, Any], file: Path) -> None:
-    file.write_text(json.dumps(_plain(said), indent=1, allow_nan=False) + "\n", encoding="utf-8")
-
-
-def _plain(value: Any) -> Any:
-    """As JSON can say it, numbers to six places."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(each) for key, each in value.items()}
-    if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    if isinstance(value, float):
-        return None if math.isnan(value) else round(value, 6)
-    return value
+    file.write_text(json.dumps(plain(said), indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def main_figures(cards: Sequence[Scorecard]) -> list[tuple[str, Figure]]:
