@@ -7,17 +7,14 @@ import hashlib
 import json
 import os
 import random
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-import torch
-from transformers import BertConfig, BertModel
 
-from models.encoder import base_folder
 from models.labels import Disorder
+from tests.tiny import tiny_encoder
 
 SEA, BREAD = "the waves and the tide and the harbour", "the flour and the crust and the oven"
 
@@ -56,13 +53,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny encoder with the tokenizer in the box."""
-    folder = tmp_path_factory.mktemp("base")
-    torch.manual_seed(0)
-    BertModel(
-        BertConfig(vocab_size=30522, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32)
-    ).save_pretrained(folder)
-    shutil.copyfile(base_folder() / "tokenizer.json", folder / "tokenizer.json")
-    return folder
+    return tiny_encoder(tmp_path_factory.mktemp("base"))
 
 
 def train(folder: Path, data: Path, base: Path, *more: str) -> subprocess.CompletedProcess[str]:

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from transformers import BertConfig, BertModel
 from typer.testing import CliRunner
 
 from bot.cli import app
 from models.document import Document
-from models.encoder import base_folder
 from models.errors import DataError, ModelError
 from models.hybrid import Hybrid
 from models.onnx_export import sha256_of
@@ -24,6 +20,7 @@ from models.soft import SoftLabels
 from models.train.card import digest
 from models.train.data import Opinion
 from models.train.training import Course, cross_validate, train
+from tests.tiny import tiny_encoder
 
 SEA, BREAD = "the waves and the tide and the harbour", "the flour and the crust and the oven"
 Rows = Sequence[Mapping[str, Any]]
@@ -48,14 +45,7 @@ def write(folder: Path, **files: Rows) -> Path:
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An encoder of one narrow layer at its random start, with the tokenizer in the box."""
-    folder = tmp_path_factory.mktemp("base")
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=30522, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32
-    )
-    BertModel(config).save_pretrained(folder)
-    shutil.copyfile(base_folder() / "tokenizer.json", folder / "tokenizer.json")
-    return folder
+    return tiny_encoder(tmp_path_factory.mktemp("base"))
 
 
 @pytest.fixture

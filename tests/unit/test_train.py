@@ -19,7 +19,7 @@ import torch
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
-from transformers import BertConfig, BertModel, DistilBertConfig, DistilBertModel, ElectraConfig, ElectraModel
+from transformers import DistilBertConfig, DistilBertModel, ElectraConfig, ElectraModel
 
 from models.assessment import Assessment, Band
 from models.document import Document
@@ -50,6 +50,7 @@ from models.train.network import Batch, Rarity, level_misfit, misfit
 from models.train.training import Course, measured_doubt, rule_precision, taught, train
 from models.train.tuning import Plan, Shape, Tuned, encoder_of, priors_of, reading_order, times_read, tune
 from models.windows import Windows
+from tests.tiny import tiny_encoder
 
 LONG = "the kettle sang and the rain went on over the roofs of the town " * 6
 
@@ -377,13 +378,7 @@ def windows() -> Windows:
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Blueprint:
     """An encoder of one narrow layer with the tokenizer in the box, at its random start."""
-    folder = tmp_path_factory.mktemp("tiny")
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=30522, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32
-    )
-    BertModel(config).save_pretrained(folder)
-    return Blueprint(folder, "tiny", ("mean 1",))
+    return Blueprint(tiny_encoder(tmp_path_factory.mktemp("tiny")), "tiny", ("mean 1",))
 
 
 def lessons(windows: Windows) -> list[Lesson]:
