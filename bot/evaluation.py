@@ -19,6 +19,7 @@ from bot.record import nightlight_version
 from bot.review.marks import Judged
 from models.assessment import Classifier
 from models.document import Document
+from models.encoder import Manifest, shipped_folder
 from models.evaluate import ROUNDS, Figure, plain
 from models.judged import judge_stress
 from models.labelled import Row, posts
@@ -171,6 +172,13 @@ def read_labelled(task: Task, data: Path, limit: int | None, seed: int, apart: b
         kept = frozenset(example.row for example in load_examples(data, seed) if example.fold is None)
     unknown: list[int] = []
     return read(task, data, limit, seed, kept, unknown.append), sum(unknown)
+
+
+def check_unseen(model: Path | None) -> None:
+    """Raises UsageError when the model in this folder (None: the one in the box) learned from the rows kept apart, and
+    ModelError when there is none."""
+    if Manifest.read(model or shipped_folder()).whole:
+        raise UsageError("--apart is of no use: the model learned from those rows too; its card has figures of a twin")
 
 
 def said_of_rows(apart: bool, seed: int, unknown: int) -> str:

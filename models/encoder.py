@@ -51,7 +51,8 @@ class Manifest:
     `features` are the pooled hidden states the heads expect, `window_tokens` the length of a window, its special tokens
     included, and `windows` how many of them are read of a text at most. `rule_precision[level][threshold]` is how often
     a post with an explicit statement of `level` really stood at `threshold` or above. `unsure` are the probabilities of
-    ideation or more at which the model, with the dictionary, was measured to be unsure.
+    ideation or more at which the model, with the dictionary, was measured to be unsure. `whole` says that it learned
+    from the rows that a training keeps apart, too: on none of these may it be measured.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Manifest:
     unsure: Band = UNMEASURED
     heads_sha256: str = ""
     skim_sha256: str = ""
+    whole: bool = False
 
     @classmethod
     def read(cls, folder: Path) -> Manifest:
@@ -89,6 +91,7 @@ class Manifest:
                 unsure=_band(raw["unsure"]) if "unsure" in raw else UNMEASURED,
                 heads_sha256=raw.get("heads_sha256", ""),
                 skim_sha256=raw.get("skim_sha256", ""),
+                whole=raw.get("whole", False),
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise ModelError(f"{folder} is no Nightlight model folder: cannot read {file.name} ({error!r})") from error
@@ -112,6 +115,7 @@ class Manifest:
             "windows": self.windows,
             "rule_precision": self.rule_precision,
             "unsure": [self.unsure.start, self.unsure.end],
+            **({"whole": True} if self.whole else {}),
         }
 
     def blueprint(self, folder: Path) -> Blueprint:

@@ -188,6 +188,14 @@ def train(
     skim: Annotated[
         bool, typer.Option("--skim", help="Add a first look that passes over what is plainly ordinary.")
     ] = False,
+    whole: Annotated[
+        bool,
+        typer.Option(
+            "--whole",
+            help="When the figures are taken, learn once more, from the rows kept apart too: twice as long, and the "
+            "card says so.",
+        ),
+    ] = False,
     archive: Annotated[
         Path | None, typer.Option(help="More posts to learn from, whose labels are in --labels.", show_default=False)
     ] = None,
@@ -224,6 +232,8 @@ def train(
         raise UsageError("--frozen learns no layers: --teacher, --depth, --rate and --passes have no part in it")
     if folds and skim:
         raise UsageError("--folds makes no model that --skim could be added to")
+    if folds and whole:
+        raise UsageError("--folds makes no model, so nothing could learn from the whole")
     if folds and teacher is not None:
         raise UsageError("--folds with --teacher would measure on rows that the teacher may have learned from")
     opinions = read_opinions(archive, labels) if archive and labels else []
@@ -239,6 +249,7 @@ def train(
         seed,
         frozen,
         skim,
+        whole,
         archive,
         labels,
     )
@@ -342,7 +353,7 @@ def evaluate(
     from rich.console import Console
 
     from bot.errors import UsageError
-    from bot.evaluation import Plan, check_folder, evaluate_marks, show, to_json, write
+    from bot.evaluation import Plan, check_folder, check_unseen, evaluate_marks, show, to_json, write
     from bot.evaluation import evaluate as measure
     from bot.evaluation_page import render
 
@@ -359,6 +370,8 @@ def evaluate(
     else:
         plan = Plan(data, task, annotator, limit, seed, share, robustness, apart)
         with model_errors_as_ours():
+            if apart and annotator is not Annotator.RULES:
+                check_unseen(settings.model.path)
             found = measure(plan, lambda: classifier_of(settings, annotator), settings.policy, Console(stderr=True))
     if out is not None:
         write(found, out, render(found))
@@ -417,7 +430,7 @@ def tune(
 
     from bot.deployment import Stream
     from bot.errors import UsageError
-    from bot.evaluation import progress, said_of_rows
+    from bot.evaluation import check_unseen, progress, said_of_rows
     from bot.tune import halve, lines_of, read_stream, save, show, stated_goal
     from bot.tune import tune as choose
     from models.scorecard import judge_rows
@@ -434,6 +447,8 @@ def tune(
             raise UsageError("say what to tune on: DATA, or --from-reviews")
         console = Console(stderr=True)
         with model_errors_as_ours():
+            if apart:
+                check_unseen(settings.model.path)
             rows, unknown_labels = read_stream(data, limit, seed, apart)
             classifier = classifier_of(settings)
             with progress(console, "judging", len(rows)) as (_, on_done):

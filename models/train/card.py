@@ -122,6 +122,7 @@ def write(
         name=manifest.name,
         base_sha256=manifest.base_sha256,
         unsure=manifest.unsure,
+        whole=manifest.whole,
         doubt_measured=manifest.unsure != UNMEASURED,
         depth=manifest.features[0].split()[1],
         window_tokens=manifest.window_tokens,

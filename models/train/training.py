@@ -50,6 +50,7 @@ from models.train.fit import (
     with_tasks_of,
 )
 from models.train.lessons import Lesson, lessons_of
+from models.train.skim import Measured as Skimmed
 from models.train.skim import add_skim, check_skim
 from models.train.tuning import (
     OnStep,
@@ -87,8 +88,9 @@ class Course:
     (None: all) at the learning rate `rate` (None: what suits an encoder of its width).
     `teacher` is a model folder, or None, whose judgement of the same posts is learned beside their labels. `run` is the
     folder of checkpoints and records. `passes` multiplies how often every post is read. `frozen` leaves the encoder as
-    it is and fits heads alone, which takes minutes. `skim` adds a first look (see `models.skim`). For the record,
-    `archive` and `labels` are the files that opinions come from.
+    it is and fits heads alone, which takes minutes. `skim` adds a first look (see `models.skim`). `whole` learns once
+    more when the figures are taken, then from the rows kept apart too. For the record, `archive` and `labels` are the
+    files that opinions come from.
     """
 
     data: Path
@@ -102,6 +104,7 @@ class Course:
     seed: int = 20
     frozen: bool = False
     skim: bool = False
+    whole: bool = False
     archive: Path | None = None
     labels: Path | None = None
 
@@ -109,7 +112,8 @@ class Course:
 def train(course: Course, progress: Progress, on_step: OnStep, opinions: Sequence[Opinion] = ()) -> None:
     """Fine-tunes, calibrates and measures a network; writes the model folder `out` with its card, and the record.
 
-    `opinions` are learned from beside the data, and no figure is of them.
+    `opinions` are learned from beside the data, and no figure is of them. With `Course.whole` the folder holds a second
+    network in the end, and the figures are those of the first.
 
     The same data, base, teacher and seed give the same weights on one machine, also when the run was stopped and begun
     again with the same folders. Raises DataError for unsound data, ModelError when the base or the teacher cannot be
@@ -118,16 +122,25 @@ def train(course: Course, progress: Progress, on_step: OnStep, opinions: Sequenc
     _check(course, course.out, course.run)
     examples = _read(course, progress, opinions)
     _check_split(course, examples, None, HELD_FOLD)
+    measurable = [example for example in examples if example.set_name not in _UNMEASURED]
     if course.skim:
-        check_skim([example for example in examples if example.set_name not in _UNMEASURED])
-    _fit(course, examples, HELD_FOLD, course.out, course.run, progress, on_step)
-    skims = None
-    if course.skim:
+        check_skim(measurable)
+    held = [example for example in measurable if example.fold == HELD_FOLD]
+
+    def make(learning: Sequence[Example], run: Path) -> tuple[Skimmed, Skimmed] | None:
+        _fit(course, learning, held, course.out, run, progress, on_step)
+        if not course.skim:
+            return None
         progress("Fitting the skim")
-        skims = add_skim(course.out, [example for example in examples if example.set_name not in _UNMEASURED])
+        return add_skim(course.out, measurable)
+
+    skims = make([example for example in examples if example.fold not in (None, HELD_FOLD)], course.run)
     progress("Measuring on the rows kept apart")
-    measured = card.measure(course.out, [e for e in examples if e.fold is None and e.set_name not in _UNMEASURED])
+    measured = card.measure(course.out, [example for example in measurable if example.fold is None])
     record.write(course.run, measured)
+    if course.whole:
+        progress("Learning once more, now also from the rows kept apart")
+        make([example for example in examples if example.fold != HELD_FOLD], course.run / "whole")
     text = card.write(course.out, record.read(course.run), measured, skims, examples)
     (course.out / _CARD).write_text(text, encoding="utf-8")
 
@@ -145,8 +158,10 @@ def cross_validate(
     for fold in range(folds):
         progress(f"Fold {fold + 1} of {folds}")
         run = course.run / f"fold-{fold + 1}"
-        learning = [example for example in examples if example.fold != fold]
-        _fit(course, learning, _held_beside(fold), run / "model", run, progress, on_step)
+        beside = _held_beside(fold)
+        learning = [example for example in examples if example.fold not in (None, fold, beside)]
+        held = [example for example in examples if example.fold == beside and example.set_name not in _UNMEASURED]
+        _fit(course, learning, held, run / "model", run, progress, on_step)
         hidden = [example for example in examples if example.fold == fold and example.set_name not in _UNMEASURED]
         results.append(card.measure(run / "model", hidden))
         record.write(run, results[-1])
@@ -193,17 +208,16 @@ def _read(course: Course, progress: Progress, opinions: Sequence[Opinion]) -> li
 
 def _fit(
     course: Course,
-    examples: Sequence[Example],
-    held_fold: int,
+    learning: Sequence[Example],
+    held: Sequence[Example],
     out: Path,
     run: Path,
     progress: Progress,
     on_step: OnStep,
 ) -> None:
-    """Learns from the folds but `held_fold`, calibrates on that, and writes the model folder."""
+    """Learns from some rows, calibrates on others, and writes the model folder."""
     base = course.base or base_folder()
     windows = Windows(base / "tokenizer.json", WINDOW_TOKENS, WINDOWS)
-    learning = [example for example in examples if example.fold not in (None, held_fold)]
     out.mkdir(parents=True, exist_ok=True)
     if course.frozen:
         _begin(course, run, None)
@@ -227,10 +241,10 @@ def _fit(
         window_tokens=WINDOW_TOKENS,
         windows=WINDOWS,
         rule_precision=rule_precision(learning, rules),
+        whole=any(example.fold is None for example in learning),
     )
     progress("Calibrating on rows it did not learn from")
     reader = Reader(windows, onnx_file(blueprint, progress))
-    held = [example for example in examples if example.fold == held_fold and example.set_name not in _UNMEASURED]
     heads_file = out / HEADS_FILE
     calibrate(heads, _sheet(heads, reader, held)).save(heads_file)
     served = Encoder(reader, Heads.read(heads_file), manifest, manifest.name)

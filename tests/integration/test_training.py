@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors import safe_open
 from typer.testing import CliRunner
 
 from bot.cli import app
+from bot.errors import UsageError
 from models.document import Document
 from models.errors import DataError, ModelError
 from models.hybrid import Hybrid
@@ -122,6 +124,40 @@ def test_the_card_is_of_this_model_and_no_other(course: Course, monkeypatch: pyt
         assert words not in alone
 
 
+def lessons_of(run: Path) -> str:
+    """The hash of what the network in a run's checkpoint learned from."""
+    with safe_open(run / "checkpoint.safetensors", framework="np") as stored:
+        lessons: str = json.loads(stored.metadata()["plan"])["lessons"]
+    return lessons
+
+
+def test_a_whole_model_learns_once_more_and_owns_up_to_it(course: Course) -> None:
+    """The figures are those of the model without the rows kept apart, number for number; what is served is another one,
+    which `--apart` refuses to measure."""
+    write(
+        course.data,
+        stress=rows(80, label=("no_stress", "stress")),
+        risk_cssrs=rows(60, label=("supportive", "attempt")),
+    )
+    learn(course)
+    whole = replace(course, out=course.out.with_name("whole"), run=course.run.with_name("whole-run"), whole=True)
+    learn(whole)
+    assert (whole.run / "metrics.json").read_bytes() == (course.run / "metrics.json").read_bytes()
+    assert lessons_of(whole.run) == lessons_of(course.run) != lessons_of(whole.run / "whole")
+    assert sha256_of(whole.out / "layers.safetensors") != sha256_of(course.out / "layers.safetensors")
+    assert "figures are those of a twin" in (whole.out / "card.md").read_text(encoding="utf-8")
+    assert "twin" not in (course.out / "card.md").read_text(encoding="utf-8")
+    config = whole.out / "config.toml"
+    config.write_text(f"[model]\npath = {json.dumps(str(whole.out))}\n", encoding="utf-8")
+    asked = ["evaluate", str(course.data), "--task", "stress", "--annotator", "encoder", "--apart", "--model"]
+    tune = ["tune", str(course.data), "--min-recall", "0.9", "--apart", "--config", str(config)]
+    for command in ([*asked, str(whole.out)], tune):
+        refused = CliRunner().invoke(app, command).exception
+        assert isinstance(refused, UsageError)
+        assert "learned from those rows too" in str(refused)
+    assert CliRunner().invoke(app, [*asked, str(course.out)]).exit_code == 0
+
+
 def no_number(name: str) -> None:
     """What `json` calls for NaN and the infinities, which are no JSON."""
     raise AssertionError(name)
@@ -155,6 +191,7 @@ def test_the_record_is_json_and_no_fold_keeps_a_model(course: Course) -> None:
         (["--frozen", "--rate", "0.001"], "--frozen learns no layers"),
         (["--frozen", "--passes", "2"], "--frozen learns no layers"),
         (["--folds", "2", "--skim"], "--folds makes no model"),
+        (["--folds", "2", "--whole"], "--folds makes no model"),
         (["--folds", "2", "--teacher", "large"], "that the teacher may have learned from"),
         (["--seed", "-1"], "equal to 0"),
     ],
