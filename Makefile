@@ -33,8 +33,9 @@ check: $(BIN)/ready  ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy bot models prompts
 
-test: check browser  ## the checks, and every test but the slowest
-	$(BIN)/python -m pytest -m "not slow"
+# By file: what the tests of one file share is made once.
+test: check browser  ## the checks, and every test but the slowest, two files at a time
+	$(BIN)/python -m pytest -m "not slow" --numprocesses 2 --dist loadfile
 
 audit: $(BIN)/ready  ## what is pinned, held against the known holes (asks an advisory service)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-audit
