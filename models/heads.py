@@ -244,6 +244,15 @@ def log_odds(outputs: Floats) -> Floats:
     return odds
 
 
+def steps_of(odds: Floats) -> Floats:
+    """Of one scale of `ADJACENT` what `log_odds` made its log-odds of, (posts, levels - 1)."""
+    reached = np.minimum.accumulate(1 / (1 + np.exp(-np.clip(odds.astype(np.float64), -30, 30))), axis=1)
+    ones, zeros = np.ones((len(odds), 1)), np.zeros((len(odds), 1))
+    likely = np.maximum(-np.diff(np.hstack([ones, reached, zeros]), axis=1), 1e-13)
+    steps: Floats = np.diff(np.log(likely), axis=1).astype(np.float32)
+    return steps
+
+
 def sigmoid(odds: NDArray[np.floating]) -> Floats:
     """Probabilities from log-odds, never quite 0 or 1."""
     probabilities: Floats = (1 / (1 + np.exp(-np.clip(odds, -30, 30)))).astype(np.float32)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import TypeVar
@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from models.assessment import Band
 from models.decision import Floats, decide, distribution
 from models.evaluate import balanced_accuracy, binary_f1, levels
-from models.heads import ADJACENT, OUTPUTS, TASKS, Heads
+from models.heads import ADJACENT, OUTPUTS, TASKS, Heads, log_odds, steps_of
 from models.labels import Risk
 from models.train.data import Example
 
@@ -28,6 +28,8 @@ Worth = Callable[[Ints], float]
 _THRESHOLDS = np.round(np.arange(0.06, 0.95, 0.02), 2)
 _WEIGHTS = np.exp(np.linspace(-1, 1.5, 11))
 _ROUNDS = 3
+# How far the steps of a scale may be turned: the inverse of the L2 penalty.
+_STRENGTH = 0.1
 # What is nearly as good is as good: of all of those the middle is taken, which is the least chance's.
 _SLACK = 0.004
 # At most so much of the ordinary posts with mental-health words may be called relevant.
@@ -61,11 +63,21 @@ class Sheet:
 
 def calibrate(heads: Heads, sheet: Sheet) -> Heads:
     """The heads with the calibration and the decisions that suit the rows of the sheet best."""
-    highest, targets = sheet.highest(sheet.scores), sheet.targets
+    targets = sheet.targets
     # Ordinary posts are told from others so easily that they would pull a scale's line to what suits them alone.
     known = targets.copy()
     for task in ADJACENT:
         known[~sheet.where("severity4"), TASKS[task]] = np.nan
+    told = {task: known[:, TASKS[task]].copy() for task in ADJACENT}
+    turns = {
+        task: turn
+        for task in ADJACENT
+        if (turn := fit_turn(steps_of(sheet.scores[sheet.starts, TASKS[task]]), told[task]))
+    }
+    heads, sheet = _turned(heads, sheet, turns)
+    for task in turns:
+        known[:, TASKS[task]] = np.nan  # they are honest now
+    highest = sheet.highest(sheet.scores)
     lines = [fit_line(highest[:, column], known[:, column]) for column in range(OUTPUTS)]
     slope, offset = (np.array(values, dtype=np.float32) for values in zip(*lines, strict=True))
     honest = replace(heads, slope=slope, offset=offset)
@@ -73,11 +85,48 @@ def calibrate(heads: Heads, sheet: Sheet) -> Heads:
     weights = {
         # What is best where probabilities are right: for balanced accuracy a level counts as much as it is rare, for F1
         # about the root of that. Weights searched for on so few rows did worse on others.
-        "severity": level_weights(known[:, TASKS["severity"]], 1.0),
-        "whole_severity": level_weights(known[:, TASKS["whole_severity"]], 0.5),
+        "severity": level_weights(told["severity"], 1.0),
+        "whole_severity": level_weights(told["whole_severity"], 0.5),
         "risk": best_weights(distribution(probabilities[:, TASKS["risk"]]), worth_of_risk(sheet)),
     }
     return replace(honest, threshold=_thresholds(probabilities[sheet.starts], sheet), weights=weights)
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A linear map of a scale's steps: `steps @ matrix + shift`."""
+
+    matrix: Floats  # (levels - 1, levels - 1)
+    shift: Floats  # (levels - 1,)
+
+
+def fit_turn(steps: Floats, reached: Floats) -> Turn | None:
+    """What makes the steps of a scale the true log-odds of each level beside the one below it, by multinomial logistic
+    regression; None when a level is missing.
+
+    Both are (rows, levels - 1); `reached` is NaN in rows that tell nothing. A scale that is learned as classes is
+    calibrated as classes: a line through each level's log-odds knows nothing of the other levels'.
+    """
+    known = ~np.isnan(reached).any(axis=1)
+    true = levels(reached[known])
+    if len(np.unique(true)) <= reached.shape[1]:
+        return None
+    fitted = LogisticRegression(C=_STRENGTH, max_iter=1000).fit(steps[known], true)
+    return Turn(np.diff(fitted.coef_, axis=0).T.astype(np.float32), np.diff(fitted.intercept_).astype(np.float32))
+
+
+def _turned(heads: Heads, sheet: Sheet, turns: Mapping[str, Turn]) -> tuple[Heads, Sheet]:
+    """Heads that give the turned steps, and the sheet as they would have filled it."""
+    dense, words, bias, scores = heads.dense.copy(), heads.words.copy(), heads.bias.copy(), sheet.scores.copy()
+    for task, turn in turns.items():
+        columns = TASKS[task]
+        dense[:, columns] = dense[:, columns] @ turn.matrix
+        words[:, columns] = words[:, columns] @ turn.matrix
+        bias[columns] = bias[columns] @ turn.matrix + turn.shift
+        outputs = sheet.scores.copy()
+        outputs[:, columns] = steps_of(outputs[:, columns]) @ turn.matrix + turn.shift
+        scores[:, columns] = log_odds(outputs)[:, columns]
+    return replace(heads, dense=dense, words=words, bias=bias), replace(sheet, scores=scores)
 
 
 def level_weights(reached: Floats, power: float) -> Floats:

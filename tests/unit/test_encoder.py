@@ -27,6 +27,7 @@ from models.heads import (
     log_mean_exp,
     log_odds,
     sigmoid,
+    steps_of,
     to_assessment,
 )
 from models.labels import Risk
@@ -102,7 +103,7 @@ def test_scales_are_distributions() -> None:
 
 @pytest.mark.parametrize("task", ADJACENT)
 def test_steps_between_levels_are_a_softmax(task: str) -> None:
-    """The log-odds of each level beside the one below it give every level its share; other outputs stay."""
+    """The log-odds of each level beside the one below it give every level its share, and back; other outputs stay."""
     columns = TASKS[task]
     shares = np.array([0.5, 0.05, 0.3, 0.15][: columns.stop - columns.start + 1])
     shares /= shares.sum()
@@ -110,6 +111,7 @@ def test_steps_between_levels_are_a_softmax(task: str) -> None:
     outputs[0, columns] = np.log(shares[1:] / shares[:-1])
     odds = log_odds(outputs)
     assert sigmoid(odds)[0, columns] == pytest.approx([shares[at:].sum() for at in range(1, len(shares))], abs=1e-5)
+    assert steps_of(odds[:, columns]) == pytest.approx(outputs[:, columns], abs=1e-4)
     assert odds[0, TASKS["risk"]] == pytest.approx([0.3] * 4)
 
 

@@ -22,6 +22,7 @@ from tokenizers.pre_tokenizers import Whitespace
 from transformers import DistilBertConfig, DistilBertModel, ElectraConfig, ElectraModel
 
 from models.assessment import Assessment, Band
+from models.decision import distribution
 from models.document import Document
 from models.encoder import base_folder
 from models.errors import DataError, ModelError
@@ -706,6 +707,27 @@ def test_ordinary_posts_do_not_move_the_line_of_severity(tmp_path: Path) -> None
     columns = TASKS["severity"]
     assert both.slope[columns] == pytest.approx(alone.slope[columns])
     assert both.offset[columns] == pytest.approx(alone.offset[columns])
+
+
+def test_a_scale_of_classes_is_calibrated_as_classes(tmp_path: Path) -> None:
+    """Levels that the network takes for each other are told by their steps, and each is as likely as it is frequent;
+    the heads that are kept say the same of a post as those that were looked at."""
+    rng = np.random.default_rng(5)
+    names = ("minimal", "mild", "moderate", "severe")
+    true = rng.choice(4, size=600, p=(0.5, 0.1, 0.25, 0.15))
+    write(tmp_path, severity4=[{"text": f"post {at}", "label": names[level]} for at, level in enumerate(true)])
+    examples = labelled(tmp_path)
+    mistaken = np.array([0, 3, 2, 1])[true]  # mild looks severe, and severe mild
+    vectors = (np.eye(4)[mistaken] * 3 + rng.normal(size=(600, 4))).astype(np.float32)
+    dense = np.zeros((4, OUTPUTS), dtype=np.float32)
+    dense[:, TASKS["severity"]] = np.diff(np.eye(4), axis=1)
+    heads = replace(PLAIN_HEADS, dense=dense)
+    posts = [Encoded(vector[np.newaxis], [np.array([5])]) for vector in vectors]
+    calibrated = calibrate(heads, Sheet(examples, heads.scores(posts), np.arange(600)))
+    reached = calibrated.probabilities(calibrated.scores(posts))[:, TASKS["severity"]]
+    likely = distribution(reached)
+    assert likely.mean(axis=0) == pytest.approx(np.bincount(true) / 600, abs=0.01)
+    assert np.mean(likely.argmax(axis=1) == true) > 0.8
 
 
 def test_risk_is_worth_what_users_and_single_posts_say(tmp_path: Path) -> None:
