@@ -7,9 +7,12 @@ published is moved as little as it takes for these readings to agree with the de
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
 
+F = TypeVar("F", np.float32, np.float64)
 Floats = NDArray[np.float32]
 
 # The width of what is moved around a threshold: below it just enough to keep the order, above it up to where
@@ -32,10 +35,10 @@ def bend(probabilities: Floats, threshold: float) -> Floats:
     return bent
 
 
-def distribution(reached: Floats) -> Floats:
+def distribution(reached: NDArray[F]) -> NDArray[F]:
     """(rows, levels) probabilities of each level, from (rows, levels - 1) of reaching each above the lowest."""
-    ones, zeros = np.ones((len(reached), 1), np.float32), np.zeros((len(reached), 1), np.float32)
-    probabilities: Floats = -np.diff(np.hstack([ones, reached, zeros]), axis=1)
+    ones, zeros = np.ones((len(reached), 1), reached.dtype), np.zeros((len(reached), 1), reached.dtype)
+    probabilities: NDArray[F] = -np.diff(np.hstack([ones, reached, zeros]), axis=1)
     return probabilities
 
 

@@ -236,20 +236,24 @@ def log_odds(outputs: Floats) -> Floats:
     """The log-odds of every yes, (posts, OUTPUTS), from what the linear heads give: see `ADJACENT`."""
     odds = outputs.copy()
     for task in ADJACENT:
-        steps = outputs[:, TASKS[task]]
-        levels = np.cumsum(np.hstack([np.zeros_like(steps[:, :1]), steps]), axis=1)
-        up_to = np.logaddexp.accumulate(levels, axis=1)
-        from_on = np.logaddexp.accumulate(levels[:, ::-1], axis=1)[:, ::-1]
-        odds[:, TASKS[task]] = from_on[:, 1:] - up_to[:, :-1]
+        odds[:, TASKS[task]] = odds_of(outputs[:, TASKS[task]])
+    return odds
+
+
+def odds_of(steps: Floats) -> Floats:
+    """The log-odds of reaching each level of one scale of `ADJACENT`, from those of each level beside the one below it;
+    both (posts, levels - 1)."""
+    levels = np.cumsum(np.hstack([np.zeros_like(steps[:, :1]), steps]), axis=1)
+    up_to = np.logaddexp.accumulate(levels, axis=1)
+    from_on = np.logaddexp.accumulate(levels[:, ::-1], axis=1)[:, ::-1]
+    odds: Floats = from_on[:, 1:] - up_to[:, :-1]
     return odds
 
 
 def steps_of(odds: Floats) -> Floats:
-    """Of one scale of `ADJACENT` what `log_odds` made its log-odds of, (posts, levels - 1)."""
+    """The inverse of `odds_of`."""
     reached = np.minimum.accumulate(1 / (1 + np.exp(-np.clip(odds.astype(np.float64), -30, 30))), axis=1)
-    ones, zeros = np.ones((len(odds), 1)), np.zeros((len(odds), 1))
-    likely = np.maximum(-np.diff(np.hstack([ones, reached, zeros]), axis=1), 1e-13)
-    steps: Floats = np.diff(np.log(likely), axis=1).astype(np.float32)
+    steps: Floats = np.diff(np.log(np.maximum(distribution(reached), 1e-13)), axis=1).astype(np.float32)
     return steps
 
 

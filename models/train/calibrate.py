@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from models.assessment import Band
 from models.decision import Floats, decide, distribution
 from models.evaluate import balanced_accuracy, binary_f1, levels
-from models.heads import ADJACENT, OUTPUTS, TASKS, Heads, log_odds, steps_of
+from models.heads import ADJACENT, OUTPUTS, TASKS, Heads, odds_of, steps_of
 from models.labels import Risk
 from models.train.data import Example
 
@@ -68,25 +68,26 @@ def calibrate(heads: Heads, sheet: Sheet) -> Heads:
     known = targets.copy()
     for task in ADJACENT:
         known[~sheet.where("severity4"), TASKS[task]] = np.nan
-    told = {task: known[:, TASKS[task]].copy() for task in ADJACENT}
     turns = {
         task: turn
         for task in ADJACENT
-        if (turn := fit_turn(steps_of(sheet.scores[sheet.starts, TASKS[task]]), told[task]))
+        if (turn := fit_turn(steps_of(sheet.scores[sheet.starts, TASKS[task]]), known[:, TASKS[task]]))
     }
     heads, sheet = _turned(heads, sheet, turns)
-    for task in turns:
-        known[:, TASKS[task]] = np.nan  # they are honest now
+    honest_already = {column for task in turns for column in range(OUTPUTS)[TASKS[task]]}
     highest = sheet.highest(sheet.scores)
-    lines = [fit_line(highest[:, column], known[:, column]) for column in range(OUTPUTS)]
+    lines = [
+        (1.0, 0.0) if column in honest_already else fit_line(highest[:, column], known[:, column])
+        for column in range(OUTPUTS)
+    ]
     slope, offset = (np.array(values, dtype=np.float32) for values in zip(*lines, strict=True))
     honest = replace(heads, slope=slope, offset=offset)
     probabilities = honest.probabilities(sheet.scores)
     weights = {
         # What is best where probabilities are right: for balanced accuracy a level counts as much as it is rare, for F1
         # about the root of that. Weights searched for on so few rows did worse on others.
-        "severity": level_weights(told["severity"], 1.0),
-        "whole_severity": level_weights(told["whole_severity"], 0.5),
+        "severity": level_weights(known[:, TASKS["severity"]], 1.0),
+        "whole_severity": level_weights(known[:, TASKS["whole_severity"]], 0.5),
         "risk": best_weights(distribution(probabilities[:, TASKS["risk"]]), worth_of_risk(sheet)),
     }
     return replace(honest, threshold=_thresholds(probabilities[sheet.starts], sheet), weights=weights)
@@ -94,10 +95,15 @@ def calibrate(heads: Heads, sheet: Sheet) -> Heads:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A linear map of a scale's steps: `steps @ matrix + shift`."""
+    """A linear map of a scale's steps."""
 
     matrix: Floats  # (levels - 1, levels - 1)
     shift: Floats  # (levels - 1,)
+
+    def of(self, steps: Floats) -> Floats:
+        """Steps, (levels - 1,) or (rows, levels - 1), as they are mapped."""
+        turned: Floats = steps @ self.matrix + self.shift
+        return turned
 
 
 def fit_turn(steps: Floats, reached: Floats) -> Turn | None:
@@ -122,10 +128,8 @@ def _turned(heads: Heads, sheet: Sheet, turns: Mapping[str, Turn]) -> tuple[Head
         columns = TASKS[task]
         dense[:, columns] = dense[:, columns] @ turn.matrix
         words[:, columns] = words[:, columns] @ turn.matrix
-        bias[columns] = bias[columns] @ turn.matrix + turn.shift
-        outputs = sheet.scores.copy()
-        outputs[:, columns] = steps_of(outputs[:, columns]) @ turn.matrix + turn.shift
-        scores[:, columns] = log_odds(outputs)[:, columns]
+        bias[columns] = turn.of(bias[columns])
+        scores[:, columns] = odds_of(turn.of(steps_of(scores[:, columns])))
     return replace(heads, dense=dense, words=words, bias=bias), replace(sheet, scores=scores)
 
 

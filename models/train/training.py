@@ -154,16 +154,16 @@ def cross_validate(
     examples = _read(course, progress, opinions)
     for fold in range(folds):
         _check_split(course, examples, fold, _held_beside(fold))
+    measurable = [example for example in examples if example.set_name not in _UNMEASURED]
     results = []
     for fold in range(folds):
         progress(f"Fold {fold + 1} of {folds}")
         run = course.run / f"fold-{fold + 1}"
         beside = _held_beside(fold)
         learning = [example for example in examples if example.fold not in (None, fold, beside)]
-        held = [example for example in examples if example.fold == beside and example.set_name not in _UNMEASURED]
+        held = [example for example in measurable if example.fold == beside]
         _fit(course, learning, held, run / "model", run, progress, on_step)
-        hidden = [example for example in examples if example.fold == fold and example.set_name not in _UNMEASURED]
-        results.append(card.measure(run / "model", hidden))
+        results.append(card.measure(run / "model", [example for example in measurable if example.fold == fold]))
         record.write(run, results[-1])
         shutil.rmtree(run / "model")
     record.write_folds(course.run, results)
