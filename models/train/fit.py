@@ -71,16 +71,18 @@ def fit_heads(
     weights: Floats,
     bag: Bag | None = None,
     tasks: Collection[str] = frozenset(TASKS),
+    by_words: Collection[str] = frozenset(),
 ) -> Heads:
     """The heads that fit best, not calibrated, from targets in [0, 1] (NaN: unknown) of (posts, OUTPUTS).
 
     Without a bag of words they take the ones that stand in enough of the posts. A task that is not among `tasks`, or
-    that no post teaches, gives one half for everything.
+    that no post teaches, gives one half for everything; of those in `by_words` words tell all.
     """
     if bag is None:
         bag = count_words(posts)
     wanted = np.where(_columns(tasks), targets, np.nan)
-    fitted = [_taught(task, posts, wanted, weights, bag) for task in TASKS]
+    of_words = [replace(post, vectors=np.zeros_like(post.vectors)) for post in posts] if by_words else []
+    fitted = [_taught(task, of_words if task in by_words else posts, wanted, weights, bag) for task in TASKS]
     outputs = [columns.stop - columns.start for columns in TASKS.values()]
     return uncalibrated(
         dense=np.concatenate([each.dense for each in fitted], axis=1),
@@ -92,13 +94,13 @@ def fit_heads(
 
 
 def with_tasks_of(fitted: Heads, own: Heads, tasks: Collection[str]) -> Heads:
-    """The fitted heads with those of `own` for these tasks, both over the same words."""
+    """The fitted heads and, for these tasks, those of `own` added to them; both are over the same words."""
     columns = _columns(tasks)
     return replace(
         fitted,
-        dense=np.where(columns, own.dense, fitted.dense),
-        words=np.where(columns, own.words, fitted.words),
-        bias=np.where(columns, own.bias, fitted.bias),
+        dense=fitted.dense + np.where(columns, own.dense, 0),
+        words=fitted.words + np.where(columns, own.words, 0),
+        bias=fitted.bias + np.where(columns, own.bias, 0),
         sharpness=np.where(columns, own.sharpness, fitted.sharpness),
     )
 

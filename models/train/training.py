@@ -78,6 +78,9 @@ _BASE_FILES = ("config.json", "tokenizer.json", "model.safetensors")
 # The network has read all rows of these so often that heads fitted on its vectors of them would trust it too much. Of
 # the other tasks it reads most rows never, and its own heads see no words.
 _OFTEN_READ = frozenset({"severity", "whole_severity", "stress"})
+# Words do not flatter: they are fitted by themselves, beside what the network makes of whole posts, which are long. In
+# the short excerpts of the other two they tell nothing more.
+_BY_WORDS = frozenset({"whole_severity"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,7 +306,7 @@ def _on_tuned_layers(
     save_file(layers, out / LAYERS_FILE)
     heads = _heads(tuned.network.dense, bag, plan)
     blueprint = replace(blueprint, layers=out / LAYERS_FILE, layers_sha256=sha256_of(out / LAYERS_FILE))
-    fitted = _fitted_heads(blueprint, learning, windows, progress, bag, TASKS.keys() - _OFTEN_READ)
+    fitted = _fitted_heads(blueprint, learning, windows, progress, bag, TASKS.keys() - _OFTEN_READ, _BY_WORDS)
     return blueprint, with_tasks_of(fitted, heads, _OFTEN_READ)
 
 
@@ -314,8 +317,9 @@ def _fitted_heads(
     progress: Progress,
     bag: Bag | None = None,
     tasks: Collection[str] = frozenset(TASKS),
+    by_words: Collection[str] = frozenset(),
 ) -> Heads:
-    """Heads fitted to the end over an encoder that no longer changes."""
+    """Heads fitted to the end over an encoder that no longer changes; see `fit_heads`."""
     reader = Reader(windows, onnx_file(blueprint, progress))
     documents = list(dict.fromkeys(document for example in learning for document in example.documents))
     encoded: dict[Document, Encoded] = {}
@@ -327,7 +331,7 @@ def _fitted_heads(
     posts = [_as_one([encoded[document] for document in example.documents]) for example in learning]
     progress("Fitting the heads")
     targets, weights = (np.stack([getattr(example, name) for example in learning]) for name in ("targets", "weights"))
-    return fit_heads(posts, targets, weights, bag, tasks)
+    return fit_heads(posts, targets, weights, bag, {*tasks, *by_words}, by_words)
 
 
 def _as_one(posts: Sequence[Encoded]) -> Encoded:

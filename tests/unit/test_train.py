@@ -45,7 +45,7 @@ from models.train.calibrate import (
     worth_of_risk,
 )
 from models.train.data import FILES, INVENTED, OPINIONS, Example, Opinion, folds, load
-from models.train.fit import Recipe, count_words, fit, uncalibrated, with_tasks_of
+from models.train.fit import Recipe, count_words, fit, fit_heads, uncalibrated, with_tasks_of
 from models.train.lessons import Lesson, lessons_of
 from models.train.network import Batch, Rarity, level_misfit, misfit
 from models.train.training import Course, measured_doubt, rule_precision, taught, train
@@ -504,8 +504,8 @@ def test_a_network_begins_with_what_is_common() -> None:
     assert rarity.levels["severity"].argmax() == 2, "the rarest level counts most"
 
 
-def test_each_task_keeps_the_heads_it_is_to_have() -> None:
-    """The named tasks score as the network's own heads do, all others as the fitted ones."""
+def test_the_networks_own_heads_are_added_to_those_of_the_tasks_they_are_for() -> None:
+    """The named tasks score as the network's own heads and the fitted ones together, all others as the fitted ones."""
     bag = Bag(np.array([5]), np.ones(1, dtype=np.float32))
     fitted, own = (
         uncalibrated(
@@ -517,11 +517,30 @@ def test_each_task_keeps_the_heads_it_is_to_have() -> None:
         )
         for value, sharpness in ((1, 0), (2, 8))
     )
-    post = Encoded(np.array([[1, 2], [3, 4]], dtype=np.float32), [np.array([5]), np.array([6])])
-    both = with_tasks_of(fitted, own, ["risk", "stress"]).scores([post])[0]
+    post = Encoded(np.array([[1, 2]], dtype=np.float32), [np.array([5])])
+    both = with_tasks_of(fitted, own, ["relevance", "stress"])
+    together, of_fitted, of_own = (heads.scores([post])[0] for heads in (both, fitted, own))
     for task, columns in TASKS.items():
-        expected = own if task in ("risk", "stress") else fitted
-        assert both[columns] == pytest.approx(expected.scores([post])[0, columns])
+        added = task in ("relevance", "stress")
+        assert together[columns] == pytest.approx((of_fitted + of_own if added else of_fitted)[columns])
+        assert (both.sharpness[columns] == (8 if added else 0)).all()
+
+
+def test_what_words_tell_by_themselves_rests_on_no_vector() -> None:
+    """A task by words alone is learned from the words, however well the vectors tell it."""
+    posts = [
+        Encoded(np.full((1, 4), side * 9 + at % 3, dtype=np.float32), [np.array([5 + side, 7])])
+        for at in range(60)
+        for side in (0, 1)
+    ]
+    targets = np.full((len(posts), OUTPUTS), np.nan, dtype=np.float32)
+    targets[:, TASKS["whole_severity"]] = targets[:, TASKS["stress"]] = np.array([0, 1] * 60)[:, np.newaxis]
+    heads = fit_heads(posts, targets, np.ones_like(targets), None, ("whole_severity", "stress"), ("whole_severity",))
+    assert not heads.dense[:, TASKS["whole_severity"]].any()
+    assert heads.dense[:, TASKS["stress"]].any()
+    one, other = heads.scores(posts[:2])[:, TASKS["whole_severity"].start]
+    assert one < -0.5, "without the word"
+    assert other > 0.5, "with it"
 
 
 def test_the_loss_falls(tmp_path: Path, tiny: Blueprint, windows: Windows) -> None:
