@@ -58,7 +58,7 @@ class Encoded:
 
 @dataclass(frozen=True, slots=True)
 class Bag:
-    """The words that count by themselves: which tokens (ids, ascending), and how rare each is."""
+    """The words that count by themselves, or other terms: which (ids, ascending), and how rare each is."""
 
     ids: NDArray[np.int64]
     idf: Floats
@@ -66,8 +66,9 @@ class Bag:
     def weigh(self, tokens: NDArray[np.int64]) -> tuple[NDArray[np.int64], Floats]:
         """Positions in `ids` of the known tokens and their tf-idf, of length 1 as a vector (tf is 1 + log count)."""
         found, counts = np.unique(tokens, return_counts=True)
-        positions = np.minimum(np.searchsorted(self.ids, found), len(self.ids) - 1)
-        known = self.ids[positions] == found
+        positions = np.searchsorted(self.ids, found)
+        known = positions < len(self.ids)
+        known[known] = self.ids[positions[known]] == found[known]
         positions = positions[known]
         values = (1 + np.log(counts[known])) * self.idf[positions]
         return positions, (values / max(float(np.linalg.norm(values)), 1e-9)).astype(np.float32)

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
@@ -37,15 +39,39 @@ class Shares:
     risk: float
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """The whole words, and the pairs of neighbouring tokens, that tell one kind of post from another."""
+
+    words: Bag
+    pairs: Bag  # of the numbers that `neighbours` gives
+
+    def __len__(self) -> int:
+        return len(self.words.ids) + len(self.pairs.ids)
+
+    def weigh(self, tokens: Tokens) -> tuple[NDArray[np.int64], Floats]:
+        """As `Bag.weigh`: words and pairs each of length 1, pairs after the words."""
+        words, weight_of_words = self.words.weigh(tokens)
+        pairs, weight_of_pairs = self.pairs.weigh(neighbours(tokens))
+        positions = np.concatenate([words, len(self.words.ids) + pairs])
+        return positions, np.concatenate([weight_of_words, weight_of_pairs])
+
+
+def neighbours(tokens: Tokens) -> NDArray[np.int64]:
+    """Each token and the one after it as one number."""
+    pairs: NDArray[np.int64] = (tokens[:-1] << 32) | tokens[1:]
+    return pairs
+
+
 @dataclass(frozen=True)
 class Skim:
-    """A linear model over the whole words of a post; below `threshold` the post is plainly an ordinary one.
+    """A linear model over the words of a post and their pairs; below `threshold` the post is plainly an ordinary one.
 
     Of a long post every stretch must be, too: a few sentences about wanting to die would be lost in the whole.
     """
 
-    bag: Bag
-    weights: Floats  # (len(bag.ids),)
+    terms: Terms
+    weights: Floats  # (len(terms),)
     bias: float
     threshold: float
     shares: Shares
@@ -53,7 +79,8 @@ class Skim:
     @cached_property
     def version(self) -> str:
         """Names these weights and this threshold."""
-        parts = (self.bag.ids, self.bag.idf, self.weights, np.array([self.bias, self.threshold], dtype=np.float32))
+        words, pairs, numbers = self.terms.words, self.terms.pairs, [self.bias, self.threshold]
+        parts = (words.ids, words.idf, pairs.ids, pairs.idf, self.weights, np.array(numbers, dtype=np.float32))
         return sha256(b"".join(part.tobytes() for part in parts)).hexdigest()[:8]
 
     def skims(self, post: Sequence[Tokens]) -> bool:
@@ -66,8 +93,8 @@ class Skim:
         return len(whole) >= FEWEST_TOKENS and self._known(whole) >= LEAST_KNOWN
 
     def _known(self, tokens: Tokens) -> float:
-        """The share of tokens that are in the bag."""
-        ids = self.bag.ids
+        """The share of tokens that are among the words."""
+        ids = self.terms.words.ids
         return float(np.mean(ids[np.minimum(np.searchsorted(ids, tokens), len(ids) - 1)] == tokens))
 
     def score(self, post: Sequence[Tokens]) -> float:
@@ -76,7 +103,7 @@ class Skim:
         return max(map(self._score, [whole, *post] if len(post) > _SHORT else [whole]))
 
     def _score(self, tokens: Tokens) -> float:
-        positions, values = self.bag.weigh(tokens)
+        positions, values = self.terms.weigh(tokens)
         return float(values @ self.weights[positions]) + self.bias
 
     def assessment(self, versions: Mapping[str, str]) -> Assessment:
@@ -96,9 +123,11 @@ class Skim:
         """Write what `read` reads."""
         shares = self.shares
         numbers = [self.bias, self.threshold, shares.relevance, shares.severity, shares.risk]
-        tensors = {
-            "ids": self.bag.ids.astype(np.int32),
-            "idf": self.bag.idf,
+        tensors: dict[str, NDArray[Any]] = {
+            "words.ids": self.terms.words.ids,
+            "words.idf": self.terms.words.idf,
+            "pairs.ids": self.terms.pairs.ids,
+            "pairs.idf": self.terms.pairs.idf,
             "weights": self.weights,
             "numbers": np.array(numbers, dtype=np.float32),
         }
@@ -112,10 +141,12 @@ class Skim:
         try:
             tensors = load_file(file)
             bias, threshold, *shares = tensors["numbers"].tolist()
-            bag = Bag(tensors["ids"].astype(np.int64), tensors["idf"])
-            skim = cls(bag, tensors["weights"], bias, threshold, Shares(*shares))
+            words, pairs = (Bag(tensors[f"{kind}.ids"], tensors[f"{kind}.idf"]) for kind in ("words", "pairs"))
+            skim = cls(Terms(words, pairs), tensors["weights"], bias, threshold, Shares(*shares))
         except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
             raise ModelError(f"cannot read {file}: {error}") from error
-        if not len(bag.ids) == len(bag.idf) == len(skim.weights) or not len(bag.ids):
-            raise ModelError(f"{file} does not hold one weight a word")
+        if any(len(bag.ids) != len(bag.idf) for bag in (words, pairs)) or len(skim.terms) != len(skim.weights):
+            raise ModelError(f"{file} does not hold one weight a term")
+        if not len(words.ids):
+            raise ModelError(f"{file} knows no word")
         return skim

@@ -19,7 +19,7 @@ from models.labels import Risk, Severity
 from models.onnx_export import sha256_of
 from models.rules import Rules
 from models.scorecard import CSSRS, NOT_RELEVANT, RELEVANT, SUICIDE
-from models.skim import SKIM_FILE, Shares, Skim
+from models.skim import SKIM_FILE, Shares, Skim, Terms, neighbours
 from models.train.data import Example
 from models.windows import Tokens, Windows
 
@@ -27,11 +27,11 @@ Flags = NDArray[np.bool_]
 
 # One post of high risk in so many may be skimmed.
 ONE_IN = 1000
-POSTS_PER_WORD = 20
+POSTS_PER_TERM = 20
 APART = -1
 
-_HIGH_RISK_WEIGHT = 10.0
-_STRENGTH = 0.2  # of the fit: the inverse of the L2 penalty
+_HIGH_RISK_WEIGHT = 3.0
+_STRENGTH = 0.5  # of the fit: the inverse of the L2 penalty
 _STEPS = 60
 
 
@@ -205,22 +205,22 @@ def _is_found(assessment: Assessment) -> bool:
 def _fitted(pool: Pool, windows: Windows) -> Skim:
     """The model of these posts, ordinary and other ones counting alike; without a threshold."""
     wholes = [np.concatenate(post) for post in pool.posts]
-    bag = _words(wholes, windows)
-    weighed = [bag.weigh(tokens) for tokens in wholes]
+    terms = _terms(wholes, windows)
+    weighed = [terms.weigh(tokens) for tokens in wholes]
     inputs = csr_matrix(
         (
             np.concatenate([values for _, values in weighed]),
             np.concatenate([positions for positions, _ in weighed]),
             np.cumsum([0, *(len(positions) for positions, _ in weighed)]),
         ),
-        shape=(len(wholes), len(bag.ids)),
+        shape=(len(wholes), len(terms)),
     )
     others = ~pool.ordinary
     weights = np.where(pool.high_risk, _HIGH_RISK_WEIGHT, 1.0)
     weights[~others] *= weights[others].sum() / weights[~others].sum()
     model = LogisticRegression(C=_STRENGTH, max_iter=_STEPS, tol=1e-3).fit(inputs, others, sample_weight=weights)
     return Skim(
-        bag=bag,
+        terms=terms,
         weights=model.coef_[0].astype(np.float32),
         bias=float(model.intercept_[0]),
         threshold=-np.inf,
@@ -228,14 +228,22 @@ def _fitted(pool: Pool, windows: Windows) -> Skim:
     )
 
 
-def _words(wholes: Sequence[Tokens], windows: Windows) -> Bag:
-    """The whole words that stand in enough posts: pieces of words are what other languages are made of."""
-    frequency = np.bincount(np.concatenate([np.unique(tokens) for tokens in wholes]))
-    common = [int(id_) for id_ in np.flatnonzero(frequency >= POSTS_PER_WORD)]
-    ids = np.array([id_ for id_ in common if _is_word(windows.spelling(id_))], dtype=np.int64)
-    if not len(ids):
+def _terms(wholes: Sequence[Tokens], windows: Windows) -> Terms:
+    """The whole words that stand in enough posts, as pieces of words are what other languages are made of; and the
+    pairs that do."""
+    common = _common(wholes)
+    whole = np.array([_is_word(windows.spelling(id_)) for id_ in common.ids.tolist()], dtype=np.bool_)
+    words = Bag(common.ids[whole], common.idf[whole])
+    if not len(words.ids):
         raise ModelError("a skim needs more posts to learn words from")
-    return Bag(ids, (np.log((1 + len(wholes)) / (1 + frequency[ids])) + 1).astype(np.float32))
+    return Terms(words, _common([neighbours(tokens) for tokens in wholes]))
+
+
+def _common(posts: Sequence[NDArray[np.int64]]) -> Bag:
+    """What stands in enough of the posts."""
+    ids, frequency = np.unique(np.concatenate([np.unique(post) for post in posts]), return_counts=True)
+    ids, frequency = ids[frequency >= POSTS_PER_TERM], frequency[frequency >= POSTS_PER_TERM]
+    return Bag(ids, (np.log((1 + len(posts)) / (1 + frequency)) + 1).astype(np.float32))
 
 
 def _is_word(spelling: str) -> bool:
