@@ -37,13 +37,13 @@ class Recipe:
 
 _PLAIN = Recipe(sharpness=0, dense_penalty=3, word_penalty=2, steps=200)
 RECIPES: Mapping[str, Recipe] = {
-    "relevance": Recipe(sharpness=0, dense_penalty=0.3, word_penalty=0.2, steps=250),
+    "relevance": Recipe(sharpness=0, dense_penalty=0.03, word_penalty=0.1, steps=400),
     "disorders": Recipe(sharpness=0, dense_penalty=1, word_penalty=0.2, steps=250),
     "severity": _PLAIN,
     "risk": Recipe(sharpness=8, dense_penalty=10, word_penalty=5, steps=200),
     "stress": _PLAIN,
     "whole_severity": _PLAIN,
-    "scheme": Recipe(sharpness=0, dense_penalty=0.3, word_penalty=0.1, steps=250),
+    "scheme": Recipe(sharpness=0, dense_penalty=0.03, word_penalty=0.01, steps=400),
 }
 
 
