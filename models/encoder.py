@@ -246,8 +246,7 @@ class Reader:
 
     def _run(self, part: NDArray[np.int64]) -> Floats:
         window = self._windows.complete(part)[np.newaxis]
-        feed = {"input_ids": window, "attention_mask": np.ones_like(window)}
-        vector: Floats = self._session.run(None, feed)[0][0]
+        vector: Floats = self._session.run(None, {"input_ids": window})[0][0]
         return vector
 
 
