@@ -91,7 +91,7 @@ class Manifest:
                 unsure=_band(raw["unsure"]) if "unsure" in raw else UNMEASURED,
                 heads_sha256=raw.get("heads_sha256", ""),
                 skim_sha256=raw.get("skim_sha256", ""),
-                whole=raw.get("whole", False),
+                whole=_flag(raw.get("whole", False)),
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise ModelError(f"{folder} is no Nightlight model folder: cannot read {file.name} ({error!r})") from error
@@ -152,6 +152,12 @@ def _features(raw: Any) -> tuple[str, ...]:
 def _count(raw: Any, least: int) -> int:
     if type(raw) is not int or raw < least:
         raise ValueError(f"{raw!r} is no number from {least} on")
+    return raw
+
+
+def _flag(raw: Any) -> bool:
+    if not isinstance(raw, bool):
+        raise ValueError(f"{raw!r} is neither true nor false")
     return raw
 
 

@@ -236,6 +236,7 @@ def test_a_manifest_of_before_the_band_was_measured_is_read(tmp_path: Path) -> N
         {"rule_precision": {"ideation": []}},
         {"rule_precision": {"ideation": {"ideation": 7}}},
         {"rule_precision": {"ideation": {"ideation": "x"}}},
+        {"whole": "no"},
         {"rule_precision": {"grief": {"ideation": 0.5}}},
         {"rule_precision": {"ideation": {"grief": 0.5}}},
     ],
