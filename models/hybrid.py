@@ -56,9 +56,9 @@ class Hybrid:
 
     def assess(self, documents: Sequence[Document]) -> list[Assessment]:
         """One assessment a document, in order. Raises ModelError when an output is no number."""
-        with ThreadPoolExecutor(1) as beside:  # the encoder computes outside the interpreter's lock
+        skimmed = self._skimmed(documents)
+        with ThreadPoolExecutor(1) as beside:  # the encoder computes outside the interpreter's lock, the skim does not
             annotating = beside.submit(lambda: [self._rules.annotate(document) for document in documents])
-            skimmed = self._skimmed(documents)
             read = self._read(documents, [index for index in range(len(documents)) if index not in skimmed])
             readings = annotating.result()
         read |= self._read(documents, [index for index in skimmed if readings[index].speaks_of_risk])
