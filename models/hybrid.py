@@ -24,7 +24,8 @@ L = TypeVar("L", Severity, Risk)
 class Hybrid:
     """The encoder's probabilities and the rules' evidence; explicit words about risk raise, and nothing lowers.
 
-    What the skim takes for plainly ordinary is not read by the encoder, unless the rules find a word about risk in it.
+    What the skim takes for plainly ordinary is not read by the encoder, unless the rules find it relevant, or find a word
+    about risk in it.
     """
 
     def __init__(self, rules: Rules, encoder: Encoder, skim: Skim | None = None) -> None:
@@ -61,7 +62,7 @@ class Hybrid:
             annotating = beside.submit(lambda: [self._rules.annotate(document) for document in documents])
             read = self._read(documents, [index for index in range(len(documents)) if index not in skimmed])
             readings = annotating.result()
-        read |= self._read(documents, [index for index in skimmed if readings[index].speaks_of_risk])
+        read |= self._read(documents, [index for index in skimmed if readings[index].calls_for_more])
         manifest = self._encoder.manifest
         return [
             join(reading, read[index] if index in read else skimmed[index], manifest.rule_precision, manifest.unsure)

@@ -90,9 +90,9 @@ class Reading:
     set_aside: tuple[Evidence, ...]
 
     @property
-    def speaks_of_risk(self) -> bool:
-        """Whether any word in it is about risk, even one whose meaning the context takes away."""
-        return self.risk > Risk.NONE or any(span.label in _RISKS for span in self.set_aside)
+    def calls_for_more(self) -> bool:
+        """Whether it is relevant, or any word in it is about risk, even one whose meaning the context takes away."""
+        return self.relevant or self.risk > Risk.NONE or any(span.label in _RISKS for span in self.set_aside)
 
 
 _RISKS = frozenset(Risk)

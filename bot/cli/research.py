@@ -164,6 +164,14 @@ def train(
         Path | None,
         typer.Option(help="A model folder; what it says is learned beside the labels.", show_default=False),
     ] = None,
+    layers: Annotated[
+        Path | None,
+        typer.Option(
+            help="A model folder, made of the same --data, whose fine-tuned layers to take as they are: only the heads "
+            "are made anew, in minutes.",
+            show_default=False,
+        ),
+    ] = None,
     depth: Annotated[
         int | None,
         typer.Option(min=1, help="How many of the encoder's layers to take and to fine-tune.", show_default="all"),
@@ -228,8 +236,15 @@ def train(
         raise typer.BadParameter("one fold leaves nothing to learn from: 2 to 5, or none", param_hint="--folds")
     if (archive is None) != (labels is None):
         raise UsageError("--archive and --labels belong together: the posts, and what was said of them")
-    if frozen and (teacher is not None or depth is not None or rate is not None or passes != 1.0):
-        raise UsageError("--frozen learns no layers: --teacher, --depth, --rate and --passes have no part in it")
+    of_layers = teacher is not None or depth is not None or rate is not None or passes != 1.0
+    if frozen and (of_layers or layers is not None):
+        raise UsageError(
+            "--frozen learns no layers: --teacher, --layers, --depth, --rate and --passes have no part in it"
+        )
+    if layers is not None and of_layers:
+        raise UsageError("--layers learns no others: --teacher, --depth, --rate and --passes have no part in it")
+    if folds and layers is not None:
+        raise UsageError("--folds with --layers would measure on rows that the layers learned from")
     if folds and skim:
         raise UsageError("--folds makes no model that --skim could be added to")
     if folds and whole:
@@ -243,6 +258,7 @@ def train(
         run or out.with_name(f"{out.name}-run"),
         base,
         teacher,
+        layers,
         depth,
         rate,
         passes,

@@ -130,6 +130,7 @@ def write(
         skims=skims,
         made=made,
         plan=made["plan"],
+        layers=made["layers"],
         small=manifest.package == SHIPPED_BASE,
         research=digest(made["data"]) == RESEARCH_DATA,
         mild=labels["severity4", Severity.MILD],

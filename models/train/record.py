@@ -21,7 +21,7 @@ from models.onnx_export import sha256_of
 from models.scorecard import Scorecard
 
 # What a run is made from, by the name that its files have in the record.
-INPUTS = ("data", "base", "teacher", "opinions")
+INPUTS = ("data", "base", "layers", "teacher", "opinions")
 
 _CONFIG = "config.json"
 _SMOOTHED = 50

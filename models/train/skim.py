@@ -39,13 +39,14 @@ _STEPS = 60
 class Pool:
     """The posts a skim learns from, (posts,) each; what is not `ordinary` is about mental health.
 
-    `spared` are never skimmed whatever they score, as the rules find a word about risk. `found` are those of the
-    `high_risk` ones in which a reader finds something without the skim. `folds` are small numbers; posts that belong
-    together share one.
+    `spared` are never skimmed whatever they score, as the rules find something. `relevant` are those about mental health
+    that lie in one set with the ordinary ones. `found` are those of the `high_risk` ones in which a reader finds something
+    without the skim. `folds` are small numbers; posts that belong together share one.
     """
 
     posts: Sequence[Sequence[Tokens]]
     ordinary: Flags
+    relevant: Flags
     high_risk: Flags
     found: Flags
     spared: Flags
@@ -55,6 +56,7 @@ class Pool:
         return Pool(
             [self.posts[index] for index in np.flatnonzero(chosen).tolist()],
             self.ordinary[chosen],
+            self.relevant[chosen],
             self.high_risk[chosen],
             self.found[chosen],
             self.spared[chosen],
@@ -75,7 +77,7 @@ class Loss:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What a skim takes away, of posts it was not fitted on; `found` are those of high risk that a reader finds."""
+    """What a skim takes away, of posts it was not fitted on; see `Pool`."""
 
     ordinary: Loss
     relevant: Loss
@@ -93,7 +95,8 @@ def check_skim(examples: Sequence[Example]) -> None:
     """Raises ModelError when the rows to learn from can teach no skim, whatever a reader finds in them."""
     told = [example for example in examples if _is_told(example) and example.fold is not None]
     ordinary, high_risk = (
-        np.array([kind(example) for example in told], dtype=np.bool_) for kind in (_is_ordinary, _is_high_risk)
+        np.array([kind(example) for example in told], dtype=np.bool_)
+        for kind in (lambda example: _is_relevance(example, NOT_RELEVANT), _is_high_risk)
     )
     _check_folds(ordinary, high_risk, np.array([example.fold for example in told], dtype=np.int64))
 
@@ -165,10 +168,11 @@ def pool_of(examples: Sequence[Example], encoder: Encoder, rules: Rules) -> Pool
     found[high_risk] = [_is_found(assessment) for assessment in assessed]
     return Pool(
         posts=encoder.tokens(documents),
-        ordinary=np.array([_is_ordinary(example) for example, _ in pairs], dtype=np.bool_),
+        ordinary=np.array([_is_relevance(example, NOT_RELEVANT) for example, _ in pairs], dtype=np.bool_),
+        relevant=np.array([_is_relevance(example, RELEVANT) for example, _ in pairs], dtype=np.bool_),
         high_risk=high_risk,
         found=high_risk & (found | np.array([reading.relevant for reading in readings], dtype=np.bool_)),
-        spared=np.array([reading.speaks_of_risk for reading in readings], dtype=np.bool_),
+        spared=np.array([reading.calls_for_more for reading in readings], dtype=np.bool_),
         folds=np.array([APART if example.fold is None else example.fold for example, _ in pairs], dtype=np.int64),
     )
 
@@ -183,8 +187,8 @@ def _is_told(example: Example) -> bool:
     )
 
 
-def _is_ordinary(example: Example) -> bool:
-    return example.set_name == "relevance" and example.row.labels[0] == NOT_RELEVANT
+def _is_relevance(example: Example, label: str) -> bool:
+    return example.set_name == "relevance" and example.row.labels[0] == label
 
 
 def _is_high_risk(example: Example) -> bool:
@@ -252,12 +256,15 @@ def _is_word(spelling: str) -> bool:
 
 
 def _measured(pool: Pool, skimmed: Flags) -> Measured:
-    kinds = (pool.ordinary, ~pool.ordinary, pool.high_risk, pool.found)
+    kinds = (pool.ordinary, pool.relevant, pool.high_risk, pool.found)
     return Measured(*(Loss(int(kind.sum()), int((kind & skimmed).sum())) for kind in kinds))
 
 
 def _shares(measured: Measured) -> Shares:
-    """What a skimmed post still is, by Laplace's rule of succession."""
+    """What a skimmed post still is, by Laplace's rule of succession.
+
+    A post of high risk in which no reader finds anything is one that was labelled by its subreddit's name alone.
+    """
     skimmed = measured.ordinary.skimmed + measured.relevant.skimmed + 2
-    of_high_risk = (measured.high_risk.skimmed + 1) / skimmed
+    of_high_risk = (measured.found.skimmed + 1) / skimmed
     return Shares((measured.relevant.skimmed + 1) / skimmed, severity=of_high_risk, risk=of_high_risk)

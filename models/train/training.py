@@ -89,11 +89,12 @@ class Course:
 
     `base` is the folder of a Hugging Face encoder, None the one in the box, whose first `depth` layers are fine-tuned
     (None: all) at the learning rate `rate` (None: what suits an encoder of its width).
-    `teacher` is a model folder, or None, whose judgement of the same posts is learned beside their labels. `run` is the
-    folder of checkpoints and records. `passes` multiplies how often every post is read. `frozen` leaves the encoder as
-    it is and fits heads alone, which takes minutes. `skim` adds a first look (see `models.skim`). `whole` learns once
-    more when the figures are taken, then from the rows kept apart too. For the record, `archive` and `labels` are the
-    files that opinions come from.
+    `teacher` is a model folder, or None, whose judgement of the same posts is learned beside their labels. `layers` is
+    one whose fine-tuned layers over the same base are taken as they are, so that no more than the heads are made anew;
+    it must have been made of the same data with the same seed. `run` is the folder of checkpoints and records. `passes`
+    multiplies how often every post is read. `frozen` leaves the encoder as it is and fits heads alone, which takes
+    minutes. `skim` adds a first look (see `models.skim`). `whole` learns once more when the figures are taken, then
+    from the rows kept apart too. For the record, `archive` and `labels` are the files that opinions come from.
     """
 
     data: Path
@@ -101,6 +102,7 @@ class Course:
     run: Path
     base: Path | None = None
     teacher: Path | None = None
+    layers: Path | None = None
     depth: int | None = None
     rate: float | None = None
     passes: float = 1.0
@@ -174,8 +176,9 @@ def cross_validate(
 
 def _check(course: Course, *folders: Path) -> None:
     """What would otherwise end a run after an hour. Raises ModelError."""
-    if course.base is not None and course.base.resolve() == course.out.resolve():
-        raise ModelError(f"{course.out} is the folder of the base; name another one for the model with --out")
+    for folder, what in ((course.base, "base"), (course.layers, "layers")):
+        if folder is not None and folder.resolve() == course.out.resolve():
+            raise ModelError(f"{course.out} is the folder of the {what}; name another one for the model with --out")
     for folder in folders:
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -183,8 +186,10 @@ def _check(course: Course, *folders: Path) -> None:
                 pass
         except OSError as error:
             raise ModelError(f"cannot write into {folder}: {error.strerror}") from error
-    if not course.frozen:
-        base = course.base or base_folder()
+    base = course.base or base_folder()
+    if course.layers is not None:
+        _known_layers(course.layers, base)
+    elif not course.frozen:
         shape = Shape.of(base)
         encoder_of(Blueprint(base, "", (f"mean {course.depth or shape.depth}",)))
 
@@ -227,6 +232,11 @@ def _fit(
         blueprint = Blueprint(base, sha256_of(base / "model.safetensors"), FEATURES)
         heads = _fitted_heads(blueprint, learning, windows, progress)
         _clear(out)
+    elif course.layers is not None:
+        _begin(course, run, None)
+        blueprint, heads = _on_known_layers(course.layers, base, learning, windows, progress)
+        _clear(out)
+        shutil.copyfile(course.layers / LAYERS_FILE, out / LAYERS_FILE)
     else:
         blueprint, heads = _on_tuned_layers(course, base, learning, windows, out, run, progress, on_step)
     if course.base is not None:
@@ -258,11 +268,12 @@ def _fit(
 def _begin(course: Course, run: Path, plan: Plan | None) -> None:
     """The record of a run that is there already says how that one was made, so another is refused first."""
     check_run(run, plan)
-    base, teacher = course.base or base_folder(), course.teacher
+    base, teacher, layers = course.base or base_folder(), course.teacher, course.layers
     inputs = {
         "data": files_of(course.data),
         "base": [base / name for name in _BASE_FILES],
         "teacher": [] if teacher is None else [teacher / MANIFEST_FILE, teacher / HEADS_FILE],
+        "layers": [] if layers is None else [layers / LAYERS_FILE, layers / HEADS_FILE],
         "opinions": [file for file in (course.archive, course.labels) if file is not None],
     }
     record.begin(course.run, asdict(course), None if plan is None else asdict(plan), inputs)
@@ -308,6 +319,30 @@ def _on_tuned_layers(
     blueprint = replace(blueprint, layers=out / LAYERS_FILE, layers_sha256=sha256_of(out / LAYERS_FILE))
     fitted = _fitted_heads(blueprint, learning, windows, progress, bag, TASKS.keys() - _OFTEN_READ, _BY_WORDS)
     return blueprint, with_tasks_of(fitted, heads, _OFTEN_READ)
+
+
+def _known_layers(layers: Path, base: Path) -> Blueprint:
+    """The encoder of a model folder. Raises ModelError when its layers are not of this base, or there are none, or they
+    learned from the rows that are kept apart."""
+    manifest = Manifest.read(layers)
+    if not manifest.layers_sha256:
+        raise ModelError(f"{layers} has no layers of its own; --frozen fits heads over the base as it is")
+    if manifest.whole:
+        raise ModelError(f"{layers} learned from the rows that are kept apart: they could not be measured on")
+    if manifest.base_sha256 != sha256_of(base / "model.safetensors"):
+        raise ModelError(f"{layers} has layers of another base than {base}; name the right one with --base")
+    return replace(manifest.blueprint(layers), base=base)
+
+
+def _on_known_layers(
+    layers: Path, base: Path, learning: Sequence[Example], windows: Windows, progress: Progress
+) -> tuple[Blueprint, Heads]:
+    """The layers of a model folder with its network's own heads, and all others made anew."""
+    blueprint, own = _known_layers(layers, base), Heads.read(layers / HEADS_FILE)
+    # Those that have their words keep them.
+    by_words = [task for task in _BY_WORDS if not own.words[:, TASKS[task]].any()]
+    fitted = _fitted_heads(blueprint, learning, windows, progress, own.bag, TASKS.keys() - _OFTEN_READ, by_words)
+    return blueprint, with_tasks_of(fitted, own, _OFTEN_READ)
 
 
 def _fitted_heads(

@@ -103,13 +103,15 @@ def encoder() -> Encoder:
 
 
 def test_the_rules_raise_what_is_skimmed(encoder: Encoder) -> None:
-    """Words about risk, said outright or set aside, put the encoder to work; the rest gets the fixed calm judgement."""
+    """Words about risk, said outright or set aside, and words enough about mental health put the encoder to work; the
+    rest gets the fixed calm judgement."""
     everything = Everything(skim().terms, skim().weights, 0.0, 99.0, SHARES)
     documents = [
         Document("", PLAIN),
         Document("", f"{PLAIN} I want to kill myself."),
         Document("", f"{PLAIN} My friend wants to kill herself."),
         Document("", f"{PLAIN} This homework makes me want to die, lol."),
+        Document("", f"{PLAIN} I was diagnosed with OCD and my therapist left."),
     ]
     plain, *others = Hybrid(Rules.load(), encoder, everything).assess(documents)
     assert set(plain.versions) == {"rules", "skim"}
@@ -147,6 +149,7 @@ def pool(windows: Windows, seed: int = 1) -> Pool:
     return Pool(
         posts=windows.cut(texts),
         ordinary=kinds == 0,
+        relevant=kinds == 1,
         high_risk=kinds == 1,
         found=(kinds == 1) & ~hidden,
         spared=np.zeros(1200, dtype=np.bool_),
@@ -164,6 +167,18 @@ def test_a_fitted_skim_passes_over_ordinary_posts_alone(windows: Windows) -> Non
     assert unseen.found.skimmed < 0.005 * unseen.found.posts
     assert unseen.high_risk.skimmed > 0, "those that read like bread are counted, and not hidden"
     assert fit_skim(pool(windows), windows)[0].version == fitted.version
+
+
+def test_what_is_said_of_a_skimmed_post_is_how_often_it_holds(windows: Windows) -> None:
+    """By the posts that are told from ordinary ones, and by what a reader finds: rows beside them have no say."""
+    posts = pool(windows)
+    beside = replace(posts, relevant=posts.relevant & (np.arange(1200) % 3 == 0))
+    for each in (posts, beside):
+        fitted, measured = fit_skim(each, windows)
+        skimmed = measured.ordinary.skimmed + measured.relevant.skimmed + 2
+        assert fitted.shares.relevance == pytest.approx((measured.relevant.skimmed + 1) / skimmed)
+        assert fitted.shares.risk == fitted.shares.severity == pytest.approx(1 / skimmed)
+    assert measured.high_risk.skimmed > measured.relevant.skimmed > 0
 
 
 def test_what_the_rules_spare_is_never_counted_as_skimmed(windows: Windows) -> None:
@@ -207,12 +222,12 @@ def test_a_model_folder_is_given_its_skim(tmp_path: Path) -> None:
                 "severe",
                 "I feel hopeless and depressed, I cry every night and nobody would miss me.",
             ),
-            ("risk_binary", "non_suicide", "My anxiety is bad and my therapist says these panic attacks will pass."),
+            ("relevance", "mh", "My anxiety is bad and my therapist says these panic attacks will pass."),
             ("relevance_ambiguous", "ordinary_with_mh_terms", "My OCD kicks in when I clean the grill."),
         )
     ]
     unseen, apart = add_skim(tmp_path, rows)
-    assert (unseen.ordinary.posts, unseen.relevant.posts, unseen.high_risk.posts) == (55, 110, 55)
+    assert (unseen.ordinary.posts, unseen.relevant.posts, unseen.high_risk.posts) == (55, 55, 55)
     assert unseen.found.posts > 50
     assert unseen.found.skimmed == 0
     assert apart.ordinary.skimmed == apart.ordinary.posts == 5
