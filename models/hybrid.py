@@ -24,8 +24,8 @@ L = TypeVar("L", Severity, Risk)
 class Hybrid:
     """The encoder's probabilities and the rules' evidence; explicit words about risk raise, and nothing lowers.
 
-    What the skim takes for plainly ordinary is not read by the encoder, unless the rules find it relevant, or find a word
-    about risk in it.
+    What the skim takes for plainly ordinary is not read by the encoder, unless the rules find it relevant, or find a
+    word about risk in it.
     """
 
     def __init__(self, rules: Rules, encoder: Encoder, skim: Skim | None = None) -> None:

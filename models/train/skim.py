@@ -39,9 +39,9 @@ _STEPS = 60
 class Pool:
     """The posts a skim learns from, (posts,) each; what is not `ordinary` is about mental health.
 
-    `spared` are never skimmed whatever they score, as the rules find something. `relevant` are those about mental health
-    that lie in one set with the ordinary ones. `found` are those of the `high_risk` ones in which a reader finds something
-    without the skim. `folds` are small numbers; posts that belong together share one.
+    `spared` are never skimmed whatever they score, as the rules find something. `relevant` are those about mental
+    health that lie in one set with the ordinary ones. `found` are those of the `high_risk` ones in which a reader finds
+    something without the skim. `folds` are small numbers; posts that belong together share one.
     """
 
     posts: Sequence[Sequence[Tokens]]

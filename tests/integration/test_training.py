@@ -15,7 +15,9 @@ from typer.testing import CliRunner
 from bot.cli import app
 from bot.errors import UsageError
 from models.document import Document
+from models.encoder import Manifest
 from models.errors import DataError, ModelError
+from models.heads import TASKS, Heads
 from models.hybrid import Hybrid
 from models.onnx_export import sha256_of
 from models.soft import SoftLabels
@@ -158,6 +160,49 @@ def test_a_whole_model_learns_once_more_and_owns_up_to_it(course: Course) -> Non
     assert CliRunner().invoke(app, [*asked, str(course.out)]).exit_code == 0
 
 
+def test_layers_are_taken_as_they_are(course: Course) -> None:
+    """Heads that rows were read too often for stay what they were, all others follow the rows of today; the card says
+    where the layers come from."""
+    write(
+        course.data,
+        stress=rows(80, label=("no_stress", "stress")),
+        severity4=rows(80, label=("minimal", "severe"), source=("depsign_2022", "depsign_2022")),
+    )
+    learn(course)
+    write(course.data, relevance=rows(80, label=("not_mh", "mh")))
+    anew = replace(course, layers=course.out, out=course.out.with_name("anew"), run=course.run.with_name("again"))
+    learn(anew)
+    assert (anew.out / "layers.safetensors").read_bytes() == (course.out / "layers.safetensors").read_bytes()
+    before, after = (Heads.read(out / "heads.safetensors") for out in (course.out, anew.out))
+    for task in ("stress", "whole_severity"):
+        assert (before.words[:, TASKS[task]] == after.words[:, TASKS[task]]).all()
+        assert before.dense[:, TASKS[task]] == pytest.approx(after.dense[:, TASKS[task]])
+    assert (before.dense[:, TASKS["relevance"]] != after.dense[:, TASKS["relevance"]]).any()
+    sea = [Document("", SEA)]
+    assert Hybrid.load(anew.out).stress(sea) == pytest.approx(Hybrid.load(course.out).stress(sea), abs=1e-4)
+    card = (anew.out / "card.md").read_text(encoding="utf-8")
+    assert "are taken as they are" in card
+    assert f"| layers.safetensors | `{sha256_of(course.out / 'layers.safetensors')}` |" in card
+
+
+def test_layers_that_may_not_be_taken_are_refused(course: Course) -> None:
+    """Those of another base, those that saw what is to be measured on, and none at all, before anything is written."""
+    write(course.data, stress=rows(80, label=("no_stress", "stress")))
+    learn(course)
+    anew = replace(course, layers=course.out, out=course.out.with_name("anew"), run=course.run.with_name("again"))
+    manifest = Manifest.read(course.out)
+    for refused, known, words in (
+        (replace(anew, out=course.out), manifest, "folder of the layers"),
+        (replace(anew, base=None), manifest, "layers of another base"),
+        (anew, replace(manifest, whole=True), "learned from the rows that are kept apart"),
+        (anew, replace(manifest, layers_sha256=""), "no layers of its own"),
+    ):
+        known.write(course.out)
+        with pytest.raises(ModelError, match=words):
+            learn(refused)
+    assert not (anew.run / "config.json").exists()
+
+
 def no_number(name: str) -> None:
     """What `json` calls for NaN and the infinities, which are no JSON."""
     raise AssertionError(name)
@@ -190,6 +235,10 @@ def test_the_record_is_json_and_no_fold_keeps_a_model(course: Course) -> None:
         (["--frozen", "--depth", "2"], "--frozen learns no layers"),
         (["--frozen", "--rate", "0.001"], "--frozen learns no layers"),
         (["--frozen", "--passes", "2"], "--frozen learns no layers"),
+        (["--frozen", "--layers", "large"], "--frozen learns no layers"),
+        (["--layers", "large", "--depth", "2"], "--layers learns no others"),
+        (["--layers", "large", "--teacher", "large"], "--layers learns no others"),
+        (["--folds", "2", "--layers", "large"], "that the layers learned from"),
         (["--folds", "2", "--skim"], "--folds makes no model"),
         (["--folds", "2", "--whole"], "--folds makes no model"),
         (["--folds", "2", "--teacher", "large"], "that the teacher may have learned from"),
