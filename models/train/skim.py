@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from sklearn.linear_model import LogisticRegression
 
-from models.assessment import Assessment
-from models.encoder import Encoder, Manifest
+from models.encoder import Manifest
 from models.errors import ModelError
 from models.heads import Bag
 from models.labels import Risk, Severity
@@ -40,15 +39,13 @@ class Pool:
     """The posts a skim learns from, (posts,) each; what is not `ordinary` is about mental health.
 
     `spared` are never skimmed whatever they score, as the rules find something. `relevant` are those about mental
-    health that lie in one set with the ordinary ones. `found` are those of the `high_risk` ones in which a reader finds
-    something without the skim. `folds` are small numbers; posts that belong together share one.
+    health that lie in one set with the ordinary ones. `folds` are small numbers; posts that belong together share one.
     """
 
     posts: Sequence[Sequence[Tokens]]
     ordinary: Flags
     relevant: Flags
     high_risk: Flags
-    found: Flags
     spared: Flags
     folds: NDArray[np.int64]
 
@@ -58,7 +55,6 @@ class Pool:
             self.ordinary[chosen],
             self.relevant[chosen],
             self.high_risk[chosen],
-            self.found[chosen],
             self.spared[chosen],
             self.folds[chosen],
         )
@@ -82,12 +78,11 @@ class Measured:
     ordinary: Loss
     relevant: Loss
     high_risk: Loss
-    found: Loss
 
     def __str__(self) -> str:
         return (
             f"skimmed of ordinary posts {self.ordinary}, of those about mental health {self.relevant}, "
-            f"of high risk {self.high_risk}, of high risk that is found without it {self.found}"
+            f"of high risk {self.high_risk}"
         )
 
 
@@ -115,7 +110,7 @@ def add_skim(folder: Path, examples: Sequence[Example]) -> tuple[Measured, Measu
     """
     manifest = Manifest.read(folder)
     windows = Windows(manifest.blueprint(folder).base / "tokenizer.json", manifest.window_tokens, manifest.windows)
-    pool = pool_of(examples, Encoder.load(folder), Rules.load())
+    pool = pool_of(examples, windows, Rules.load())
     apart = pool.folds == APART
     skim, measured = fit_skim(pool[~apart], windows)
     skim.save(folder / SKIM_FILE)
@@ -126,13 +121,12 @@ def add_skim(folder: Path, examples: Sequence[Example]) -> tuple[Measured, Measu
 def fit_skim(pool: Pool, windows: Windows) -> tuple[Skim, Measured]:
     """A skim fitted on all posts, and what it would take away, measured fold by fold on posts not fitted on.
 
-    The threshold is the highest at which no more than one in `ONE_IN` of the high-risk posts that a reader finds is
-    skimmed, in scores of posts not fitted on. Labels that a subreddit's name gave include plainly ordinary posts, in
-    which no reader finds anything: they have no say in it, and are counted apart. The same posts give the same skim.
+    The threshold is the highest at which no more than one in `ONE_IN` of the high-risk posts is skimmed, in scores of
+    posts not fitted on. The same posts give the same skim.
 
     Raises ModelError when there is nothing to learn from.
     """
-    _check_folds(pool.ordinary, pool.found, pool.folds)
+    _check_folds(pool.ordinary, pool.high_risk, pool.folds)
     scores = np.empty(len(pool.posts), dtype=np.float32)
     open_to_it = ~pool.spared
     for fold in np.unique(pool.folds):
@@ -140,8 +134,8 @@ def fit_skim(pool: Pool, windows: Windows) -> tuple[Skim, Measured]:
         for index in np.flatnonzero(pool.folds == fold).tolist():
             scores[index] = skim.score(pool.posts[index])
             open_to_it[index] &= skim.can_judge(pool.posts[index])
-    allowed = int(pool.found.sum()) // ONE_IN
-    at_stake = np.sort(scores[pool.found & open_to_it])
+    allowed = int(pool.high_risk.sum()) // ONE_IN
+    at_stake = np.sort(scores[pool.high_risk & open_to_it])
     threshold = at_stake[allowed] if allowed < len(at_stake) else scores.max()
     measured = _measured(pool, open_to_it & (scores < threshold))
     skim = _fitted(pool, windows)
@@ -153,26 +147,18 @@ def measure(skim: Skim, pool: Pool) -> Measured:
     return _measured(pool, np.array([skim.skims(post) for post in pool.posts], dtype=np.bool_) & ~pool.spared)
 
 
-def pool_of(examples: Sequence[Example], encoder: Encoder, rules: Rules) -> Pool:
-    """The posts of those examples that say whether they are ordinary, as the encoder cuts them.
+def pool_of(examples: Sequence[Example], windows: Windows, rules: Rules) -> Pool:
+    """The posts of those examples that say whether they are ordinary, as an encoder cuts them.
 
-    Something is found in a post when the rules take it for relevant, or the encoder does, or it decides on a risk or
-    severity above the lowest. Rows kept apart have the fold `APART`.
+    Every post of a user who stands at high risk counts as one of it. Rows kept apart have the fold `APART`.
     """
     pairs = [(example, post) for example in examples if _is_told(example) for post in example.documents]
-    documents = [post for _, post in pairs]
-    readings = [rules.annotate(document) for document in documents]
-    high_risk = np.array([_is_high_risk(example) for example, _ in pairs], dtype=np.bool_)
-    assessed = encoder.assess([documents[index] for index in np.flatnonzero(high_risk).tolist()])
-    found = np.zeros(len(pairs), dtype=np.bool_)
-    found[high_risk] = [_is_found(assessment) for assessment in assessed]
     return Pool(
-        posts=encoder.tokens(documents),
+        posts=windows.cut([post.text for _, post in pairs]),
         ordinary=np.array([_is_relevance(example, NOT_RELEVANT) for example, _ in pairs], dtype=np.bool_),
         relevant=np.array([_is_relevance(example, RELEVANT) for example, _ in pairs], dtype=np.bool_),
-        high_risk=high_risk,
-        found=high_risk & (found | np.array([reading.relevant for reading in readings], dtype=np.bool_)),
-        spared=np.array([reading.calls_for_more for reading in readings], dtype=np.bool_),
+        high_risk=np.array([_is_high_risk(example) for example, _ in pairs], dtype=np.bool_),
+        spared=np.array([rules.annotate(post).calls_for_more for _, post in pairs], dtype=np.bool_),
         folds=np.array([APART if example.fold is None else example.fold for example, _ in pairs], dtype=np.int64),
     )
 
@@ -197,12 +183,6 @@ def _is_high_risk(example: Example) -> bool:
         (example.set_name == "risk_binary" and label == SUICIDE)
         or (example.set_name == "severity4" and label == Severity.SEVERE)
         or (example.set_name == "risk_cssrs" and CSSRS[label] >= Risk.IDEATION)
-    )
-
-
-def _is_found(assessment: Assessment) -> bool:
-    return (
-        assessment.relevance >= 0.5 or assessment.risk.level > Risk.NONE or assessment.severity.level > Severity.MINIMAL
     )
 
 
@@ -256,15 +236,12 @@ def _is_word(spelling: str) -> bool:
 
 
 def _measured(pool: Pool, skimmed: Flags) -> Measured:
-    kinds = (pool.ordinary, pool.relevant, pool.high_risk, pool.found)
+    kinds = (pool.ordinary, pool.relevant, pool.high_risk)
     return Measured(*(Loss(int(kind.sum()), int((kind & skimmed).sum())) for kind in kinds))
 
 
 def _shares(measured: Measured) -> Shares:
-    """What a skimmed post still is, by Laplace's rule of succession.
-
-    A post of high risk in which no reader finds anything is one that was labelled by its subreddit's name alone.
-    """
+    """What a skimmed post still is, by Laplace's rule of succession."""
     skimmed = measured.ordinary.skimmed + measured.relevant.skimmed + 2
-    of_high_risk = (measured.found.skimmed + 1) / skimmed
+    of_high_risk = (measured.high_risk.skimmed + 1) / skimmed
     return Shares((measured.relevant.skimmed + 1) / skimmed, severity=of_high_risk, risk=of_high_risk)
