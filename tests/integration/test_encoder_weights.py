@@ -170,7 +170,7 @@ def test_other_heads_are_refused(tmp_path: Path) -> None:
     replace(heads, bias=heads.bias + 1).save(tmp_path / HEADS_FILE)
     with pytest.raises(ModelError, match=r"heads\.safetensors is not the file"):
         Encoder.load(tmp_path)
-    manifest.write(tmp_path)
+    replace(manifest, heads_sha256="", skim_sha256="").write(tmp_path)
     replace(heads, dense=heads.dense[:9]).save(tmp_path / HEADS_FILE)
     with pytest.raises(ModelError, match="another width"):
         Encoder.load(tmp_path)
@@ -219,7 +219,7 @@ def test_the_judge_of_a_live_run_reads_every_language_and_names_its_versions() -
     (judged,) = judge.assess([Document("", "Ich kann nicht mehr, ich will nicht mehr leben und möchte sterben.")])
     assert judged.language == "de"
     assert judged.versions == judge.versions
-    assert set(judge.versions) == {"rules", "encoder", "terms"}
+    assert set(judge.versions) == {"rules", "skim", "encoder", "terms"}
 
 
 def test_the_hybrid_shows_its_evidence_and_versions() -> None:
@@ -227,5 +227,5 @@ def test_the_hybrid_shows_its_evidence_and_versions() -> None:
     (judged,) = Hybrid.load().assess([HEAVY])
     assert judged.risk.at_least(Risk.IDEATION) >= Manifest.read(shipped_folder()).rule_precision["ideation"]["ideation"]
     assert any(HEAVY.text[span.start : span.end].lower() == "i want to die" for span in judged.evidence)
-    assert set(judged.versions) == {"rules", "encoder"}
+    assert set(judged.versions) == {"rules", "skim", "encoder"}
     assert judged.versions["encoder"].startswith("minilm-heads ")
