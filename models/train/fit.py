@@ -59,10 +59,14 @@ class Fitted:
 def count_words(posts: Sequence[Encoded]) -> Bag:
     """The tokens that stand in enough of the posts, with their inverse document frequency."""
     # Of less than a hundred posts hardly any word stands in ten.
-    at_least = min(POSTS_PER_WORD, max(1, len(posts) // 10))
-    frequency = np.bincount(np.concatenate([np.unique(np.concatenate(post.tokens)) for post in posts]))
-    ids = np.flatnonzero(frequency >= at_least)
-    return Bag(ids, (np.log((1 + len(posts)) / (1 + frequency[ids])) + 1).astype(np.float32))
+    return count_terms([np.concatenate(post.tokens) for post in posts], min(POSTS_PER_WORD, max(1, len(posts) // 10)))
+
+
+def count_terms(posts: Sequence[NDArray[np.int64]], least: int) -> Bag:
+    """What stands in at least so many of the posts, with its inverse document frequency."""
+    ids, frequency = np.unique(np.concatenate([np.unique(post) for post in posts]), return_counts=True)
+    ids, frequency = ids[frequency >= least], frequency[frequency >= least]
+    return Bag(ids, (np.log((1 + len(posts)) / (1 + frequency)) + 1).astype(np.float32))
 
 
 def fit_heads(

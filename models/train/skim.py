@@ -20,6 +20,7 @@ from models.rules import Rules
 from models.scorecard import CSSRS, NOT_RELEVANT, RELEVANT, SUICIDE
 from models.skim import SKIM_FILE, Shares, Skim, Terms, neighbours
 from models.train.data import Example
+from models.train.fit import count_terms
 from models.windows import Tokens, Windows
 
 Flags = NDArray[np.bool_]
@@ -215,19 +216,12 @@ def _fitted(pool: Pool, windows: Windows) -> Skim:
 def _terms(wholes: Sequence[Tokens], windows: Windows) -> Terms:
     """The whole words that stand in enough posts, as pieces of words are what other languages are made of; and the
     pairs that do."""
-    common = _common(wholes)
+    common = count_terms(wholes, POSTS_PER_TERM)
     whole = np.array([_is_word(windows.spelling(id_)) for id_ in common.ids.tolist()], dtype=np.bool_)
     words = Bag(common.ids[whole], common.idf[whole])
     if not len(words.ids):
         raise ModelError("a skim needs more posts to learn words from")
-    return Terms(words, _common([neighbours(tokens) for tokens in wholes]))
-
-
-def _common(posts: Sequence[NDArray[np.int64]]) -> Bag:
-    """What stands in enough of the posts."""
-    ids, frequency = np.unique(np.concatenate([np.unique(post) for post in posts]), return_counts=True)
-    ids, frequency = ids[frequency >= POSTS_PER_TERM], frequency[frequency >= POSTS_PER_TERM]
-    return Bag(ids, (np.log((1 + len(posts)) / (1 + frequency)) + 1).astype(np.float32))
+    return Terms(words, count_terms([neighbours(tokens) for tokens in wholes], POSTS_PER_TERM))
 
 
 def _is_word(spelling: str) -> bool:
